@@ -1,0 +1,113 @@
+// Bytes on their way out of one socket. Small pieces are copied together so that a turn leaves in one write; large
+// ones are referenced, not copied. What the kernel did not take waits here, in order.
+//
+//   head ─▶ [piece: start..end) [piece) … [tail buffer: ....used )        total = bytes waiting
+
+const TAIL_BYTES = 16 * 1024;
+/** From here on a piece is referenced instead of copied. */
+const REFERENCE_BYTES = 16 * 1024;
+/** Below this a byte loop beats the call into TypedArray.set. */
+const LOOP_BYTES = 48;
+
+/** What Outbound needs of a socket. */
+export interface Sink {
+  write(bytes: Uint8Array, start: number, end: number): number;
+}
+
+interface Piece {
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+}
+
+export class Outbound {
+  /** Bytes waiting. */
+  total = 0;
+  /** True after a partial write until drained() is called: the kernel is full. */
+  blocked = false;
+  private pieces: Piece[] = [];
+  private tail: Uint8Array | null = null;
+  private tailStart = 0;
+  private tailUsed = 0;
+
+  /** Appends bytes[start, end); a large piece is kept by reference, so the caller must not change it afterwards. */
+  push(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    if (length >= REFERENCE_BYTES) {
+      this.sealTail();
+      this.pieces.push({ bytes, start, end });
+      this.total += length;
+      return;
+    }
+    const at = this.reserve(length);
+    const tail = this.tail!;
+    if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) tail[at + i] = bytes[start + i]!;
+    else tail.set(bytes.subarray(start, end), at);
+  }
+
+  /** Makes room for length bytes (at most 16 KiB) and returns where in `buffer` they start; the caller fills them. */
+  reserve(length: number): number {
+    if (this.tail === null || this.tailUsed + length > this.tail.length) {
+      this.sealTail();
+      this.tail = new Uint8Array(Math.max(TAIL_BYTES, length));
+      this.tailStart = this.tailUsed = 0;
+    }
+    const at = this.tailUsed;
+    this.tailUsed += length;
+    this.total += length;
+    return at;
+  }
+
+  /** The array that reserve's offset points into, until the next call. */
+  get buffer(): Uint8Array {
+    return this.tail!;
+  }
+
+  /** Offers everything that waits to the sink, in order. False when some of it must wait for a drain. */
+  flush(sink: Sink): boolean {
+    if (this.blocked) return false;
+    while (this.pieces.length > 0) {
+      const piece = this.pieces[0]!;
+      const taken = sink.write(piece.bytes, piece.start, piece.end);
+      this.total -= taken;
+      piece.start += taken;
+      if (piece.start < piece.end) {
+        this.blocked = true;
+        return false;
+      }
+      this.pieces.shift();
+    }
+    if (this.tailStart < this.tailUsed) {
+      const taken = sink.write(this.tail!, this.tailStart, this.tailUsed);
+      this.total -= taken;
+      this.tailStart += taken;
+      if (this.tailStart < this.tailUsed) {
+        this.blocked = true;
+        return false;
+      }
+      this.tailStart = this.tailUsed = 0;
+    }
+    return true;
+  }
+
+  /** The kernel has room again. */
+  drained(): void {
+    this.blocked = false;
+  }
+
+  /** Forgets everything that waits. */
+  clear(): void {
+    this.pieces = [];
+    this.tail = null;
+    this.tailStart = this.tailUsed = this.total = 0;
+    this.blocked = false;
+  }
+
+  private sealTail(): void {
+    if (this.tail !== null && this.tailStart < this.tailUsed) {
+      this.pieces.push({ bytes: this.tail, start: this.tailStart, end: this.tailUsed });
+    }
+    this.tail = null;
+    this.tailStart = this.tailUsed = 0;
+  }
+}

@@ -1,0 +1,51 @@
+// The effective settings of one proxy process, after flags (and later files) were read and checked. Plain data:
+// nothing host-specific, nothing computed. Readers live beside this file.
+import type { Address } from "../platform/platform.ts";
+
+/** The names accepted by --ring; ring/ builds the continuum of each. */
+export const RING_FLAVOURS = [
+  "libketama", "libmemcached", "twemproxy", "twemproxy-md5", "magent", "magent-modulo", "spymemcached",
+] as const;
+export type RingFlavour = (typeof RING_FLAVOURS)[number];
+
+/** One memcached of a ring, as it was written. */
+export interface ServerSpec {
+  readonly address: Address;
+  /** Ring weight, a positive integer; 1 when not given. */
+  readonly weight: number;
+  /** Node name for twemproxy rings ("host:port:weight name"), or null. */
+  readonly name: string | null;
+  /** What people read and ring/ hashes: "10.0.0.1:11211", "[::1]:11211" or the socket path. */
+  readonly label: string;
+}
+
+/** Whose word answers a blind write: both sides decided, the lead alone, or the first that took it. */
+export const ACK_MODES = ["both", "lead", "any"] as const;
+export type AckMode = (typeof ACK_MODES)[number];
+
+/** One ring of primaries with its ring of backups (none: plain sharding). */
+export interface PoolConfig {
+  readonly name: string;
+  readonly ring: RingFlavour;
+  /** Two characters that enclose the hashed part of a key, or "" for whole keys. */
+  readonly hashTag: string;
+  readonly primaries: readonly ServerSpec[];
+  readonly backups: readonly ServerSpec[];
+  /** Connections kept open per server; all traffic of a key stays on one of them. */
+  readonly lanes: number;
+  readonly ack: AckMode;
+  readonly connectTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** Upper bound of an item that clients may store, bytes; larger ones are swallowed and refused. */
+  readonly itemBytesMax: number;
+}
+
+export interface ProxyConfig {
+  /** Where clients connect. */
+  readonly listen: readonly Address[];
+  /** Permission bits of the unix socket among them. */
+  readonly unixMode: number;
+  /** Client connections at once; one more is refused with memcached's own line. */
+  readonly clientsMax: number;
+  readonly pool: PoolConfig;
+}

@@ -1,0 +1,163 @@
+// THE CUT. Everything that touches the world (sockets, clock, dice, files, process) stands behind these
+// interfaces; the core imports nothing else. Types and sentences only, no code. Each sentence marked "¶" is a
+// named test in tests/contract, run against every implementation: bun.ts, deno.ts and the simulator.
+
+/** Where a socket listens or connects. A tcp host is a name or a literal address without brackets. */
+export type Address =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** Why a socket (or an attempt to make one) ended. The closed list that every adapter maps its runtime's errors to. */
+export type CloseCause =
+  | "ended" // both directions finished in order
+  | "reset" // the peer sent RST, or writing to it failed
+  | "refused" // nothing listens there
+  | "unreachable" // no route, host or network down
+  | "not_found" // the host name or the socket path does not exist
+  | "timeout" // the connect or finish deadline passed
+  | "aborted" // we called abort()
+  | "in_use" // listen: the address is taken
+  | "denied" // listen or connect: not permitted
+  | "failed"; // anything else; the detail says what
+
+export interface Socket {
+  /**
+   * ¶ write offers bytes[start, end) and returns how many were taken, 0 to all; the bytes are not kept.
+   * ¶ When fewer than offered were taken, exactly one onDrain follows unless onClose comes first.
+   * ¶ After close it takes 0 and does nothing.
+   */
+  write(bytes: Uint8Array, start: number, end: number): number;
+  /** ¶ No onData while paused; bytes wait in the kernel. Idempotent. */
+  pause(): void;
+  /** ¶ resume delivers what waited. Idempotent. */
+  resume(): void;
+  /**
+   * ¶ finish sends FIN once every taken byte has left and never truncates; what still arrives is discarded.
+   * ¶ A peer that does not close in its turn within deadlineMs is ended with cause "timeout".
+   */
+  finish(deadlineMs: number): void;
+  /** ¶ abort ends the connection now with a RST (bytes the peer has not read are lost); idempotent. */
+  abort(): void;
+  /** The peer as text: "10.0.0.1:53124", "[::1]:53124" or "unix". */
+  readonly remote: string;
+  /** Our own address as text, as the peer sees it: "10.0.0.9:40112"; "unix" for a unix socket. */
+  readonly local: string;
+}
+
+/**
+ * What one connection's owner hears.
+ * ¶ No handler is called from inside write, connect, listen, finish, abort, pause or resume.
+ */
+export interface SocketHandlers {
+  /** ¶ onOpen comes once and before any other handler but onClose. */
+  onOpen(socket: Socket): void;
+  /** ¶ The bytes belong to the handler: the platform never touches them again. Never empty. */
+  onData(bytes: Uint8Array): void;
+  /** See Socket.write. */
+  onDrain(): void;
+  /** ¶ The peer sent FIN; we may still write. At most once. */
+  onEnd(): void;
+  /** ¶ onClose comes exactly once and last. detail is free text for the log. */
+  onClose(cause: CloseCause, detail: string): void;
+}
+
+export interface Listener {
+  /** The bound address; port 0 was replaced by the real one. */
+  readonly address: Address;
+  /** ¶ close stops accepting and keeps accepted connections. Idempotent. */
+  close(): void;
+}
+
+export interface ListenHandlers {
+  onListening(listener: Listener): void;
+  /** A new connection; returns its owner. Called before the owner's onOpen. */
+  onAccept(): SocketHandlers;
+  /** ¶ A failed listen reports onClose, once, with a cause, and never throws. */
+  onClose(cause: CloseCause, detail: string): void;
+}
+
+export interface ListenOptions {
+  /** Connections the kernel may hold before accept. */
+  readonly backlog: number;
+  /** Several processes share the port; the kernel spreads connections. */
+  readonly reusePort: boolean;
+  /** Permission bits of a unix socket, for example 0o700. */
+  readonly unixMode: number;
+}
+
+export interface Net {
+  /**
+   * ¶ listen never throws and never rejects: the outcome is onListening, or onClose with a cause.
+   * ¶ A stale unix socket file (nobody answers) is replaced; a live one is "in_use".
+   */
+  listen(address: Address, options: ListenOptions, handlers: ListenHandlers): void;
+  /**
+   * ¶ connect never throws and never rejects: the outcome is onOpen, or onClose with a cause within deadlineMs
+   * ("timeout"). Host names are asked anew at each call. Returns a way to give up early (then onClose "aborted").
+   */
+  connect(address: Address, deadlineMs: number, handlers: SocketHandlers): Attempt;
+}
+
+export interface Attempt {
+  /** Gives up a pending connect; does nothing once onOpen or onClose has come. */
+  abort(): void;
+}
+
+export interface Timer {
+  /** ¶ A cancelled timer never fires. Idempotent. */
+  cancel(): void;
+}
+
+export interface Clock {
+  /** ¶ nowMs is monotonic, in milliseconds with a fraction, from an arbitrary start. */
+  nowMs(): number;
+  /** Seconds since 1970 as the wall shows it, with a fraction: only for what people and memcached read. */
+  wallSeconds(): number;
+  /** ¶ timer fires once, not before ms have passed. */
+  timer(ms: number, fire: () => void): Timer;
+}
+
+export interface Random {
+  /** An integer in [0, 2^32). */
+  u32(): number;
+}
+
+/** What the program may do to its process. The core never does: only program.ts and cli do. */
+export interface Host {
+  readonly runtime: string; // "bun 1.4.5", "deno 2.9.6", "sim"
+  readonly target: string; // "linux-x64"
+  readonly pid: number;
+  /** User and system CPU seconds of this process so far. */
+  cpuSeconds(): { user: number; system: number };
+  /** Resident bytes of this process. */
+  residentBytes(): number;
+  stdout(text: string): void;
+  stderr(text: string): void;
+  readText(path: string): { ok: true; text: string } | { ok: false; reason: string };
+  writeText(path: string, text: string): { ok: true } | { ok: false; reason: string };
+  removeFile(path: string): void;
+  env(name: string): string | undefined;
+  onSignal(name: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGUSR1" | "SIGUSR2", run: () => void): void;
+  exit(code: number): never;
+  /** Soft limit of open files, or 0 when the runtime cannot say. */
+  fdLimit(): number;
+  /**
+   * Becomes user (and group, or the user's primary group) for good, supplementary groups included. ok:false with
+   * the reason when the runtime or the rights do not allow it.
+   */
+  becomeUser(user: string, group: string | null): { ok: true } | { ok: false; reason: string };
+  /** Starts this same program again, detached from the terminal, with args; ok with its pid. */
+  spawnSelfDetached(args: readonly string[]): { ok: true; pid: number } | { ok: false; reason: string };
+}
+
+export interface Platform {
+  readonly net: Net;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly host: Host;
+  /**
+   * ¶ afterTurn runs once after all ready sockets of this turn have been served. That is where batched writes
+   * leave. Runs asked for inside a run come in the next turn.
+   */
+  afterTurn(run: () => void): void;
+}
