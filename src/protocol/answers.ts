@@ -1,0 +1,26 @@
+// The lines tandem answers by itself, byte for byte as memcached 1.6 words them.
+import { latin1 } from "../bytes/ascii.ts";
+
+const line = (text: string): Uint8Array => latin1(text + "\r\n");
+
+export const END = line("END");
+export const OK = line("OK");
+export const MN = line("MN");
+export const RESET = line("RESET");
+export const STORED = line("STORED");
+export const NOT_STORED = line("NOT_STORED");
+export const EXISTS = line("EXISTS");
+export const NOT_FOUND = line("NOT_FOUND");
+export const ERROR = line("ERROR");
+export const BAD_FORMAT = line("CLIENT_ERROR bad command line format");
+export const BAD_CHUNK = line("CLIENT_ERROR bad data chunk");
+export const BAD_DELTA = line("CLIENT_ERROR invalid numeric delta argument");
+export const BAD_EXPTIME = line("CLIENT_ERROR invalid exptime argument");
+export const BAD_DELETE = line("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
+export const TOO_LARGE = line("SERVER_ERROR object too large for cache");
+export const TOO_MANY_CLIENTS = line("ERROR Too many open connections");
+
+/** A SERVER_ERROR line of ours: always says that it is the proxy's and why. */
+export function serverError(why: string): Uint8Array {
+  return line(`SERVER_ERROR tandem: ${why}`);
+}
