@@ -146,8 +146,14 @@ export interface Host {
    * the reason when the runtime or the rights do not allow it.
    */
   becomeUser(user: string, group: string | null): { ok: true } | { ok: false; reason: string };
-  /** Starts this same program again, detached from the terminal, with args; ok with its pid. */
-  spawnSelfDetached(args: readonly string[]): { ok: true; pid: number } | { ok: false; reason: string };
+  /**
+   * Starts this same program again, detached from the terminal, with args; ok with its pid. Its stdout and stderr are
+   * appended to outputPath (made with mode 0644 when missing), or discarded when null; stdin is empty.
+   */
+  spawnSelfDetached(
+    args: readonly string[],
+    outputPath: string | null,
+  ): { ok: true; pid: number } | { ok: false; reason: string };
 }
 
 export interface Platform {
