@@ -1,0 +1,98 @@
+// The compiled binary as a child process for end-to-end tests, and what the kernel says of it. Which binary:
+// TANDEM_BIN, or dist/tandem of this checkout.
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { resolve as resolvePath } from "node:path";
+import { Client } from "./client.ts";
+import { freePort, type Spawned } from "./memcached.ts";
+
+/** How long the binary may take to answer its first question, ms. */
+const READY_MS = 10_000;
+
+export interface Tandem extends Spawned {
+  /** Everything it has written to stdout and stderr so far. */
+  log(): string;
+}
+
+/** The path of the binary under test; throws with what to do when it is not there. */
+export function tandemPath(): string {
+  const path = resolvePath(process.env["TANDEM_BIN"] ?? "dist/tandem");
+  if (!existsSync(path)) throw new Error(`${path} does not exist: run scripts/build, or set TANDEM_BIN`);
+  return path;
+}
+
+/**
+ * Starts `tandem -l 127.0.0.1 -p PORT args…` on a free port and waits until it answers `version`. Rejects with its
+ * output when it does not come up.
+ */
+export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
+  const port = await freePort();
+  const all = ["-l", "127.0.0.1", "-p", String(port), ...args];
+  const child = spawn(tandemPath(), all, { stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  const keep = (chunk: Uint8Array): void => {
+    if (log.length < 1_000_000) log += new TextDecoder().decode(chunk);
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  const exited = new Promise<void>((done) => {
+    child.once("exit", () => done());
+    child.once("error", () => done());
+  });
+  const kill = (signal: NodeJS.Signals = "SIGKILL"): void => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+  };
+  const atExit = (): void => kill();
+  process.once("exit", atExit);
+  void exited.then(() => process.removeListener("exit", atExit));
+  const stop = async (): Promise<void> => {
+    kill();
+    await exited;
+  };
+  const outcome = await Promise.race([answersVersion(port), exited.then(() => "exited")]);
+  if (outcome !== "ready" || child.pid === undefined) {
+    await stop();
+    throw new Error(`tandem ${all.join(" ")}: ${outcome}\n${log.trim()}`);
+  }
+  return { host: "127.0.0.1", port, pid: child.pid, kill, stop, exited, log: () => log };
+}
+
+async function answersVersion(port: number): Promise<string> {
+  const started = performance.now();
+  while (performance.now() - started < READY_MS) {
+    try {
+      const client = await Client.open(port);
+      try {
+        const line = await client.ask("version\r\n", 1000);
+        if (line.startsWith("VERSION ")) return "ready";
+      } finally {
+        client.close();
+      }
+    } catch {
+      // Nothing reports that a child has begun to listen: a refused connect is asked again a moment later.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+  return "no answer";
+}
+
+/** Resident bytes of a process now. */
+export function residentBytes(pid: number): number {
+  return statusKb(pid, "VmRSS") * 1024;
+}
+
+/** The highest residentBytes since the process began or since resetPeak. */
+export function peakResidentBytes(pid: number): number {
+  return statusKb(pid, "VmHWM") * 1024;
+}
+
+/** Lets peakResidentBytes begin anew. */
+export function resetPeak(pid: number): void {
+  Bun.spawnSync(["sh", "-c", `echo 5 > /proc/${pid}/clear_refs`]);
+}
+
+function statusKb(pid: number, name: string): number {
+  const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(readFileSync(`/proc/${pid}/status`, "latin1"));
+  if (found === null) throw new Error(`/proc/${pid}/status has no ${name}`);
+  return Number(found[1]);
+}

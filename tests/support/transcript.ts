@@ -1,0 +1,145 @@
+// How the oracle talks: a step's shorthand becomes bytes, the bytes go out whole or in pieces, and the answer comes
+// back as text in which only what must differ between two servers (cas uniques, key prefixes, versions) is made equal.
+import { Client, NoReply, bytesOf, textOf } from "./client.ts";
+
+/**
+ * A step in shorthand, one character a byte: `$` stands for the session's own key prefix, `{x*250}` for 250 times
+ * "x", `<cas>` for the last cas unique that this connection was told.
+ */
+export type Step = string;
+
+/** What one connection was answered: the text, and what became of it ("silent": alive, but no answer to the sentinel). */
+export interface Answer {
+  readonly text: string;
+  readonly ended: "open" | "closed" | "silent";
+}
+
+/** Cuts bytes into the pieces that are written one by one. */
+export type Cut = (bytes: Uint8Array) => Uint8Array[];
+
+export const whole: Cut = (bytes) => [bytes];
+
+export const singleBytes: Cut = (bytes) => Array.from(bytes, (_byte, at) => bytes.subarray(at, at + 1));
+
+/** Random pieces, mostly short, from a generator of integers in [0, n). */
+export function randomCuts(below: (n: number) => number): Cut {
+  return (bytes) => {
+    const pieces: Uint8Array[] = [];
+    const longest = bytes.length > 4096 ? 65_536 : 24;
+    for (let at = 0; at < bytes.length; ) {
+      const length = 1 + below(longest);
+      pieces.push(bytes.subarray(at, at + length));
+      at += length;
+    }
+    return pieces;
+  };
+}
+
+/** Replaces `{text*count}` and `$`. A prefix has always the same length, so that key limits fall at the same place. */
+export function expand(step: Step, prefix: string): string {
+  return step
+    .replace(/\{([^{}*]+)\*(\d+)\}/g, (_all, text: string, count: string) => text.repeat(Number(count)))
+    .replaceAll("$", () => prefix);
+}
+
+/** A key prefix of six characters for session number n (up to 36^5). */
+export function prefixOf(n: number): string {
+  return `x${n.toString(36).padStart(5, "0")}`;
+}
+
+// A command whose one answer shows that everything before it was answered; one is chosen that the step does not use.
+const SENTINELS = [
+  { command: "mn\r\n", answer: /(?:^|\n)MN\r\n$/, used: /mn/i },
+  { command: "version\r\n", answer: /(?:^|\n)VERSION [^\r\n]+\r\n$/, used: /version/i },
+  { command: "stats reset\r\n", answer: /(?:^|\n)RESET\r\n$/, used: /reset/i },
+] as const;
+
+/** How long a sentinel may go unanswered before the connection counts as silent, ms. */
+export interface Patience {
+  readonly silentMs: number;
+}
+
+/**
+ * Sends the steps one after the other over one new connection, each followed by a sentinel whose answer is waited
+ * for, and returns all answers, without the sentinels', as comparable text.
+ */
+export async function converse(
+  port: number, steps: readonly Step[], prefix: string, cut: Cut, patience: Patience,
+): Promise<Answer> {
+  const client = await Client.open(port);
+  const uniques = new Uniques();
+  let text = "";
+  try {
+    for (const step of steps) {
+      const command = expand(step, prefix).replaceAll("<cas>", () => uniques.last);
+      const sentinel = SENTINELS.find((one) => !one.used.test(command)) ?? SENTINELS[2];
+      for (const piece of cut(bytesOf(command))) {
+        client.send(piece);
+        if (client.isClosed) break;
+        await turn();
+      }
+      client.send(sentinel.command);
+      let ended: Answer["ended"] = "open";
+      try {
+        await client.until((got) => sentinel.answer.test(textOf(got.subarray(-64))), patience.silentMs, "the sentinel");
+      } catch (problem) {
+        if (!(problem instanceof NoReply)) throw problem;
+        ended = problem.reason === "closed" ? "closed" : "silent";
+      }
+      const answer = client.take();
+      if (ended !== "open") return { text: text + comparable(answer, prefix, uniques), ended };
+      const own = sentinel.answer.exec(textOf(answer.subarray(-64)))![0].replace(/^\n/, "").length;
+      text += comparable(answer.subarray(0, answer.length - own), prefix, uniques);
+    }
+    return { text, ended: "open" };
+  } finally {
+    client.close();
+  }
+}
+
+/** Lets the event loop hand what was written to the kernel before the next piece. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The cas uniques of one connection in the order in which they were first seen. */
+export class Uniques {
+  last = "0";
+  readonly #names = new Map<string, string>();
+
+  /** A name that is the same for the same unique, and equal on two servers that behave alike. */
+  name(unique: string): string {
+    this.last = unique;
+    let name = this.#names.get(unique);
+    if (name === undefined) {
+      name = `<c${this.#names.size + 1}>`;
+      this.#names.set(unique, name);
+    }
+    return name;
+  }
+}
+
+/** Answer bytes as text with cas uniques named, the prefix written `$`, versions hidden and long runs shortened. */
+export function comparable(answer: Uint8Array, prefix: string, uniques: Uniques): string {
+  const raw = textOf(answer);
+  let text = "";
+  for (let at = 0; at < raw.length; ) {
+    const newline = raw.indexOf("\n", at);
+    const end = newline === -1 ? raw.length : newline + 1;
+    const line = raw.slice(at, end);
+    at = end;
+    const value = /^VALUE (\S+) (\d+) (\d+)(?: (\d+))?\r\n$/.exec(line);
+    if (value === null) {
+      text += line.startsWith("VERSION ") ? "VERSION <v>\r\n" : line;
+      continue;
+    }
+    const [, key, flags, length, unique] = value;
+    text += `VALUE ${key} ${flags} ${length}${unique === undefined ? "" : ` ${uniques.name(unique)}`}\r\n`;
+    const stop = Math.min(raw.length, at + Number(length) + 2);
+    text += raw.slice(at, stop);
+    at = stop;
+  }
+  return text
+    .replaceAll(prefix, "$")
+    .replace(/([^\r\n])\1{63,}/g, (run, one: string) => `{${one}*${run.length}}`);
+}
