@@ -11,6 +11,8 @@ export class SimHost {
   readonly ip: string;
   /** The power is gone: packets to it vanish. */
   off = false;
+  /** Its ports are closed to new connections. */
+  refusing = false;
   /** Stopped by SIGSTOP: the kernel works, the process does not. */
   hung = false;
   /** The present life, or null while the process is dead. */

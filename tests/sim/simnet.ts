@@ -88,7 +88,7 @@ class Handshake {
   private listener(): AcceptQueue | null {
     const key = keyOf(this.address);
     const process = this.to.process;
-    if (process === null) return null;
+    if (process === null || this.to.refusing) return null;
     const found = [...process.listeners].filter((queue) => queue.key === key && reaches(this.from, this.to, queue.address));
     if (found.length === 0) return null;
     return found.length === 1 ? found[0]! : this.process.world.dice.net.pick(found);

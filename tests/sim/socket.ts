@@ -221,7 +221,7 @@ export class SimSocket implements Socket, Ready {
   private bite(available: number): number {
     const world = this.process.world;
     if (this.biteMax === 0) return Math.min(available, 65_536);
-    const least = Math.max(1, available >> 6);
+    const least = Math.max(1, available >> 4);
     const n = Math.min(available, least + world.dice.net.below(this.biteMax));
     if (n < available) world.fired("fragment");
     return n;

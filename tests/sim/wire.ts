@@ -233,7 +233,7 @@ export class Pipe {
       return;
     }
     this.retries = 0;
-    if (this.to.gone) {
+    if (this.to.gone || this.to.wasReset) {
       if (segment.fin) this.acknowledge(segment);
       else this.refuse();
       return;
@@ -312,6 +312,11 @@ export class Endpoint {
     this.out = out;
     this.in = incoming;
     this.joined = true;
+  }
+
+  /** The other end. */
+  get peer(): Endpoint {
+    return this.out.to;
   }
 
   receive(bytes: Uint8Array, fin: boolean): void {

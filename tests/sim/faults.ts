@@ -1,0 +1,250 @@
+// What may go wrong, by name; each is drawn per run (swarm) and counted when it really happened.
+import type { SimHost } from "./host.ts";
+import type { Prng } from "./prng.ts";
+import type { Endpoint } from "./wire.ts";
+import type { World } from "./world.ts";
+
+/** Faults that a nemesis begins and ends. */
+export const TIMED = [
+  "crash", // the server's process is killed, and started again later, empty
+  "power", // its machine loses power, and comes back later, empty
+  "hang", // SIGSTOP, SIGCONT
+  "deaf", // accepts, reads nothing for a while
+  "mute", // executes, never answers on connections of that time
+  "garbage", // answers rubbish
+  "refuse", // its port is closed to new connections, the present ones are reset
+  "unreachable", // no route for new connections, the present ones are reset
+  "partition", // nothing gets through in either direction
+  "partition_to", // nothing gets to the server
+  "partition_from", // nothing comes from the server
+  "slow", // every packet takes up to 400 ms longer
+  "loss", // packets are lost and sent again
+] as const;
+/** Faults of one moment. */
+export const SUDDEN = [
+  "reset", // one connection to the server gets a RST at both ends
+  "reset_near", // … at the proxy's end only
+  "reset_far", // … at the server's end only
+  "reset_all", // all connections to the server
+  "fin", // the server ends a connection in order
+  "stall", // the proxy's process stands still for up to 100 ms (class B: 1 s)
+  "clock", // the proxy's wall clock jumps
+] as const;
+/** What the world's settings and the clients do by themselves. */
+export const CONSTANT = ["short_write", "fragment", "client_abort", "client_half_close"] as const;
+
+export type FaultKind = (typeof TIMED)[number] | (typeof SUDDEN)[number];
+export const NEMESIS_KINDS: readonly FaultKind[] = [...TIMED, ...SUDDEN];
+export const ALL_KINDS: readonly string[] = [...NEMESIS_KINDS, "restart", ...CONSTANT];
+
+/** A: one server is impaired at a time, and all is well again before the next fault. B: anything. */
+export type FaultClass = "A" | "B";
+
+export interface Targets {
+  readonly proxy: SimHost;
+  readonly servers: readonly SimHost[];
+}
+
+export interface NemesisOptions {
+  readonly cls: FaultClass;
+  readonly kinds: readonly FaultKind[];
+  /** True when the proxy has recovered from everything (class A waits for it). */
+  readonly quiet: () => boolean;
+  /** No new fault from here on, virtual microseconds. */
+  readonly untilUs: number;
+  /** How far apart a resumed process notices its connections, microseconds. */
+  readonly spreadUs: number;
+}
+
+/** A random half of all kinds, at least one. */
+export function drawKinds(dice: Prng): FaultKind[] {
+  const kinds = NEMESIS_KINDS.filter(() => dice.chance(1, 2));
+  return kinds.length > 0 ? kinds : [dice.pick(NEMESIS_KINDS)];
+}
+
+export class Nemesis {
+  /** Faults begun and not ended. */
+  private readonly active = new Set<() => void>();
+  private readonly dice: Prng;
+  /** Stalls of the proxy so far, microseconds: time by which answers may be late. */
+  stalledUs = 0;
+  struck = 0;
+
+  constructor(
+    private readonly world: World,
+    private readonly targets: Targets,
+    private readonly options: NemesisOptions,
+  ) {
+    this.dice = world.dice.faults;
+  }
+
+  /** Class A has one source of faults, class B two that know nothing of each other. */
+  start(): void {
+    this.later();
+    if (this.options.cls === "B") this.later();
+  }
+
+  /** Ends every fault. */
+  end(): void {
+    for (const undo of [...this.active]) undo();
+    for (const server of this.targets.servers) {
+      server.resume(this.options.spreadUs);
+      if (server.process === null) this.restart(server);
+    }
+  }
+
+  private later(): void {
+    this.world.after(this.dice.range(200_000, 2_000_000), () => this.strike());
+  }
+
+  private strike(): void {
+    if (this.world.nowUs >= this.options.untilUs) return;
+    if (this.options.cls === "A" && !this.options.quiet()) {
+      this.world.after(50_000, () => this.strike());
+      return;
+    }
+    const server = this.dice.pick(this.targets.servers);
+    const kind = this.dice.pick(this.options.kinds);
+    const undo = this.begin(kind, server);
+    if (undo === null) {
+      this.later();
+      return;
+    }
+    this.struck++;
+    this.world.fired(kind);
+    this.world.trace.event(this.world.nowUs, "fault", server, 0, kind);
+    const once = (): void => {
+      if (!this.active.delete(once)) return;
+      this.world.trace.event(this.world.nowUs, "fault", server, 0, `end of ${kind}`);
+      undo();
+      this.later();
+    };
+    this.active.add(once);
+    this.world.after(this.dice.skewed(1_000, 4_000_000), once);
+  }
+
+  /** Begins a fault; returns what ends it, or null when it could not happen now. */
+  private begin(kind: FaultKind, server: SimHost): (() => void) | null {
+    const { world, dice } = this;
+    const { proxy } = this.targets;
+    const process = server.process;
+    const there = world.link(proxy, server);
+    const back = world.link(server, proxy);
+    const nothing = (): void => {};
+    switch (kind) {
+      case "crash":
+      case "power":
+        if (process === null) return null;
+        server.crash(kind === "crash" ? "kill" : "power");
+        return () => this.restart(server);
+      case "hang":
+        if (process === null || server.hung) return null;
+        server.hang();
+        return () => server.resume(this.options.spreadUs);
+      case "deaf":
+        if (process === null || process.deaf) return null;
+        process.deaf = true;
+        return () => process.listenAgain(this.options.spreadUs);
+      case "mute":
+        if (process === null || process.mute) return null;
+        process.mute = true;
+        for (const socket of process.sockets) if (socket.accepted) socket.silence();
+        return () => (process.mute = false);
+      case "garbage":
+        if (process === null || process.garbage) return null;
+        process.garbage = true;
+        return () => (process.garbage = false);
+      case "refuse":
+        if (process === null || server.refusing) return null;
+        server.refusing = true;
+        this.resetAll(server, "both");
+        return () => (server.refusing = false);
+      case "unreachable":
+        if (there.noRoute) return null;
+        there.noRoute = true;
+        this.resetAll(server, "both");
+        return () => (there.noRoute = false);
+      case "partition":
+        there.block();
+        back.block();
+        return () => {
+          there.unblock();
+          back.unblock();
+        };
+      case "partition_to":
+        there.block();
+        return () => there.unblock();
+      case "partition_from":
+        back.block();
+        return () => back.unblock();
+      case "slow": {
+        const us = dice.range(5_000, 400_000);
+        there.slowUs += us;
+        back.slowUs += us;
+        return () => {
+          there.slowUs -= us;
+          back.slowUs -= us;
+        };
+      }
+      case "loss": {
+        const share = dice.range(100, 2_000);
+        there.loss += share;
+        back.loss += share;
+        return () => {
+          there.loss -= share;
+          back.loss -= share;
+        };
+      }
+      case "reset":
+        return this.resetOne(server, "both") ? nothing : null;
+      case "reset_near":
+        return this.resetOne(server, "near") ? nothing : null;
+      case "reset_far":
+        return this.resetOne(server, "far") ? nothing : null;
+      case "reset_all":
+        return this.resetAll(server, "both") > 0 ? nothing : null;
+      case "fin": {
+        const sockets = process === null ? [] : [...process.sockets].filter((socket) => socket.accepted && socket.writable);
+        if (sockets.length === 0) return null;
+        dice.pick(sockets).halfClose();
+        return nothing;
+      }
+      case "stall": {
+        const us = dice.skewed(1_000, this.options.cls === "A" ? 100_000 : 1_000_000);
+        this.stalledUs += us;
+        proxy.process?.stall(us);
+        return nothing;
+      }
+      case "clock":
+        proxy.skewUs += dice.range(-5_000_000, 5_000_000);
+        return nothing;
+    }
+  }
+
+  private restart(server: SimHost): void {
+    if (server.process !== null) return;
+    server.restart();
+    this.world.fired("restart");
+    this.world.trace.event(this.world.nowUs, "fault", server, 0, "restart");
+  }
+
+  private resetOne(server: SimHost, ends: "both" | "near" | "far"): boolean {
+    const ours = [...server.endpoints].filter((endpoint) => endpoint.queue === null && endpoint.peer.process.machine === this.targets.proxy);
+    if (ours.length === 0) return false;
+    cut(this.dice.pick(ours), ends);
+    return true;
+  }
+
+  private resetAll(server: SimHost, ends: "both" | "near" | "far"): number {
+    const ours = [...server.endpoints].filter((endpoint) => endpoint.peer.process.machine === this.targets.proxy);
+    for (const endpoint of ours) cut(endpoint, ends);
+    return ours.length;
+  }
+}
+
+/** Something between the hosts sends RSTs: at the far (server's) end, the near end, or both. */
+function cut(far: Endpoint, ends: "both" | "near" | "far"): void {
+  const near = far.peer;
+  if (ends !== "near") far.reset();
+  if (ends !== "far") near.reset();
+}

@@ -1,0 +1,172 @@
+// What the clients of a run ask: a few keys under contention, every command of the text protocol on them, pipelined.
+import type { Load, Request } from "./client.ts";
+import type { Call, CallKind, History } from "./history.ts";
+import type { Prng } from "./prng.ts";
+import { nameOfPiece, piece } from "./values.ts";
+import type { World } from "./world.ts";
+
+/** How a run's clients behave; drawn per run. */
+export interface Habits {
+  readonly keys: number;
+  /** Requests of one burst, at most. */
+  readonly depth: number;
+  /** Between bursts, at most, microseconds. */
+  readonly pauseUs: number;
+  /** Of 100 stores, how many have a TTL. */
+  readonly ttls: number;
+  /** Of 100 writes, how many are noreply. */
+  readonly noreply: number;
+  /** Of 1000 stores, how many are 20 KiB or more. */
+  readonly large: number;
+  /** Of 1000 bursts, how many end in an abort and in a half-close. */
+  readonly aborts: number;
+  readonly halfCloses: number;
+}
+
+export function drawHabits(dice: Prng): Habits {
+  return {
+    keys: dice.pick([2, 4, 6, 10, 20]),
+    depth: dice.pick([1, 1, 4, 8, 16]),
+    pauseUs: dice.pick([20_000, 60_000, 150_000]),
+    ttls: dice.pick([0, 0, 10, 40]),
+    noreply: dice.pick([0, 5, 20]),
+    large: dice.pick([0, 0, 10]),
+    aborts: dice.pick([0, 0, 5]),
+    halfCloses: dice.pick([0, 0, 10]),
+  };
+}
+
+/** What the clients of one world share: the last token seen per key, and when to stop. */
+export class Knowledge {
+  readonly tokens = new Map<string, { value: string; token: string }>();
+  /** A token that came with two values of one key. */
+  readonly reused: string[] = [];
+  private readonly byToken = new Map<string, string>();
+  stopped = false;
+  pieces = 0;
+
+  learned(key: string, value: string, token: string): void {
+    this.tokens.set(key, { value, token });
+    const known = this.byToken.get(`${key} ${token}`);
+    if (known === undefined) this.byToken.set(`${key} ${token}`, value);
+    else if (known !== value) this.reused.push(`the token ${token} of ${key} came with ${known} and with ${value}`);
+  }
+}
+
+const READS = 40;
+
+export class MixedLoad implements Load {
+  constructor(
+    private readonly world: World,
+    private readonly habits: Habits,
+    private readonly known: Knowledge,
+    private readonly history: History,
+  ) {}
+
+  burst(): Request[] | null {
+    if (this.known.stopped) return null;
+    const dice = this.world.dice.load;
+    const out: Request[] = [];
+    const n = dice.range(1, this.habits.depth);
+    for (let i = 0; i < n; i++) out.push(this.request(dice));
+    return out;
+  }
+
+  pauseUs(): number {
+    return this.world.dice.load.skewed(100, this.habits.pauseUs);
+  }
+
+  learned(key: string, value: string, token: string): void {
+    this.known.learned(key, value, token);
+  }
+
+  mood(): "wait" | "half_close" | "abort" {
+    const throwUp = this.world.dice.load.below(1000);
+    if (throwUp < this.habits.aborts) return "abort";
+    return throwUp < this.habits.aborts + this.habits.halfCloses ? "half_close" : "wait";
+  }
+
+  private request(dice: Prng): Request {
+    const number = dice.below(this.habits.keys);
+    // A third of the keys hold numbers.
+    const counter = number % 3 === 2;
+    const key = `${counter ? "n" : "k"}${number}`;
+    if (dice.chance(1, 200)) return plain(dice.pick(["version", "mn"]));
+    if (dice.chance(READS, 100)) return this.read(dice, key);
+    return this.write(dice, key, counter);
+  }
+
+  private read(dice: Prng, key: string): Request {
+    if (dice.chance(1, 20)) {
+      const ttl = this.ttl(dice);
+      const verb = dice.pick(["gat", "gats"] as const);
+      return this.one(verb, key, `${verb} ${ttl} ${key}\r\n`, { kind: "gat", ttl });
+    }
+    const verb = dice.chance(1, 3) ? "gets" : "get";
+    const keys = [key];
+    while (dice.chance(1, 4) && keys.length < 6) {
+      const number = dice.below(this.habits.keys);
+      const another = `${number % 3 === 2 ? "n" : "k"}${number}`;
+      if (!keys.includes(another)) keys.push(another);
+    }
+    return this.make(verb, keys, `${verb} ${keys.join(" ")}\r\n`, false, { kind: "get" });
+  }
+
+  private write(dice: Prng, key: string, counter: boolean): Request {
+    const kind = counter
+      ? dice.pick(["set", "add", "incr", "incr", "incr", "decr", "delete", "touch"] as const)
+      : dice.pick(["set", "set", "set", "add", "replace", "append", "prepend", "cas", "cas", "delete", "touch"] as const);
+    const quiet = dice.chance(this.habits.noreply, 100);
+    const tail = quiet ? " noreply\r\n" : "\r\n";
+    if (kind === "delete") return this.one(kind, key, `delete ${key}${tail}`, { kind }, quiet);
+    if (kind === "touch") {
+      const ttl = this.ttl(dice);
+      return this.one(kind, key, `touch ${key} ${ttl}${tail}`, { kind, ttl }, quiet);
+    }
+    if (kind === "incr" || kind === "decr") {
+      const delta = String(dice.skewed(1, kind === "incr" ? 40 : 20));
+      return this.one(kind, key, `${kind} ${key} ${delta}${tail}`, { kind, value: delta }, quiet);
+    }
+    const id = ++this.known.pieces;
+    const length = dice.chance(this.habits.large, 1000) ? dice.range(20_000, 60_000) : dice.skewed(0, 200);
+    const data = counter ? String(id * 1000 + dice.below(1000)) : piece(id, length);
+    const value = counter ? data : nameOfPiece(id, length);
+    const keeps = kind === "append" || kind === "prepend";
+    const flags = keeps ? 0 : dice.below(5);
+    const ttl = keeps ? 0 : this.ttl(dice);
+    if (kind !== "cas") {
+      return this.one(kind, key, `${kind} ${key} ${flags} ${ttl} ${data.length}${tail}${data}\r\n`, { kind, value, flags, ttl }, quiet);
+    }
+    const seen = dice.chance(1, 30) ? undefined : this.known.tokens.get(key);
+    const token = seen?.token ?? String(dice.range(1, 1_000_000_000));
+    const text = `cas ${key} ${flags} ${ttl} ${data.length} ${token}${tail}${data}\r\n`;
+    return this.one("cas", key, text, { kind: "cas", value, flags, ttl, expected: seen?.value ?? null }, quiet);
+  }
+
+  private ttl(dice: Prng): number {
+    if (!dice.chance(this.habits.ttls, 100)) return 0;
+    return dice.pick([2, 3, 3, 5, 5, 8, 1000, 2_591_999, -1]);
+  }
+
+  private one(verb: Request["verb"], key: string, text: string, call: Partial<Call> & { kind: CallKind }, noreply = false): Request {
+    return this.make(verb, [key], text, noreply, call);
+  }
+
+  private make(verb: Request["verb"], keys: readonly string[], text: string, noreply: boolean, call: Partial<Call> & { kind: CallKind }): Request {
+    const history = this.history;
+    return {
+      text, verb, keys, noreply,
+      begin: (session, place, startUs) =>
+        keys.map((key) =>
+          history.begin({
+            session, place, key, noreply, startUs, kind: call.kind,
+            value: call.value ?? "", flags: call.flags ?? 0, ttl: call.ttl ?? 0, expected: call.expected ?? null,
+          }),
+        ),
+    };
+  }
+}
+
+function plain(verb: "version" | "mn"): Request {
+  return { text: `${verb}\r\n`, verb, keys: [], noreply: false, begin: () => [] };
+}
