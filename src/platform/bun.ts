@@ -1,0 +1,198 @@
+// The Bun platform: Bun.listen and Bun.connect behind platform.ts. What Bun does otherwise than the contract says is
+// put right here and in bun_socket.ts, each place with its reason; nothing above knows of it.
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import type { Address, Attempt, CloseCause, ListenHandlers, ListenOptions, Net, Platform, SocketHandlers } from "./platform.ts";
+import { causeOf, codeOf, describe, HostRandom, hostClock, messageOf, socketCeiling } from "./host_common.ts";
+import { BunSocket, createEvents, type Opening, type Raw, type SocketOwner } from "./bun_socket.ts";
+import { BunLibc, createBunHost } from "./bun_host.ts";
+
+/** The address a connect goes on with when the name has several. */
+type Target = { readonly unix: string } | { readonly hostname: string; readonly port: number };
+
+class BunAttempt implements Attempt, Opening {
+  readonly kind: "tcp" | "unix";
+  private done = false;
+  private targets: Target[] = [];
+  /** Counts the targets tried, so that a late failure of an earlier one is known for what it is. */
+  private tried = 0;
+  private readonly deadline: ReturnType<typeof setTimeout>;
+  private step: ReturnType<typeof setTimeout> | undefined;
+  private readonly dueMs: number;
+
+  constructor(
+    private readonly net: BunNet,
+    private readonly address: Address,
+    deadlineMs: number,
+    private readonly handlers: SocketHandlers,
+  ) {
+    this.kind = address.kind;
+    this.dueMs = performance.now() + deadlineMs;
+    this.deadline = setTimeout(() => this.fail("timeout", `connect to ${describe(address)} took too long`), deadlineMs);
+    // Bun reports a failing unix connect from inside Bun.connect; from here it is inside nothing.
+    net.later(() => this.start());
+  }
+
+  abort(): void {
+    if (this.settle()) this.net.later(() => this.handlers.onClose("aborted", ""));
+  }
+
+  settle(): boolean {
+    if (this.done) return false;
+    this.done = true;
+    clearTimeout(this.deadline);
+    clearTimeout(this.step);
+    return true;
+  }
+
+  private fail(cause: CloseCause, detail: string): void {
+    if (this.settle()) this.handlers.onClose(cause, detail);
+  }
+
+  private async start(): Promise<void> {
+    const address = this.address;
+    if (address.kind === "unix") this.targets = [{ unix: address.path }];
+    else {
+      const found = await resolve(address.host);
+      if (typeof found === "string") return this.fail("not_found", found);
+      this.targets = found.map((hostname) => ({ hostname, port: address.port }));
+    }
+    this.next("failed", "no address");
+  }
+
+  /** Tries the next address, or ends with the cause of the last. Each gets an equal part of the time that is left. */
+  private next(cause: CloseCause, detail: string): void {
+    if (this.done) return;
+    clearTimeout(this.step);
+    const target = this.targets.shift();
+    if (target === undefined) return this.fail(cause, detail);
+    const turn = ++this.tried;
+    if (this.targets.length > 0) {
+      const share = (this.dueMs - performance.now()) / (this.targets.length + 1);
+      this.step = setTimeout(() => this.next("timeout", "no answer"), Math.max(1, share));
+    }
+    const socket = new BunSocket(this.net, this.handlers, this);
+    this.net.sockets++;
+    // A refusal comes twice, as connectError and as a rejection: only the rejection is heard. There is no way to give
+    // up a pending connect: a late one is ended in open.
+    const common = { allowHalfOpen: true, socket: this.net.events, data: socket };
+    const opening = "unix" in target ? Bun.connect({ ...target, ...common }) : Bun.connect({ ...target, ...common });
+    opening.then(undefined, (error: unknown) => {
+      this.net.sockets--;
+      if (turn === this.tried) this.next(causeOf(codeOf(error)), `${describe(this.address)}: ${messageOf(error)}`);
+    });
+  }
+}
+
+/** The addresses of a host name, asked anew (Bun.connect itself remembers answers for 30 s); a string says why none. */
+async function resolve(host: string): Promise<string[] | string> {
+  if (host.includes(":") || /^[\d.]+$/.test(host)) return [host];
+  try {
+    const found = await Bun.dns.lookup(host, { backend: "libc", socketType: "tcp" });
+    return [...new Set(found.map((one) => one.address))];
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+class BunNet implements Net, SocketOwner {
+  sockets = 0;
+  readonly events = createEvents();
+  private readonly ceiling: number;
+
+  constructor(private readonly libc: BunLibc) {
+    this.ceiling = socketCeiling(libc.fdLimit());
+  }
+
+  later(run: () => void): void {
+    setImmediate(run);
+  }
+
+  connect(address: Address, deadlineMs: number, handlers: SocketHandlers): Attempt {
+    return new BunAttempt(this, address, deadlineMs, handlers);
+  }
+
+  listen(address: Address, options: ListenOptions, handlers: ListenHandlers): void {
+    this.later(() => {
+      if (address.kind === "unix") void this.listenUnix(address.path, options, handlers);
+      else void this.listenTcp(address, options, handlers);
+    });
+  }
+
+  private async listenTcp(address: Address & { kind: "tcp" }, options: ListenOptions, handlers: ListenHandlers): Promise<void> {
+    const found = await resolve(address.host);
+    if (typeof found === "string") return handlers.onClose("not_found", `${describe(address)}: ${found}`);
+    const hostname = found[0]!;
+    const { reusePort } = options;
+    let listener: Bun.TCPSocketListener<BunSocket>;
+    try {
+      const asked = { hostname, port: address.port, reusePort, allowHalfOpen: true, socket: this.listening("tcp", handlers) };
+      listener = Bun.listen<BunSocket>(asked);
+    } catch (error) {
+      return handlers.onClose(causeOf(codeOf(error)), messageOf(error));
+    }
+    this.backlog(listener, options.backlog);
+    const bound: Address = { kind: "tcp", host: hostname, port: listener.port };
+    handlers.onListening({ address: bound, close: () => listener.stop(false) });
+  }
+
+  private async listenUnix(path: string, options: ListenOptions, handlers: ListenHandlers): Promise<void> {
+    const asked = { unix: path, allowHalfOpen: true, socket: this.listening("unix", handlers) };
+    let listener: Bun.UnixSocketListener<BunSocket>;
+    try {
+      try {
+        listener = Bun.listen<BunSocket>(asked);
+      } catch (error) {
+        // A file left by a dead process is in the way of a new one; only a socket that refuses is surely that.
+        if (codeOf(error) !== "EADDRINUSE" || !lstatSync(path).isSocket() || !(await refuses(path))) throw error;
+        unlinkSync(path);
+        listener = Bun.listen<BunSocket>(asked);
+      }
+      chmodSync(path, options.unixMode);
+    } catch (error) {
+      return handlers.onClose(causeOf(codeOf(error)), messageOf(error));
+    }
+    this.backlog(listener, options.backlog);
+    handlers.onListening({ address: { kind: "unix", path }, close: () => listener.stop(false) });
+  }
+
+  private listening(kind: "tcp" | "unix", handlers: ListenHandlers) {
+    const open = (raw: Raw): void => {
+      // Above the limit accept would fail and spin: what is refused here leaves descriptors for it.
+      if (this.sockets >= this.ceiling) return raw.terminate();
+      this.sockets++;
+      const socket = new BunSocket(this, handlers.onAccept(), null);
+      raw.data = socket;
+      socket.opened(raw, kind);
+    };
+    return { ...this.events, open };
+  }
+
+  /** Bun listens with a backlog of 512 whatever is asked; a second listen(2) on the same socket changes it. */
+  private backlog(listener: object, backlog: number): void {
+    if ("fd" in listener && typeof listener.fd === "number") this.libc.listen(listener.fd, backlog);
+  }
+}
+
+/** Does a connect to this unix socket find nobody there? */
+function refuses(path: string): Promise<boolean> {
+  return Bun.connect({ unix: path, socket: { data() {}, connectError() {} } }).then(
+    (probe) => {
+      probe.terminate();
+      return false;
+    },
+    (error: unknown) => codeOf(error) === "ECONNREFUSED",
+  );
+}
+
+/** The platform of a process that runs on Bun. Sockets of two platforms in one process know nothing of each other. */
+export function createBunPlatform(): Platform {
+  const libc = new BunLibc();
+  return {
+    net: new BunNet(libc),
+    clock: hostClock,
+    random: new HostRandom(),
+    host: createBunHost(libc),
+    // Bun runs immediates after all sockets that one poll found ready, and those asked for meanwhile a turn later.
+    afterTurn: (run) => void setImmediate(run),
+  };
+}

@@ -1,0 +1,90 @@
+// What the process may do to itself on Bun: the user it runs as, starting itself again, and two calls to libc.
+import process from "node:process";
+import { readFileSync } from "node:fs";
+import { dlopen, FFIType } from "bun:ffi";
+import type { Host } from "./platform.ts";
+import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
+
+const LIBC_NAMES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`, "libSystem.B.dylib"];
+
+function openLibc() {
+  for (const name of LIBC_NAMES) {
+    try {
+      return dlopen(name, {
+        listen: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+        getrlimit: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
+      }).symbols;
+    } catch {
+      // Another system names it otherwise; with none of them the calls below do without.
+    }
+  }
+  return null;
+}
+
+/** The few calls that Bun has no name for; each does nothing where libc cannot be opened. */
+export class BunLibc {
+  private readonly calls = openLibc();
+
+  /** listen(2) on a socket that listens already: sets its backlog. False when that was not possible. */
+  listen(fd: number, backlog: number): boolean {
+    return this.calls !== null && this.calls.listen(fd, backlog) === 0;
+  }
+
+  /** The soft limit of open files; 0 when it is not known or without a limit. */
+  fdLimit(): number {
+    if (process.platform === "linux" || this.calls === null) return fdLimitOfProc();
+    const limits = new BigUint64Array(2);
+    const resource = 8; // RLIMIT_NOFILE on darwin and the BSDs
+    if (this.calls.getrlimit(resource, limits) !== 0) return 0;
+    return limits[0]! > 0x7fffffffn ? 0 : Number(limits[0]);
+  }
+}
+
+export function createBunHost(libc: BunLibc): Host {
+  return createHost({
+    runtime: `bun ${Bun.version}`,
+    fdLimit: () => libc.fdLimit(),
+    becomeUser,
+    spawnSelfDetached,
+  });
+}
+
+/** Groups first, then the group, then the user: after setuid there is no right left to change the others. */
+function becomeUser(user: string, group: string | null): ReturnType<Host["becomeUser"]> {
+  const { getuid, getgid, setuid, setgid, setgroups } = process;
+  if (!getuid || !getgid || !setuid || !setgid || !setgroups) return { ok: false, reason: "this system has no users to become" };
+  try {
+    const ids = findUser(readFileSync("/etc/passwd", "utf8"), readFileSync("/etc/group", "utf8"), user, group);
+    if (typeof ids === "string") return { ok: false, reason: ids };
+    if (getuid() !== 0) return { ok: false, reason: "only root can become another user" };
+    setgroups([...ids.groups]);
+    setgid(ids.gid);
+    setuid(ids.uid);
+    if (getuid() !== ids.uid || getgid() !== ids.gid) return { ok: false, reason: "the change of user did not hold" };
+    return ids.uid === 0 || cannotReturn(setuid) ? { ok: true } : { ok: false, reason: "root could be had again" };
+  } catch (error) {
+    return { ok: false, reason: messageOf(error) };
+  }
+}
+
+function cannotReturn(setuid: (id: number) => void): boolean {
+  try {
+    setuid(0);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** A compiled binary is its own program; from source the runtime needs the script again. */
+function spawnSelfDetached(args: readonly string[]): ReturnType<Host["spawnSelfDetached"]> {
+  const compiled = Bun.main.startsWith("/$bunfs/") || /^[A-Za-z]:[\\/]~BUN[\\/]/.test(Bun.main);
+  const command = compiled ? [process.execPath, ...args] : [process.execPath, Bun.main, ...args];
+  try {
+    const child = Bun.spawn(command, { detached: true, stdio: ["ignore", "ignore", "ignore"], env: process.env });
+    child.unref();
+    return { ok: true, pid: child.pid };
+  } catch (error) {
+    return { ok: false, reason: messageOf(error) };
+  }
+}
