@@ -1,8 +1,6 @@
 // What is to happen and when: a binary heap ordered by (time, order of asking).
 
 export class Happening {
-  dead = false;
-
   constructor(
     readonly atUs: number,
     readonly order: number,

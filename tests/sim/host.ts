@@ -21,6 +21,7 @@ export class SimHost {
   skewUs = 0;
   readonly files = new Map<string, string>();
   readonly environment = new Map<string, string>();
+  readonly directories = new Set(["", "/tmp", "/run"]);
   /** Paths of unix sockets that exist in the file system, alive or stale. */
   readonly unixPaths = new Set<string>();
   /** Links to other hosts by their index; filled by World.link. */

@@ -18,7 +18,11 @@ export class SimNet implements Net {
       process.ready({ queued: false, dispatch: () => handlers.onClose(cause, detail) });
     };
     if (address.kind === "tcp" && resolve(process.world, host, address.host) !== host && !isAny(address.host)) {
-      fail("not_found", `${address.host}: not an address of this host`);
+      fail("failed", `${address.host}: not an address of this host`);
+      return;
+    }
+    if (address.kind === "unix" && !host.directories.has(address.path.slice(0, address.path.lastIndexOf("/")))) {
+      fail("not_found", `${address.path}: no such directory`);
       return;
     }
     const bound: Address = address.kind === "tcp" && address.port === 0 ? { kind: "tcp", host: address.host, port: host.port() } : address;

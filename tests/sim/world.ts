@@ -11,6 +11,8 @@ export interface Settings {
   /** One way, between two hosts; drawn once per direction. */
   latencyUs: readonly [number, number];
   jitterUs: number;
+  /** The same for a host's connections to itself. */
+  loopJitterUs: number;
   segmentBytes: number;
   /** Drawn once per connection and direction. */
   sendBuffer: readonly [number, number];
@@ -30,6 +32,7 @@ export interface Settings {
 const CALM: Settings = {
   latencyUs: [40, 400],
   jitterUs: 40,
+  loopJitterUs: 5,
   segmentBytes: 16_384,
   sendBuffer: [65_536, 262_144],
   receiveBuffer: [65_536, 262_144],
@@ -120,7 +123,7 @@ export class World {
     if (known !== undefined) return known;
     const [least, most] = this.settings.latencyUs;
     const base = from === to ? this.dice.net.range(5, 30) : this.dice.net.range(least, most);
-    const link = new Link(this, from, to, base, from === to ? 5 : this.settings.jitterUs);
+    const link = new Link(this, from, to, base, from === to ? this.settings.loopJitterUs : this.settings.jitterUs);
     from.links[to.index] = link;
     return link;
   }
@@ -152,6 +155,15 @@ export class World {
     return out;
   }
 
+  /** Lets the next thing happen; false when nothing is left to happen. */
+  step(): boolean {
+    const next = this.heap.pop();
+    if (next === undefined) return false;
+    this.nowUs = next.atUs;
+    next.run();
+    return true;
+  }
+
   /** Ends run() after the present event. */
   stop(): void {
     this.stopped = true;
@@ -164,7 +176,6 @@ export class World {
       const next = this.heap.peek();
       if (next === undefined || next.atUs > untilUs || this.stopped) break;
       this.heap.pop();
-      if (next.dead) continue;
       this.nowUs = next.atUs;
       next.run();
     }
