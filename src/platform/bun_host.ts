@@ -1,6 +1,6 @@
 // What the process may do to itself on Bun: the user it runs as, starting itself again, and two calls to libc.
 import process from "node:process";
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
@@ -77,14 +77,19 @@ function cannotReturn(setuid: (id: number) => void): boolean {
 }
 
 /** A compiled binary is its own program; from source the runtime needs the script again. */
-function spawnSelfDetached(args: readonly string[]): ReturnType<Host["spawnSelfDetached"]> {
+function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {
   const compiled = Bun.main.startsWith("/$bunfs/") || /^[A-Za-z]:[\\/]~BUN[\\/]/.test(Bun.main);
   const command = compiled ? [process.execPath, ...args] : [process.execPath, Bun.main, ...args];
+  let output: number | "ignore" = "ignore";
   try {
-    const child = Bun.spawn(command, { detached: true, stdio: ["ignore", "ignore", "ignore"], env: process.env });
+    // As a descriptor the file stays open to the child even after it has become a user who may not open it.
+    if (outputPath !== null) output = openSync(outputPath, "a", 0o644);
+    const child = Bun.spawn(command, { detached: true, stdio: ["ignore", output, output], env: process.env });
     child.unref();
     return { ok: true, pid: child.pid };
   } catch (error) {
     return { ok: false, reason: messageOf(error) };
+  } finally {
+    if (output !== "ignore") closeSync(output);
   }
 }
