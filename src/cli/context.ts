@@ -1,0 +1,59 @@
+// What every command is given: the platform, who we were called as, what was built, and how to make a proxy.
+import type { ProxyConfig } from "../config/config.ts";
+import { type Problem, problemLine } from "../config/problem.ts";
+import type { Log } from "../observe/log.ts";
+import type { Address, Platform } from "../platform/platform.ts";
+
+/** What was baked in when the program was built. */
+export interface Build {
+  /** "0.1.0" */
+  readonly version: string;
+  /** The commit, with "-dirty" when the tree had changes; "source" when run without a build. */
+  readonly commit: string;
+  /** "linux-x64-musl", or "" when run without a build: then the platform says. */
+  readonly target: string;
+}
+
+/** How the process was started. */
+export interface Invocation {
+  /** Without the program's own name. */
+  readonly args: readonly string[];
+  /** The name or path it was called by; a link named magent behaves as magent. */
+  readonly argv0: string;
+  readonly build: Build;
+}
+
+export type StartOutcome =
+  | { readonly ok: true; readonly addresses: readonly Address[] }
+  | { readonly ok: false; readonly reason: string };
+
+/** The proxy as the commands use it. */
+export interface RunnableProxy {
+  /** done is called once: when every address listens, or when one cannot. */
+  start(done: (outcome: StartOutcome) => void): void;
+  /** Accepts no more, answers what was asked for at most drainMs, then closes everything. */
+  stop(drainMs: number, done: () => void): void;
+}
+
+export interface Context {
+  readonly platform: Platform;
+  readonly called: "tandem" | "magent";
+  readonly build: Build;
+  readonly args: readonly string[];
+  readonly makeProxy: (config: ProxyConfig, log: Log) => RunnableProxy;
+  /** The log of this process; called once at most. */
+  readonly openLog: (verbosity: number) => Log;
+}
+
+/** Exit codes: 1, it could not be done; 2, it was not asked rightly. */
+export const EXIT_FAILED = 1, EXIT_USAGE = 2;
+
+/** Ends the process with one line on stderr. */
+export function fail(context: Context, code: number, line: string): never {
+  context.platform.host.stderr(`${context.called}: ${line}\n`);
+  return context.platform.host.exit(code);
+}
+
+export function failUsage(context: Context, problem: Problem): never {
+  return fail(context, EXIT_USAGE, problemLine(problem));
+}

@@ -1,0 +1,46 @@
+// The process log on @logtape/logtape: one line a record on stderr, "2026-11-22T17:00:00.123Z INFO message key=value".
+import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
+import { quoted } from "../config/problem.ts";
+import type { Log, LogFields } from "../observe/log.ts";
+import type { Platform } from "../platform/platform.ts";
+
+const LEVELS: Readonly<Record<string, string>> = { debug: "DEBUG", info: "INFO", warning: "WARN", error: "ERROR" };
+
+/**
+ * Opens the log of this process. logtape's configuration is the process's: a second call takes it over, so only
+ * program.ts calls this, once.
+ */
+export function openLog(platform: Platform, verbosity: number): Log {
+  configureSync({
+    reset: true,
+    sinks: {
+      stderr: (record: LogRecord): void => {
+        platform.host.stderr(formatLine(platform.clock.wallSeconds() * 1000, record));
+      },
+    },
+    loggers: [
+      { category: "tandem", sinks: ["stderr"], lowestLevel: verbosity > 0 ? "debug" : "info" },
+      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
+    ],
+  });
+  const logger = getLogger("tandem");
+  return {
+    verbosity,
+    info: (message: string, fields?: LogFields): void => logger.info(message, fields),
+    warn: (message: string, fields?: LogFields): void => logger.warn(message, fields),
+    error: (message: string, fields?: LogFields): void => logger.error(message, fields),
+    // logtape builds a record even for a level that nobody hears: half a microsecond a call.
+    debug: verbosity > 0 ? (message, fields) => logger.debug(message, fields) : () => {},
+  };
+}
+
+/** One line, ending in a newline; wallMs are milliseconds since 1970. */
+export function formatLine(wallMs: number, record: Pick<LogRecord, "level" | "message" | "properties">): string {
+  let line = `${new Date(wallMs).toISOString()} ${LEVELS[record.level] ?? record.level.toUpperCase()} `;
+  line += record.message.map((part) => String(part)).join("");
+  for (const [key, value] of Object.entries(record.properties)) {
+    const text = String(value);
+    line += ` ${key}=${text.includes('"') || text.includes("=") ? JSON.stringify(text) : quoted(text)}`;
+  }
+  return `${line.replaceAll("\n", "\\n")}\n`;
+}

@@ -1,0 +1,182 @@
+// The option table: the one truth about flags. Parsing (parse.ts), help text (help.ts) and the README's table are made
+// from it, so that they cannot disagree.
+import { ACK_MODES, RING_FLAVOURS } from "../config/config.ts";
+
+export const COMMANDS = ["serve", "dev", "ring", "version", "help"] as const;
+export type Command = (typeof COMMANDS)[number];
+
+/**
+ * How a value is written.
+ * switch: none; count: none, repeated for more; text: checked by config/; integer: decimal within min and max;
+ * octal: permission bits; bytes: decimal with an optional k, m or g (powers of 1024); choice: one of choices.
+ */
+export type OptionKind = "switch" | "count" | "text" | "integer" | "octal" | "bytes" | "choice";
+
+export interface Option {
+  /** Without the dashes. */
+  readonly long: string;
+  /** One letter, or "" when there is no short form. */
+  readonly short: string;
+  readonly kind: OptionKind;
+  /** What stands for the value in help, "" for switches. */
+  readonly placeholder: string;
+  /** As one would write it; "" when there is none. */
+  readonly fallback: string;
+  readonly unit: string;
+  readonly min: number;
+  readonly max: number;
+  readonly choices: readonly string[];
+  readonly repeatable: boolean;
+  /** The commands that take it. */
+  readonly commands: readonly Command[];
+  /** magent 0.6's own words, or "" when magent has no such flag. */
+  readonly magent: string;
+  /** Where we differ from magent, "" when we do not. */
+  readonly difference: string;
+  readonly help: string;
+  /** For our own background process; not printed. */
+  readonly hidden: boolean;
+}
+
+const SERVE: readonly Command[] = ["serve"];
+const RUN: readonly Command[] = ["serve", "dev"];
+const RING: readonly Command[] = ["serve", "ring"];
+const RUN_RING: readonly Command[] = ["serve", "dev", "ring"];
+
+/** A row; what is not said is: no short form, a switch of `serve`, not in magent. */
+function row(long: string, help: string, more: Partial<Option>): Option {
+  return {
+    long, help, short: "", kind: "switch", placeholder: "", fallback: "", unit: "", min: 0, max: 0, choices: [],
+    repeatable: false, commands: SERVE, magent: "", difference: "", hidden: false, ...more,
+  };
+}
+
+const SERVER_FORM = "HOST:PORT[:WEIGHT]";
+
+export const OPTIONS: readonly Option[] = [
+  row("server", "a memcached of the ring: host:port, [ipv6]:port or /socket, with :weight, and for twemproxy a name", {
+    short: "s", kind: "text", placeholder: SERVER_FORM, repeatable: true, commands: RING,
+    magent: "ip:port, set memcached server ip and port",
+    difference: "also host names, IPv6, unix sockets, weights and names; a repeated server is an error",
+  }),
+  row("backup", "a memcached of the second ring, which holds every key again", {
+    short: "b", kind: "text", placeholder: SERVER_FORM, repeatable: true, commands: RING,
+    magent: "ip:port, set backup memcached server ip and port",
+    difference: "as -s; may not be one of the -s servers; their number need not be equal",
+  }),
+  row("listen", "address to accept clients on; :: is IPv4 and IPv6", {
+    short: "l", kind: "text", placeholder: "HOST", fallback: "0.0.0.0", repeatable: true,
+    magent: "ip, local bind ip address, default is 0.0.0.0", difference: "repeatable; also host names and IPv6",
+  }),
+  row("port", "TCP port to accept clients on; 0: no TCP", {
+    short: "p", kind: "integer", placeholder: "PORT", fallback: "11211", max: 65535, commands: RUN,
+    magent: "port, default is 11211. (0 to disable tcp support)",
+  }),
+  row("socket", "unix socket to accept clients on", {
+    short: "f", kind: "text", placeholder: "PATH",
+    magent: "file, unix socket path to listen on. default is off",
+    difference: "a socket that another process answers on is an error, not taken over",
+  }),
+  row("unix-mode", "permission bits of the unix socket", {
+    kind: "octal", placeholder: "MODE", fallback: "700", max: 0o777, unit: "octal",
+  }),
+  row("max-clients", "clients connected at once; one more is told so and closed", {
+    short: "n", kind: "integer", placeholder: "NUMBER", fallback: "4096", min: 1, max: 1_000_000, commands: RUN,
+    unit: "connections", magent: "number, set max connections, default is 4096",
+    difference: "0 is an error, not 4096; a number above the file descriptor limit is an error",
+  }),
+  row("lanes", "connections kept to each server; a key always takes the same one", {
+    short: "i", kind: "integer", placeholder: "NUMBER", fallback: "1", min: 1, max: 64, commands: RUN,
+    unit: "connections", magent: "number, set max keep alive connections for one memcached server, default is 20",
+    difference: "exactly so many, all pipelined: 1 is enough where magent needed one a request; at most 64",
+  }),
+  row("user", "user name or uid to become once the ports are bound", {
+    short: "u", kind: "text", placeholder: "USER", magent: "uid",
+    difference: "also a name; after binding, with the user's groups; failure is an error",
+  }),
+  row("group", "group name or gid to become, instead of the user's own", {
+    short: "g", kind: "text", placeholder: "GROUP", magent: "gid", difference: "also a name; only together with -u",
+  }),
+  row("ketama", "place keys by Ketama; the default", {
+    short: "k", commands: RUN_RING, magent: "use ketama key allocation algorithm",
+    difference: "the default; --ring says which Ketama; called as magent: magent's, and modulo without -k",
+  }),
+  row("foreground", "stay in front; the default", {
+    short: "D", magent: "don't go to background", difference: "the default; called as magent, -d is",
+  }),
+  row("daemon", "go to the background once clients can connect", {
+    short: "d", difference: "magent does so by default",
+  }),
+  row("pid-file", "file for the process id, written once clients can connect; removed at the end where -u may", { kind: "text", placeholder: "PATH" }),
+  row("log-file", "file to append the log of the background process to", { kind: "text", placeholder: "PATH" }),
+  row("verbose", "log connections too; -vv: each command", {
+    short: "v", kind: "count", commands: RUN, magent: "verbose",
+    difference: "-vv for more; stays in the background (called as magent: in front, as there)",
+  }),
+  row("ring", "which placement to be equal to", {
+    kind: "choice", placeholder: "NAME", fallback: "libketama", choices: RING_FLAVOURS, commands: RUN_RING,
+  }),
+  row("hash-tag", "two characters; only what stands between them in a key is hashed", {
+    kind: "text", placeholder: "{}", commands: RUN_RING,
+  }),
+  row("ack", "whose word answers a write: both servers', the lead's alone, or the first that took it", {
+    kind: "choice", placeholder: "WHO", fallback: "both", choices: ACK_MODES, commands: RUN,
+  }),
+  row("connect-timeout", "a server that accepts later than this is down", {
+    kind: "integer", placeholder: "MS", fallback: "300", min: 1, max: 60_000, unit: "ms", commands: RUN,
+  }),
+  row("timeout", "a request that is answered later than this has failed", {
+    kind: "integer", placeholder: "MS", fallback: "300", min: 1, max: 60_000, unit: "ms", commands: RUN,
+  }),
+  row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
+    kind: "bytes", placeholder: "BYTES", fallback: "1g", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
+  }),
+  row("keys", "file of keys, one a line, for ring diff (default: a sample of made-up keys)", {
+    kind: "text", placeholder: "PATH", commands: ["ring"],
+  }),
+  row("help", "this text", { short: "h", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
+  row("version", "version, commit, runtime and target", { short: "V", commands: COMMANDS }),
+  row("daemon-child", "where our parent waits for our report", { kind: "text", placeholder: "PATH", hidden: true }),
+  row("called", "the name our parent was called by", { kind: "text", placeholder: "NAME", hidden: true }),
+];
+
+/** The flags as people write them: "-s, --server HOST:PORT[:WEIGHT]". */
+export function optionForms(option: Option): string {
+  const short = option.short === "" ? "" : `-${option.short}, `;
+  return `${short}--${option.long}${option.placeholder === "" ? "" : ` ${option.placeholder}`}`;
+}
+
+/** What a value may be, for error lines and help: "0 to 65535", "both, lead or any". */
+export function optionAllowed(option: Option): string {
+  switch (option.kind) {
+    case "switch": return "no value";
+    case "count": return "no value; repeat it for more";
+    case "text": return option.placeholder;
+    case "integer": return `${option.min} to ${option.max}${option.unit === "" ? "" : ` ${option.unit}`}`;
+    case "octal": return "octal permission bits, 0 to 777";
+    case "bytes": return "1k to 1g, as bytes or with k, m or g";
+    case "choice": return `${option.choices.slice(0, -1).join(", ")} or ${option.choices.at(-1)}`;
+  }
+}
+
+/** The README's table of flags, Markdown, one row a flag, ending in a newline. */
+export function flagsTableMarkdown(): string {
+  const cell = (text: string): string => text.replaceAll("|", "\\|");
+  const lines = [
+    "| flag | default | meaning | magent 0.6 | difference to magent |",
+    "|---|---|---|---|---|",
+  ];
+  for (const option of OPTIONS) {
+    if (option.hidden) continue;
+    const short = option.short === "" ? "" : `\`-${option.short}\` `;
+    const value = option.placeholder === "" ? "" : ` ${option.placeholder}`;
+    const fallback = option.fallback === "" ? "" : `${option.fallback}${option.unit === "ms" ? " ms" : ""}`;
+    const choices = option.kind === "choice" ? `: ${option.choices.join(", ")}` : "";
+    const magent = option.magent === "" ? "–" : `\`-${option.short}\` ${option.magent}`;
+    const difference = option.difference === "" ? (option.magent === "" ? "new" : "none") : option.difference;
+    lines.push(
+      `| ${short}\`--${option.long}${value}\` | ${fallback} | ${cell(option.help + choices)} | ${cell(magent)} | ${cell(difference)} |`,
+    );
+  }
+  return lines.join("\n") + "\n";
+}

@@ -1,0 +1,122 @@
+// tandem serve: checks what only this machine can tell, goes to the background if asked, and runs one proxy until a
+// signal ends it.
+import type { ServerSpec } from "../config/config.ts";
+import { checkFdLimit } from "../config/flags.ts";
+import type { Given, Problem } from "../config/problem.ts";
+import { addressText } from "../config/servers.ts";
+import type { Log } from "../observe/log.ts";
+import type { Address, Host } from "../platform/platform.ts";
+import { type Context, EXIT_FAILED, failUsage, type RunnableProxy } from "./context.ts";
+import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
+import type { Flags } from "./parse.ts";
+import { readServe, type ServeSettings } from "./settings.ts";
+
+/** How long clients that have asked may wait for their answers after SIGTERM. */
+export const DRAIN_MS = 5000;
+
+export function serve(context: Context, flags: Flags): void {
+  const read = readServe(flags, context.called);
+  if (!read.ok) return failUsage(context, read.problem);
+  const settings = read.value;
+  const problem = checkMachine(context.platform.host, settings, flags);
+  if (problem !== null) return failUsage(context, problem);
+
+  if (flags.has("daemon-child")) {
+    reportToParent(context, flags.one("daemon-child").text, (report) => run(context, settings, report));
+  } else if (settings.background) {
+    goToBackground(context, settings.logFile?.text ?? null);
+  } else {
+    run(context, settings, reportInFront(context));
+  }
+}
+
+/** What is wrong with the settings on this machine: file descriptors, the directory of the unix socket. */
+function checkMachine(host: Host, settings: ServeSettings, flags: Flags): Problem | null {
+  const limit = checkFdLimit(settings.config, host.fdLimit(), flags.one("max-clients"));
+  if (limit !== null) return limit;
+  return flags.has("socket") ? checkSocketPath(host, flags.one("socket")) : null;
+}
+
+/** Only making a file tells whether one can be made there: rights, mounts and missing directories all count. */
+function checkSocketPath(host: Host, given: Given): Problem | null {
+  const path = given.text;
+  if (host.readText(path).ok) {
+    return { flag: given.flag, given: path, fault: "is a file", allowed: "a socket, or a path where nothing is" };
+  }
+  const probe = `${path}.${host.pid}`;
+  const made = host.writeText(probe, "");
+  if (!made.ok) {
+    const allowed = "a path in a directory that exists and that we may write";
+    return { flag: given.flag, given: path, fault: `cannot be made (${made.reason})`, allowed };
+  }
+  host.removeFile(probe);
+  return null;
+}
+
+function run(context: Context, settings: ServeSettings, report: Report): void {
+  const { host } = context.platform;
+  const log = context.openLog(settings.verbosity);
+  const proxy = context.makeProxy(settings.config, log);
+  const pidFile = settings.pidFile;
+  const leave = (code: number): never => {
+    if (pidFile !== null) host.removeFile(pidFile.text);
+    return host.exit(code);
+  };
+  let ready = false;
+  stopOnSignals(context, log, () => (ready ? proxy : null), leave);
+
+  proxy.start((outcome) => {
+    if (!outcome.ok) return report.failed(EXIT_FAILED, outcome.reason);
+    // As root still: a pid file in /run can be written by nobody else.
+    if (pidFile !== null) {
+      const written = host.writeText(pidFile.text, `${host.pid}\n`);
+      if (!written.ok) {
+        return report.failed(EXIT_FAILED, `${pidFile.flag} ${pidFile.text}: cannot be written: ${written.reason}`);
+      }
+    }
+    if (settings.user !== null) {
+      const became = host.becomeUser(settings.user.text, settings.group?.text ?? null);
+      if (!became.ok) {
+        if (pidFile !== null) host.removeFile(pidFile.text);
+        return report.failed(EXIT_FAILED, `${settings.user.flag} ${settings.user.text}: ${became.reason}`);
+      }
+    }
+    ready = true;
+    tellStart(log, settings, outcome.addresses);
+    report.ready();
+  });
+}
+
+/**
+ * The first SIGTERM or SIGINT drains and leaves with 0, the second leaves at once with 1. running answers the proxy
+ * once it serves; before that there is nobody to drain.
+ */
+export function stopOnSignals(
+  context: Context,
+  log: Log,
+  running: () => RunnableProxy | null,
+  leave: (code: number) => never,
+): void {
+  let asked = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    context.platform.host.onSignal(signal, () => {
+      const proxy = running();
+      if (asked || proxy === null) leave(asked ? EXIT_FAILED : 0);
+      else {
+        asked = true;
+        log.info("stopping", { signal, drain_ms: DRAIN_MS });
+        proxy.stop(DRAIN_MS, () => { leave(0); });
+      }
+    });
+  }
+}
+
+function tellStart(log: Log, settings: ServeSettings, addresses: readonly Address[]): void {
+  const { pool } = settings.config;
+  for (const address of addresses) log.info("listening", { address: addressText(address) });
+  const labels = (servers: readonly ServerSpec[]): string => servers.map((server) => server.label).join(",");
+  const fields = { primaries: labels(pool.primaries), ring: pool.ring };
+  if (pool.backups.length > 0) log.info("serving", { ...fields, backups: labels(pool.backups), ack: pool.ack });
+  else log.warn("serving without backups: a server's loss is the loss of its keys", fields);
+}
+

@@ -1,0 +1,33 @@
+// What is wrong with a setting: always the flag, what was given and what is allowed, on one line.
+
+export interface Problem {
+  /** As the user spelled it: "-p", "--port". */
+  readonly flag: string;
+  /** The value as given; "" when there was none. */
+  readonly given: string;
+  readonly fault: string;
+  readonly allowed: string;
+}
+
+export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
+
+/** One flag as it was given. */
+export interface Given {
+  readonly flag: string;
+  readonly text: string;
+}
+
+export function wrong(given: Given, fault: string, allowed: string): { ok: false; problem: Problem } {
+  return { ok: false, problem: { flag: given.flag, given: given.text, fault, allowed } };
+}
+
+/** text itself when it is plain visible ASCII, else quoted with escapes, so that it cannot break the line. */
+export function quoted(text: string): string {
+  return /^[\x21-\x7e]+$/.test(text) ? text : JSON.stringify(text);
+}
+
+/** "-p 70000: not a port; allowed: 0 to 65535" */
+export function problemLine(problem: Problem): string {
+  const given = problem.given === "" ? "" : ` ${quoted(problem.given)}`;
+  return `${problem.flag}${given}: ${problem.fault}; allowed: ${problem.allowed}`;
+}

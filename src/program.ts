@@ -1,0 +1,62 @@
+// argv → what to run. The one place that joins commands, proxy and process log; the doors (main.*.ts) bring the
+// platform. Exit codes: 0 done, 1 it could not be done, 2 it was not asked rightly.
+import { type Build, type Context, failUsage, type Invocation } from "./cli/context.ts";
+import { dev } from "./cli/dev.ts";
+import { helpText } from "./cli/help.ts";
+import { openLog } from "./cli/log.ts";
+import { COMMANDS, type Command } from "./cli/options.ts";
+import { type CommandLine, parseCommandLine } from "./cli/parse.ts";
+import { ring } from "./cli/rings.ts";
+import { serve } from "./cli/serve.ts";
+import { versionLines } from "./cli/version.ts";
+import { type Given, wrong } from "./config/problem.ts";
+import type { Platform } from "./platform/platform.ts";
+import { Proxy } from "./proxy.ts";
+
+export type { Build, Invocation };
+
+/** Runs the program to its end; the process goes on for as long as there is something to serve. */
+export function main(platform: Platform, invocation: Invocation): void {
+  const line = parseCommandLine(invocation.args);
+  const child = line.ok && line.value.flags.has("called") ? line.value.flags.one("called").text : null;
+  const context: Context = {
+    platform,
+    called: (child ?? baseName(invocation.argv0)) === "magent" ? "magent" : "tandem",
+    build: invocation.build,
+    args: invocation.args,
+    makeProxy: (config, log) => new Proxy(platform, config, log),
+    openLog: (verbosity) => openLog(platform, verbosity),
+  };
+  if (!line.ok) return failUsage(context, line.problem);
+  run(context, line.value);
+}
+
+function run(context: Context, line: CommandLine): void {
+  const { host } = context.platform;
+  if (line.flags.has("help")) return host.stdout(helpText(line.command));
+  if (line.flags.has("version")) return host.stdout(`${versionLines(context).join("\n")}\n`);
+  const stray = line.words[line.command === "help" ? 1 : 0];
+  if (stray !== undefined && line.command !== "ring") {
+    const given: Given = { flag: line.command, text: stray };
+    return failUsage(context, wrong(given, "is not expected", line.command === "help" ? "one command" : "flags only").problem);
+  }
+  switch (line.command) {
+    case "serve": return serve(context, line.flags);
+    case "dev": return dev(context, line.flags);
+    case "ring": return ring(context, line);
+    case "version": return host.stdout(`${versionLines(context).join("\n")}\n`);
+    case "help": return help(context, line.words[0]);
+  }
+}
+
+function help(context: Context, about: string | undefined): void {
+  const command: Command | undefined = about === undefined ? "help" : COMMANDS.find((each) => each === about);
+  if (command === undefined) {
+    return failUsage(context, wrong({ flag: "help", text: about ?? "" }, "no such command", COMMANDS.join(", ")).problem);
+  }
+  context.platform.host.stdout(helpText(command));
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}

@@ -1,0 +1,67 @@
+// What the name we were called by makes of a command line.
+import { describe, expect, test } from "bun:test";
+import { parseCommandLine } from "../../src/cli/parse.ts";
+import { readServe, type ServeSettings } from "../../src/cli/settings.ts";
+import { problemLine } from "../../src/config/problem.ts";
+
+function settings(called: "tandem" | "magent", ...args: string[]): ServeSettings {
+  const line = parseCommandLine(["-s", "a:1", ...args]);
+  if (!line.ok) throw new Error(problemLine(line.problem));
+  const read = readServe(line.value.flags, called);
+  if (!read.ok) throw new Error(problemLine(read.problem));
+  return read.value;
+}
+
+function problem(...args: string[]): string {
+  try {
+    settings("tandem", ...args);
+    return "taken";
+  } catch (error) {
+    return error instanceof Error ? error.message : "";
+  }
+}
+
+describe("called tandem", () => {
+  test("places by libketama, with -k or without", () => {
+    expect(settings("tandem").config.pool.ring).toBe("libketama");
+    expect(settings("tandem", "-k").config.pool.ring).toBe("libketama");
+  });
+  test("stays in front unless -d", () => {
+    expect(settings("tandem").background).toBe(false);
+    expect(settings("tandem", "-D").background).toBe(false);
+    expect(settings("tandem", "-d", "-v").background).toBe(true);
+  });
+  test("has the defaults that the README names", () => {
+    const { config, verbosity } = settings("tandem");
+    expect(config.listen).toEqual([{ kind: "tcp", host: "0.0.0.0", port: 11211 }]);
+    expect(config.clientsMax).toBe(4096);
+    expect(config.unixMode).toBe(0o700);
+    expect(config.pool.lanes).toBe(1);
+    expect(config.pool.ack).toBe("both");
+    expect(config.pool.connectTimeoutMs).toBe(300);
+    expect(config.pool.requestTimeoutMs).toBe(300);
+    expect(config.pool.itemBytesMax).toBe(1 << 30);
+    expect(verbosity).toBe(0);
+  });
+});
+
+describe("called magent", () => {
+  test("places by modulo, with -k by magent's ring, and --ring overrules", () => {
+    expect(settings("magent").config.pool.ring).toBe("magent-modulo");
+    expect(settings("magent", "-k").config.pool.ring).toBe("magent");
+    expect(settings("magent", "-k", "--ring", "twemproxy").config.pool.ring).toBe("twemproxy");
+  });
+  test("goes to the background unless -D or -v", () => {
+    expect(settings("magent").background).toBe(true);
+    expect(settings("magent", "-D").background).toBe(false);
+    expect(settings("magent", "-v").background).toBe(false);
+    expect(settings("magent", "-v", "-d").background).toBe(true);
+  });
+});
+
+test("flags that contradict each other", () => {
+  expect(problem("-d", "-D")).toBe("-d: contradicts -D; allowed: one of them");
+  expect(problem("-g", "x")).toBe("-g x: given without -u; allowed: -u user -g group");
+  expect(problem("--log-file", "x")).toBe("--log-file x: given without -d; allowed: -d --log-file path; in front the log goes to stderr");
+  expect(problem("-u", "nobody", "-g", "x", "-d", "--log-file", "x")).toBe("taken");
+});
