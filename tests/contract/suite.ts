@@ -4,7 +4,8 @@
 //
 // How a virtual-time platform joins (tests/sim): makeWorld() returns a World whose
 //   platform   is ONE simulated process that may listen and connect to itself on 127.0.0.1, without harmful faults
-//              (no resets, hangs or refusals of its own; fragmenting, short writes and delays are welcome);
+//              (no resets, hangs or refusals of its own; fragmenting and delays are welcome; as with every kernel a
+//              few bytes into an empty socket are taken whole);
 //   until      steps the world (delivering events, moving the clock to the next timer) until check() is true, and
 //              rejects with `what` in the message when the world is idle or a step limit is reached;
 //   pass       moves time on by ms, delivering all that comes due, and returns: the tests use it to show that
@@ -116,6 +117,7 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
       far.socket.pause();
       near.socket.write(new Uint8Array(desk.world.much), 0, desk.world.much);
       desk.inside("abort", () => near.socket.abort());
+      far.socket.resume();
       await desk.world.until("both to close", () => near.closed && far.closed);
       await desk.world.pass(20);
       expect(near.drains).toBe(0);
@@ -259,6 +261,7 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
       near.socket.write(new Uint8Array(desk.world.much), 0, desk.world.much);
       near.socket.finish(60_000);
       near.socket.abort();
+      far.socket.resume();
       await desk.world.until("both to close", () => near.closed && far.closed);
       expect(near.cause).toBe("aborted");
       expect(far.cause).toBe("reset");
@@ -417,19 +420,23 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
       listener.close();
       listener.close();
       const two = desk.connect(listener.address);
-      await desk.world.until("the refusal", () => two.closed);
-      expect(two.cause).toBe("refused");
+      await desk.world.until("that nobody accepts", () => two.closed);
+      const three = desk.connect(listener.address);
+      await desk.world.until("the refusal", () => three.closed);
+      expect(three.cause).toBe("refused");
+      expect(desk.accepted.length).toBe(1);
       desk.accepted[0]!.socket.write(new Uint8Array(5), 0, 5);
       await desk.world.until("bytes on the kept connection", () => one.received === 5);
       const again = await desk.listen(listener.address);
       expect(again.address).toEqual(listener.address);
     });
 
-    sentence("a listener's port 0 is replaced by the real one, and onAccept comes before the owner's onOpen", async (desk) => {
+    sentence("port 0 is replaced by the real one", async (desk) => {
       const listener = await desk.listen(LOOPBACK);
       expect(listener.address.kind === "tcp" && listener.address.port > 0).toBe(true);
-      const [near, far] = await desk.pair(LOOPBACK);
-      expect(near.events.concat(far.events)).toEqual(["open", "open"]);
+      const near = desk.connect(listener.address);
+      await desk.world.until("a connection there", () => near.opened && desk.accepted.length === 1);
+      expect(near.socket.remote).toMatch(new RegExp(`:${listener.address.kind === "tcp" ? listener.address.port : ""}$`));
     });
 
     sentence("listen never throws and never rejects: the outcome is onListening, or onClose once with a cause", async (desk) => {
@@ -469,6 +476,7 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
       const good = desk.connect(listener.address);
       await desk.world.until("the connection", () => good.opened);
       listener.close();
+      await desk.world.pass(10);
       const cases: [Address, CloseCause][] = [
         [listener.address, "refused"],
         [{ kind: "tcp", host: "no-such-host.invalid", port: 11211 }, "not_found"],

@@ -1,0 +1,104 @@
+// What the process may do to itself on Deno, and the calls to libc that make abort a real reset.
+import type { Host } from "./platform.ts";
+import { createHost, fdLimitOfProc, messageOf } from "./host_common.ts";
+
+const SYMBOLS = {
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+} as const;
+
+const DARWIN = Deno.build.os === "darwin";
+const LIBC_NAMES = DARWIN ? ["libSystem.B.dylib"] : ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
+const [SOL_SOCKET, SO_LINGER] = DARWIN ? [0xffff, 0x80] : [1, 13];
+/** struct linger { on = 1, seconds = 0 }: close drops what is unsent and sends RST. */
+const NO_LINGER = new Uint8Array(new Int32Array([1, 0]).buffer);
+/** A sockaddr of family AF_UNSPEC. */
+const UNSPECIFIED = new Uint8Array(16);
+
+function openLibc() {
+  const reasons: string[] = [];
+  for (const name of LIBC_NAMES) {
+    try {
+      return Deno.dlopen(name, SYMBOLS).symbols;
+    } catch (error) {
+      reasons.push(messageOf(error));
+    }
+  }
+  throw new Error(`Deno has no way to reset a connection but through libc, so tandem needs --allow-ffi: ${reasons.join("; ")}`);
+}
+
+/** Resets connections: Deno itself can only close them in order, and does not say which descriptor they have. */
+export class DenoReset {
+  private readonly libc = openLibc();
+  private readonly address = new Uint8Array(32);
+  private readonly length = new Uint32Array(1);
+  private readonly lengthBytes = new Uint8Array(this.length.buffer);
+
+  /**
+   * Sends RST on a TCP connection, which the caller then closes. Does nothing when its descriptor cannot be found
+   * (it is closed already) or it is a unix socket, which has no RST.
+   */
+  reset(connection: Deno.Conn): void {
+    const { localAddr, remoteAddr } = connection;
+    if (localAddr.transport !== "tcp" || remoteAddr.transport !== "tcp") return;
+    const fd = this.find(localAddr, remoteAddr);
+    if (fd < 0) return;
+    this.libc.setsockopt(fd, SOL_SOCKET!, SO_LINGER!, NO_LINGER, NO_LINGER.length);
+    // Deno sends FIN before it closes, which a peer may take for an orderly end; on Linux dissolving the association
+    // sends the RST at once and in its place.
+    if (!DARWIN) this.libc.connect(fd, UNSPECIFIED, UNSPECIFIED.length);
+  }
+
+  /** The descriptor with these two ends, or -1. Aborts are rare enough for a search. */
+  private find(local: Deno.NetAddr, remote: Deno.NetAddr): number {
+    try {
+      for (const entry of Deno.readDirSync("/dev/fd")) {
+        const fd = Number(entry.name);
+        if (this.isAt("getsockname", fd, local) && this.isAt("getpeername", fd, remote)) return fd;
+      }
+    } catch {
+      // Without the right to read /dev/fd the connection is closed in order instead.
+    }
+    return -1;
+  }
+
+  private isAt(which: "getsockname" | "getpeername", fd: number, wanted: Deno.NetAddr): boolean {
+    const bytes = this.address;
+    this.length[0] = bytes.length;
+    if (this.libc[which](fd, bytes, this.lengthBytes) !== 0) return false;
+    if (bytes[2]! * 256 + bytes[3]! !== wanted.port) return false;
+    if (this.length[0] === 16) return bytes.subarray(4, 8).join(".") === wanted.hostname;
+    const words: string[] = [];
+    for (let at = 8; at < 24; at += 2) words.push((bytes[at]! * 256 + bytes[at + 1]!).toString(16));
+    return canonical(words.join(":")) === canonical(wanted.hostname);
+  }
+}
+
+/** An IPv6 address in the one spelling that URL gives it. */
+function canonical(host: string): string {
+  return URL.parse(`http://[${host}]/`)?.hostname ?? host;
+}
+
+export function createDenoHost(): Host {
+  return createHost({
+    runtime: `deno ${Deno.version.deno}`,
+    fdLimit: fdLimitOfProc,
+    becomeUser: () => ({ ok: false, reason: "Deno has no initgroups, so it cannot become another user for good: start it as that user" }),
+    spawnSelfDetached,
+  });
+}
+
+/** A compiled binary is its own program; from source the runtime needs its flags and the script again. */
+function spawnSelfDetached(args: readonly string[]): ReturnType<Host["spawnSelfDetached"]> {
+  const before = Deno.build.standalone ? [] : ["run", "--allow-all", "--unstable-net", Deno.mainModule];
+  try {
+    const stdio = { stdin: "null", stdout: "null", stderr: "null" } as const;
+    const child = new Deno.Command(Deno.execPath(), { args: [...before, ...args], ...stdio, detached: true }).spawn();
+    child.unref();
+    return { ok: true, pid: child.pid };
+  } catch (error) {
+    return { ok: false, reason: messageOf(error) };
+  }
+}
