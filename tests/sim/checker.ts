@@ -14,7 +14,7 @@ export interface Verdict {
   readonly undecided: string[];
 }
 
-const POSSIBILITIES_MAX = 60_000;
+const POSSIBILITIES_MAX = 20_000;
 const OPEN_MAX = 30;
 
 /** Judges every key of a history. */

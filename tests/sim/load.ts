@@ -24,10 +24,11 @@ export interface Habits {
 }
 
 export function drawHabits(dice: Prng): Habits {
+  const depth = dice.pick([1, 1, 4, 8, 16]);
   return {
     keys: dice.pick([2, 4, 6, 10, 20]),
-    depth: dice.pick([1, 1, 4, 8, 16]),
-    pauseUs: dice.pick([20_000, 60_000, 150_000]),
+    depth,
+    pauseUs: dice.pick([60_000, 120_000]) * (1 + depth),
     ttls: dice.pick([0, 0, 10, 40]),
     noreply: dice.pick([0, 5, 20]),
     large: dice.pick([0, 0, 10]),
@@ -73,7 +74,7 @@ export class MixedLoad implements Load {
   }
 
   pauseUs(): number {
-    return this.world.dice.load.skewed(100, this.habits.pauseUs);
+    return this.world.dice.load.range(100, this.habits.pauseUs);
   }
 
   learned(key: string, value: string, token: string): void {

@@ -1,0 +1,24 @@
+// One seed is one run on both runtimes: the same trace hashes come out of Bun and of Deno.
+import { describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { SCENARIOS } from "./scenarios.ts";
+
+const SEEDS = 25;
+const SCRIPT = new URL("../../scripts/sim", import.meta.url).pathname;
+
+/** The hash over the traces of the seeds, and the exit code, as scripts/sim reports them on a runtime. */
+function hashOn(runtime: string, scenario: string): string {
+  const args = ["--seeds", String(SEEDS), "--scenario", scenario, "--keep-going", "--runtime", runtime];
+  const { stdout, stderr } = spawnSync(SCRIPT, args, { encoding: "utf8" });
+  const hash = /hash ([0-9a-f]{8}),/.exec(stdout);
+  if (hash === null) throw new Error(`no hash from ${runtime}: ${stdout}${stderr}`);
+  return hash[1]!;
+}
+
+describe("the same seeds on Bun and on Deno", () => {
+  for (const { name } of SCENARIOS) {
+    test(`${name}: have the same hash`, () => {
+      expect(hashOn("deno", name)).toBe(hashOn("bun", name));
+    }, 120_000);
+  }
+});
