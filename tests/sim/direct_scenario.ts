@@ -4,7 +4,7 @@ import type { MemoryServer } from "../../src/embedded/server.ts";
 import { check } from "./checker.ts";
 import { SimClient } from "./client.ts";
 import { History } from "./history.ts";
-import { drawHabits, Knowledge, MixedLoad } from "./load.ts";
+import { CLOSING_US, drawHabits, Knowledge, MixedLoad } from "./load.ts";
 import { MEMCACHED_PORT, MemcachedHost } from "./memcached_host.ts";
 import { STRICT } from "./model.ts";
 import { Prng } from "./prng.ts";
@@ -37,7 +37,7 @@ function run(world: World, lie: (server: MemoryServer) => void): ScenarioResult 
   }
   world.run(10 * SECOND_US);
   known.stopped = true;
-  world.run(12 * SECOND_US);
+  world.run(10 * SECOND_US + CLOSING_US);
   const { violations, undecided } = check(history, STRICT);
   const idle = clients.filter((client) => !client.done).length;
   return {

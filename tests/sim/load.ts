@@ -26,10 +26,10 @@ export interface Habits {
 export function drawHabits(dice: Prng): Habits {
   const depth = dice.pick([1, 1, 4, 8, 16]);
   return {
-    keys: dice.pick([2, 4, 6, 10, 20]),
+    keys: dice.pick([2, 4, 6, 10, 20, 40]),
     depth,
     pauseUs: dice.pick([60_000, 120_000]) * (1 + depth),
-    ttls: dice.pick([0, 0, 10, 40]),
+    ttls: dice.pick([0, 0, 20, 70]),
     noreply: dice.pick([0, 5, 20]),
     large: dice.pick([0, 0, 10]),
     aborts: dice.pick([0, 0, 5]),
@@ -54,9 +54,17 @@ export class Knowledge {
   }
 }
 
-const READS = 40;
+/** Of 100 requests. */
+const READS = 45;
+/** When the run is over each client reads every key this often, that far apart: what was lost or lives too long shows. */
+const LAST_READS = 3;
+const LAST_PAUSE_US = 2_500_000;
+/** How long a stopped client needs at most, if every answer comes at once. */
+export const CLOSING_US = LAST_READS * LAST_PAUSE_US + 4_000_000;
 
 export class MixedLoad implements Load {
+  private lastReads = LAST_READS;
+
   constructor(
     private readonly world: World,
     private readonly habits: Habits,
@@ -65,7 +73,7 @@ export class MixedLoad implements Load {
   ) {}
 
   burst(): Request[] | null {
-    if (this.known.stopped) return null;
+    if (this.known.stopped) return this.lastReads-- > 0 ? this.everything() : null;
     const dice = this.world.dice.load;
     const out: Request[] = [];
     const n = dice.range(1, this.habits.depth);
@@ -74,7 +82,7 @@ export class MixedLoad implements Load {
   }
 
   pauseUs(): number {
-    return this.world.dice.load.range(100, this.habits.pauseUs);
+    return this.known.stopped ? LAST_PAUSE_US : this.world.dice.load.range(100, this.habits.pauseUs);
   }
 
   learned(key: string, value: string, token: string): void {
@@ -82,16 +90,25 @@ export class MixedLoad implements Load {
   }
 
   mood(): "wait" | "half_close" | "abort" {
+    if (this.known.stopped) return "wait";
     const throwUp = this.world.dice.load.below(1000);
     if (throwUp < this.habits.aborts) return "abort";
     return throwUp < this.habits.aborts + this.habits.halfCloses ? "half_close" : "wait";
   }
 
+  private everything(): Request[] {
+    const out: Request[] = [];
+    for (let number = 0; number < this.habits.keys; number++) {
+      const key = keyOf(number);
+      out.push(this.one("gets", key, `gets ${key}\r\n`, { kind: "get" }));
+    }
+    return out;
+  }
+
   private request(dice: Prng): Request {
     const number = dice.below(this.habits.keys);
-    // A third of the keys hold numbers.
-    const counter = number % 3 === 2;
-    const key = `${counter ? "n" : "k"}${number}`;
+    const key = keyOf(number);
+    const counter = holdsNumber(number);
     if (dice.chance(1, 200)) return plain(dice.pick(["version", "mn"]));
     if (dice.chance(READS, 100)) return this.read(dice, key);
     return this.write(dice, key, counter);
@@ -106,8 +123,7 @@ export class MixedLoad implements Load {
     const verb = dice.chance(1, 3) ? "gets" : "get";
     const keys = [key];
     while (dice.chance(1, 4) && keys.length < 6) {
-      const number = dice.below(this.habits.keys);
-      const another = `${number % 3 === 2 ? "n" : "k"}${number}`;
+      const another = keyOf(dice.below(this.habits.keys));
       if (!keys.includes(another)) keys.push(another);
     }
     return this.make(verb, keys, `${verb} ${keys.join(" ")}\r\n`, false, { kind: "get" });
@@ -166,6 +182,15 @@ export class MixedLoad implements Load {
         ),
     };
   }
+}
+
+/** A third of the keys hold numbers. */
+function holdsNumber(number: number): boolean {
+  return number % 3 === 2;
+}
+
+function keyOf(number: number): string {
+  return `${holdsNumber(number) ? "n" : "k"}${number}`;
 }
 
 function plain(verb: "version" | "mn"): Request {
