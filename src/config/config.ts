@@ -1,12 +1,9 @@
 // The effective settings of one proxy process, after flags (and later files) were read and checked. Plain data:
 // nothing host-specific, nothing computed. Readers live beside this file.
 import type { Address } from "../platform/platform.ts";
+import type { RingFlavour } from "../ring/flavours.ts";
 
-/** The names accepted by --ring; ring/ builds the continuum of each. */
-export const RING_FLAVOURS = [
-  "libketama", "libmemcached", "twemproxy", "twemproxy-md5", "magent", "magent-modulo", "spymemcached",
-] as const;
-export type RingFlavour = (typeof RING_FLAVOURS)[number];
+export { RING_FLAVOURS, type RingFlavour } from "../ring/flavours.ts";
 
 /** One memcached of a ring, as it was written. */
 export interface ServerSpec {
