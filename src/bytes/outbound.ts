@@ -4,10 +4,24 @@
 //   head ─▶ [piece: start..end) [piece) … [tail buffer: ....used )        total = bytes waiting
 
 const TAIL_BYTES = 16 * 1024;
+const TAILS_KEPT = 256;
 /** From here on a piece is referenced instead of copied. */
 const REFERENCE_BYTES = 16 * 1024;
 /** Below this a byte loop beats the call into TypedArray.set. */
 const LOOP_BYTES = 48;
+
+/** Tail buffers between uses: thousands of idle connections share a few. One per proxy. */
+export class TailPool {
+  private readonly free: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    return this.free.pop() ?? new Uint8Array(TAIL_BYTES);
+  }
+
+  give(tail: Uint8Array): void {
+    if (tail.length === TAIL_BYTES && this.free.length < TAILS_KEPT) this.free.push(tail);
+  }
+}
 
 /** What Outbound needs of a socket. */
 export interface Sink {
@@ -23,12 +37,16 @@ interface Piece {
 export class Outbound {
   /** Bytes waiting. */
   total = 0;
+  /** Bytes the kernel has taken since reset(). */
+  taken = 0;
   /** True after a partial write until drained() is called: the kernel is full. */
   blocked = false;
   private pieces: Piece[] = [];
   private tail: Uint8Array | null = null;
   private tailStart = 0;
   private tailUsed = 0;
+
+  constructor(private readonly pool: TailPool) {}
 
   /** Appends bytes[start, end); a large piece is kept by reference, so the caller must not change it afterwards. */
   push(bytes: Uint8Array, start: number, end: number): void {
@@ -49,7 +67,7 @@ export class Outbound {
   reserve(length: number): number {
     if (this.tail === null || this.tailUsed + length > this.tail.length) {
       this.sealTail();
-      this.tail = new Uint8Array(Math.max(TAIL_BYTES, length));
+      this.tail = length <= TAIL_BYTES ? this.pool.take() : new Uint8Array(length);
       this.tailStart = this.tailUsed = 0;
     }
     const at = this.tailUsed;
@@ -70,6 +88,7 @@ export class Outbound {
       const piece = this.pieces[0]!;
       const taken = sink.write(piece.bytes, piece.start, piece.end);
       this.total -= taken;
+      this.taken += taken;
       piece.start += taken;
       if (piece.start < piece.end) {
         this.blocked = true;
@@ -80,11 +99,14 @@ export class Outbound {
     if (this.tailStart < this.tailUsed) {
       const taken = sink.write(this.tail!, this.tailStart, this.tailUsed);
       this.total -= taken;
+      this.taken += taken;
       this.tailStart += taken;
       if (this.tailStart < this.tailUsed) {
         this.blocked = true;
         return false;
       }
+      this.pool.give(this.tail!);
+      this.tail = null;
       this.tailStart = this.tailUsed = 0;
     }
     return true;
@@ -101,6 +123,12 @@ export class Outbound {
     this.tail = null;
     this.tailStart = this.tailUsed = this.total = 0;
     this.blocked = false;
+  }
+
+  /** A new connection: nothing waits, nothing was taken. */
+  reset(): void {
+    this.clear();
+    this.taken = 0;
   }
 
   private sealTail(): void {

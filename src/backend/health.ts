@@ -1,0 +1,58 @@
+// Is this server to be trusted with traffic? A pure state machine: failures and answers in, state and delays out.
+//
+//            a failure                 refused | handshake failed | 3 failures in a row | silent
+//   UP ───────────────────▶ SUSPECT ──────────────────────────────▶ DOWN
+//   ▲  ◀── reconnected ─────┘                                         │ answers for a while, lanes open
+//   └────────── synchronised ◀── REJOIN ◀─────────────────────────────┘
+
+export type HealthState = "up" | "suspect" | "down" | "rejoin";
+
+const STRIKES_MAX = 3;
+const PROBE_FIRST_MS = 250;
+const PROBE_MAX_MS = 3000;
+/** A down within this time of the last one counts as flapping and doubles the time it must answer before it is trusted. */
+const FLAP_WINDOW_MS = 60_000;
+const RISE_FIRST_MS = 1000;
+const RISE_MAX_MS = 60_000;
+
+export class Health {
+  state: HealthState = "down";
+  /** Why it is in this state: a failure reason, or what brought it back. */
+  reason = "starting";
+  private strikes = 0;
+  private probeMs = PROBE_FIRST_MS;
+  private flaps = 0;
+  private lastDownMs = -Infinity;
+
+  /** A working connection failed; answeredSince: it had answered since the failure before. Returns true when that is one too many. */
+  strike(answeredSince: boolean): boolean {
+    this.strikes = answeredSince ? 1 : this.strikes + 1;
+    return this.strikes >= STRIKES_MAX;
+  }
+
+  /** It went out of service. */
+  down(nowMs: number): void {
+    this.flaps = nowMs - this.lastDownMs < FLAP_WINDOW_MS ? this.flaps + 1 : 0;
+    this.lastDownMs = nowMs;
+    this.strikes = 0;
+    this.probeMs = PROBE_FIRST_MS;
+  }
+
+  /** It serves again. */
+  recovered(): void {
+    this.strikes = 0;
+    this.probeMs = PROBE_FIRST_MS;
+  }
+
+  /** Milliseconds until the next probe: grows by half each time, with ±30 % jitter from a random u32. */
+  nextProbeMs(random: number): number {
+    const base = this.probeMs;
+    this.probeMs = Math.min(PROBE_MAX_MS, base * 1.5);
+    return base * (0.7 + (0.6 * (random >>> 8)) / 0x1000000);
+  }
+
+  /** How long it must keep answering before it gets traffic again, ms. */
+  get riseMs(): number {
+    return Math.min(RISE_MAX_MS, RISE_FIRST_MS * 2 ** Math.min(this.flaps, 6));
+  }
+}

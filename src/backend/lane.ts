@@ -1,0 +1,386 @@
+// One connection to one memcached. Requests of a turn leave in one write; answers come in the order of the in-flight
+// FIFO and are told to whoever asked. Doubt means close: a reply that cannot be matched ends the connection with a
+// reason, and with it every question under way.
+//
+//   out: [request][request]…  ──one write a turn──▶ server ──▶ onData: header, gather, stream ──▶ FIFO head's caller
+import { CR, indexOf, LF } from "../bytes/ascii.ts";
+import { Outbound, type TailPool } from "../bytes/outbound.ts";
+import type { Flushable, Turn } from "../bytes/turn.ts";
+import type { Address, Attempt, CloseCause, Net, Socket, SocketHandlers } from "../platform/platform.ts";
+import { Expect, type ExpectCode, mayAnswer, Status, statusOf, ValueView } from "../protocol/reply.ts";
+import type { Caller } from "./caller.ts";
+import { InFlight } from "./inflight.ts";
+import type { FailureReason } from "./reasons.ts";
+
+/** A reply line longer than this is malformed (memcached's longest are STAT lines). */
+const LINE_BYTES_MAX = 16 * 1024;
+/** An item up to this size is gathered before it is told, so that a reset in its middle can fail over cleanly. */
+export const GATHER_BYTES_MAX = 1024 * 1024 + 512;
+
+/** The proxy's time, read once a tick: good to TICK_MS, free to ask. */
+export interface CoarseClock {
+  readonly nowMs: number;
+}
+
+/** What a lane tells the server it belongs to. */
+export interface LaneOwner {
+  /** Connected; nothing was sent yet. */
+  laneOpened(lane: Lane): void;
+  /**
+   * The connection or the attempt ended; called before the questions under way fail. established: it had been open.
+   * unanswered: some request had been sent and not answered.
+   */
+  laneClosed(lane: Lane, reason: FailureReason, established: boolean, unanswered: boolean): void;
+}
+
+interface Waiting {
+  caller: Caller;
+  role: number;
+  deadline: number;
+}
+
+export class Lane implements Flushable {
+  joined = false;
+  /** Client traffic may use it: connected, identity known, barrier passed. Set by the owner. */
+  ready = false;
+  readonly out: Outbound;
+  readonly inFlight = new InFlight();
+  /** Our address on the present or last connection, as the server sees it. */
+  local = "";
+  /** Answers on the present or last connection, and how many of them came before it served. */
+  answered = 0;
+  answeredBeforeServing = 0;
+  /** The connection whose events count, or null. */
+  connection: SocketHandlers | null = null;
+  private socket: Socket | null = null;
+  private attempt: Attempt | null = null;
+  private readonly view = new ValueView();
+  /** The beginning of a line whose end has not come. */
+  private held: Uint8Array | null = null;
+  /** An item being gathered, and how much of it is there. */
+  private gather: Uint8Array | null = null;
+  private gathered = 0;
+  private gatherStatus: number = Status.VALUE;
+  /** Bytes of a streamed item still to come, its CR LF included. */
+  private streaming = 0;
+  private lastByte = 0;
+  private heldUntil = 0;
+  /** When a large transfer last moved: while it does, those behind it are not the server's fault. */
+  private progressMs = -Infinity;
+  private waiting: Waiting[] = [];
+
+  constructor(
+    private readonly owner: LaneOwner,
+    private readonly net: Net,
+    private readonly turn: Turn,
+    private readonly clock: CoarseClock,
+    readonly address: Address,
+    private readonly connectTimeoutMs: number,
+    /** How long a request may wait for its answer, ms. */
+    private readonly requestTimeoutMs: number,
+    tails: TailPool,
+  ) {
+    this.out = new Outbound(tails);
+  }
+
+  /** Open or being opened. */
+  get alive(): boolean {
+    return this.connection !== null;
+  }
+
+  connect(): void {
+    if (this.alive) return;
+    this.connection = new Connection(this);
+    this.attempt = this.net.connect(this.address, this.connectTimeoutMs, this.connection);
+  }
+
+  /** The request whose bytes were just pushed to `out` waits for this kind of answer. */
+  expect(expect: ExpectCode, caller: Caller, role: number): void {
+    const out = this.out;
+    this.inFlight.push(caller, role, expect, this.clock.nowMs + this.requestTimeoutMs, out.taken + out.total);
+    if (!this.joined) this.turn.join(this);
+  }
+
+  /** The caller hears onReady when the lane serves, or onFailure when it fails or the deadline passes. */
+  wait(caller: Caller, role: number): void {
+    this.waiting.push({ caller, role, deadline: this.clock.nowMs + this.requestTimeoutMs });
+  }
+
+  /** When bytes last moved on behalf of a large transfer, ms; its mover says so. */
+  moved(): void {
+    this.progressMs = this.clock.nowMs;
+    if (!this.joined) this.turn.join(this);
+  }
+
+  /** The server has taken nothing for longer than ms though something waits for it. */
+  stuckFor(ms: number): boolean {
+    return this.out.total > 0 && this.clock.nowMs - this.progressMs > ms;
+  }
+
+  /** The owner found the lane fit for client traffic. */
+  serve(): void {
+    this.ready = true;
+    this.answeredBeforeServing = this.answered;
+    const waiting = this.waiting;
+    this.waiting = [];
+    for (const { caller, role } of waiting) caller.onReady(role);
+  }
+
+  /** Stops reading for a slow client, for at most ms; others on this lane wait, so it is kept short. */
+  hold(ms: number): void {
+    if (this.heldUntil !== 0 || this.socket === null) return;
+    this.heldUntil = this.clock.nowMs + ms;
+    this.socket.pause();
+  }
+
+  release(): void {
+    if (this.heldUntil === 0) return;
+    this.heldUntil = 0;
+    this.progressMs = this.clock.nowMs;
+    this.socket?.resume();
+  }
+
+  /** Looks at the oldest deadline; called every tick. */
+  expire(now: number): void {
+    if (this.heldUntil !== 0) {
+      if (now >= this.heldUntil) this.release();
+      return;
+    }
+    if (this.inFlight.count > 0 && now > this.inFlight.deadline && now > this.progressMs + this.requestTimeoutMs) {
+      return this.fail("request_timeout");
+    }
+    while (this.waiting.length > 0 && now > this.waiting[0]!.deadline) {
+      const { caller, role } = this.waiting.shift()!;
+      caller.onFailure(role, "connect_timeout", false);
+    }
+  }
+
+  /** Ends the connection with a RST, so that nothing unsent is delivered late; every question under way fails. */
+  fail(reason: FailureReason): void {
+    if (!this.alive) return this.failWaiting(reason);
+    const socket = this.socket;
+    const established = socket !== null;
+    const attempt = this.attempt;
+    this.connection = this.socket = this.attempt = null;
+    this.ready = false;
+    attempt?.abort();
+    const left = this.out.taken;
+    const count = this.inFlight.count;
+    this.out.clear();
+    this.held = this.gather = null;
+    this.streaming = this.heldUntil = 0;
+    this.progressMs = -Infinity;
+    this.owner.laneClosed(this, reason, established, count > 0 && left > 0);
+    socket?.abort();
+    let begin = this.inFlight.settledOffset;
+    for (let i = 0; i < count; i++) {
+      const { caller, role, endOffset } = this.inFlight;
+      this.inFlight.pop();
+      caller.onFailure(role, reason, begin < left);
+      begin = endOffset;
+    }
+    this.failWaiting(reason);
+  }
+
+  private failWaiting(reason: FailureReason): void {
+    const waiting = this.waiting;
+    this.waiting = [];
+    for (const { caller, role } of waiting) caller.onFailure(role, reason, false);
+  }
+
+  flush(): void {
+    if (this.socket !== null) this.out.flush(this.socket);
+  }
+
+  opened(socket: Socket): void {
+    this.attempt = null;
+    this.socket = socket;
+    this.local = socket.local;
+    this.answered = 0;
+    this.out.reset();
+    this.inFlight.settledOffset = 0;
+    this.owner.laneOpened(this);
+  }
+
+  drained(): void {
+    this.progressMs = this.clock.nowMs;
+    this.out.drained();
+    this.flush();
+  }
+
+  closed(cause: CloseCause): void {
+    this.fail(this.socket === null ? CONNECT_REASON[cause] : CLOSE_REASON[cause]);
+  }
+
+  data(chunk: Uint8Array): void {
+    let at = 0;
+    if (this.held !== null || this.gather !== null || this.streaming > 0) at = this.resume(chunk);
+    const end = chunk.length;
+    while (at < end && this.socket !== null) at = this.readLine(chunk, at, end);
+  }
+
+  /** Continues what the last chunk left unfinished; returns where whole lines begin. */
+  private resume(chunk: Uint8Array): number {
+    if (this.streaming > 0) return this.stream(chunk, 0);
+    if (this.gather !== null) return this.fill(chunk, 0);
+    const held = this.held!;
+    const lf = indexOf(chunk, LF, 0, chunk.length);
+    const take = lf === -1 ? chunk.length : lf + 1;
+    if (held.length + take > LINE_BYTES_MAX) {
+      this.fail("malformed_reply");
+      return chunk.length;
+    }
+    const line = new Uint8Array(held.length + take);
+    line.set(held);
+    line.set(chunk.subarray(0, take), held.length);
+    this.held = null;
+    if (lf === -1) {
+      this.held = line;
+      return chunk.length;
+    }
+    this.readLine(line, 0, line.length);
+    // The line may have begun an item whose data is in this chunk.
+    if (this.socket !== null && this.gather !== null) return this.fill(chunk, take);
+    if (this.socket !== null && this.streaming > 0) return this.stream(chunk, take);
+    return take;
+  }
+
+  /** Reads one line (and, for an item, its data as far as it is there); returns where the next one begins. */
+  private readLine(bytes: Uint8Array, start: number, end: number): number {
+    const lf = indexOf(bytes, LF, start, end);
+    if (lf === -1) {
+      if (end - start > LINE_BYTES_MAX) this.fail("malformed_reply");
+      else this.held = bytes.slice(start, end);
+      return end;
+    }
+    if (this.inFlight.count === 0) {
+      this.fail("unasked_reply");
+      return end;
+    }
+    const textEnd = lf > start && bytes[lf - 1] === CR ? lf - 1 : lf;
+    const status = statusOf(bytes, start, textEnd);
+    const { expect, caller, role } = this.inFlight;
+    if (!mayAnswer(expect, status)) {
+      this.fail("unexpected_reply");
+      return end;
+    }
+    if (status === Status.VALUE || status === Status.VA) return this.readItem(status, bytes, start, textEnd, lf + 1, end);
+    if (status === Status.STAT) {
+      caller.onLine(role, bytes, start, textEnd);
+      return lf + 1;
+    }
+    this.inFlight.pop();
+    this.answered++;
+    caller.onReply(role, status, bytes, start, lf + 1);
+    // A store called a bad command: the server may now read its data block as commands.
+    if (expect === Expect.STORE && (status === Status.ERROR || status === Status.CLIENT_ERROR)) this.fail("refused_command");
+    return lf + 1;
+  }
+
+  private readItem(
+    status: number, bytes: Uint8Array, start: number, textEnd: number, dataStart: number, end: number,
+  ): number {
+    const view = this.view;
+    if (!view.readHeader(status === Status.VA ? Status.VA : Status.VALUE, bytes, start, textEnd, dataStart)) {
+      this.fail("malformed_reply");
+      return end;
+    }
+    const size = view.itemBytes;
+    if (start + size <= end) {
+      this.tellItem(status, bytes, start, size);
+      return start + size;
+    }
+    if (size <= GATHER_BYTES_MAX) {
+      this.gather = new Uint8Array(size);
+      this.gather.set(bytes.subarray(start, end));
+      this.gathered = end - start;
+      this.gatherStatus = status;
+      return end;
+    }
+    view.partial = true;
+    view.end = end;
+    this.streaming = size - (end - start);
+    this.lastByte = bytes[end - 1]!;
+    if (!this.inFlight.caller.onValue(this.inFlight.role, view)) this.fail("foreign_key");
+    return end;
+  }
+
+  /** A whole item lies in bytes[start, start + size); the view knows its header. */
+  private tellItem(status: number, bytes: Uint8Array, start: number, size: number): void {
+    const end = start + size;
+    if (bytes[end - 2] !== CR || bytes[end - 1] !== LF) return this.fail("malformed_reply");
+    this.view.partial = false;
+    this.view.end = end;
+    const { caller, role } = this.inFlight;
+    if (status === Status.VA) {
+      this.inFlight.pop();
+      this.answered++;
+    }
+    if (!caller.onValue(role, this.view)) this.fail("foreign_key");
+  }
+
+  private fill(chunk: Uint8Array, from: number): number {
+    const gather = this.gather!;
+    const take = Math.min(gather.length - this.gathered, chunk.length - from);
+    gather.set(chunk.subarray(from, from + take), this.gathered);
+    this.gathered += take;
+    this.progressMs = this.clock.nowMs;
+    if (this.gathered === gather.length) {
+      this.gather = null;
+      const lf = indexOf(gather, LF, 0, gather.length);
+      const textEnd = gather[lf - 1] === CR ? lf - 1 : lf;
+      const status = this.gatherStatus === Status.VA ? Status.VA : Status.VALUE;
+      this.view.readHeader(status, gather, 0, textEnd, lf + 1);
+      this.tellItem(status, gather, 0, gather.length);
+    }
+    return from + take;
+  }
+
+  private stream(chunk: Uint8Array, from: number): number {
+    const take = Math.min(this.streaming, chunk.length - from);
+    if (take === 0) return from;
+    const to = from + take;
+    const last = take === this.streaming;
+    if (last && (chunk[to - 1] !== LF || (take > 1 ? chunk[to - 2] : this.lastByte) !== CR)) {
+      this.fail("malformed_reply");
+      return chunk.length;
+    }
+    this.lastByte = chunk[to - 1]!;
+    this.streaming -= take;
+    this.progressMs = this.clock.nowMs;
+    const { caller, role, expect } = this.inFlight;
+    if (last && expect === Expect.META) {
+      this.inFlight.pop();
+      this.answered++;
+    }
+    caller.onChunk(role, chunk, from, to, last);
+    return to;
+  }
+}
+
+/** One connection's events, told to its lane while it is the lane's current one: a lane outlives its connections. */
+class Connection implements SocketHandlers {
+  constructor(private readonly lane: Lane) {}
+  onOpen(socket: Socket): void {
+    if (this.lane.connection === this) this.lane.opened(socket);
+    else socket.abort();
+  }
+  onData(bytes: Uint8Array): void {
+    if (this.lane.connection === this) this.lane.data(bytes);
+  }
+  onDrain(): void {
+    if (this.lane.connection === this) this.lane.drained();
+  }
+  onEnd(): void {
+    if (this.lane.connection === this) this.lane.fail("closed");
+  }
+  onClose(cause: CloseCause): void {
+    if (this.lane.connection === this) this.lane.closed(cause);
+  }
+}
+
+const CONNECT_REASON: Record<CloseCause, FailureReason> = {
+  ended: "closed", reset: "reset", refused: "refused", unreachable: "unreachable", not_found: "not_found",
+  timeout: "connect_timeout", aborted: "failed", in_use: "failed", denied: "failed", failed: "failed",
+};
+const CLOSE_REASON: Record<CloseCause, FailureReason> = { ...CONNECT_REASON, timeout: "reset" };

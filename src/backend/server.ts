@@ -1,0 +1,296 @@
+// One memcached as we see it: its lanes, a control connection that asks how it is once a second, its identity and
+// its health. Says when it comes and goes; what that means for keys is replication's trade.
+import { latin1 } from "../bytes/ascii.ts";
+import type { TailPool } from "../bytes/outbound.ts";
+import type { Turn } from "../bytes/turn.ts";
+import type { Address, Net, Random } from "../platform/platform.ts";
+import { Handshake, type Introduced } from "./handshake.ts";
+import { Health, type HealthState } from "./health.ts";
+import { type CoarseClock, Lane, type LaneOwner } from "./lane.ts";
+import type { FailureReason } from "./reasons.ts";
+
+const CONTROL_TIMEOUT_MS = 2000;
+/** Large values move at their client's pace; whoever moves them watches the server. */
+const BULK_TIMEOUT_MS = 60_000;
+const PROBE_MS = 1000;
+/** Answers a server that was down must give before its lanes open. */
+const RISE_ANSWERS = 3;
+
+/** What every backend of one proxy shares. */
+export interface BackendWorld {
+  readonly net: Net;
+  readonly random: Random;
+  readonly turn: Turn;
+  readonly clock: CoarseClock;
+  readonly tails: TailPool;
+  readonly connectTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+}
+
+/** Who decides what a server's coming and going means. */
+export interface ServerOwner {
+  /** After each change of state; reason: a failure reason, or what brought it back. */
+  stateChanged(server: Server, from: HealthState, reason: string): void;
+  /** It could not be reached when we began. */
+  missing(server: Server, reason: FailureReason): void;
+  /** Another incarnation answers than before: what it held is gone. */
+  memoryLost(server: Server): void;
+  /** Its lanes are open after it was down (or for the first time); the owner calls admit. */
+  arrived(server: Server): void;
+  /** Its lanes are open again after a failure that did not take it down. */
+  reconnected(server: Server): void;
+  /** True when its peers can carry its keys while it proves itself. */
+  canWait(server: Server): boolean;
+}
+
+export class Server implements LaneOwner, Introduced {
+  readonly health = new Health();
+  readonly lanes: Lane[] = [];
+  readonly ghosts = new Set<string>();
+  /** Trusted to answer reads and decide conditional commands: up or suspect, and not cold. */
+  leads = false;
+  /** It lost its memory and was not filled since. */
+  cold = false;
+  /** "start second/pid" of the process that answers, or null before the first answer. */
+  incarnation: string | null = null;
+  /** What cas uniques of this incarnation carry in their upper bits; never 0. */
+  casTag = 0n;
+  /** The largest item it takes, bytes; 0 while unknown. */
+  itemBytesMax = 0;
+  version = "";
+  /** Its latest answer to `stats`. */
+  stats = new Map<string, string>();
+  /** Its clock (Unix seconds) less ours (monotonic seconds). */
+  private clockOffset = 0;
+  private readonly control: Lane;
+  private readonly controlHandshake: Handshake;
+  private readonly handshakes = new Map<Lane, Handshake>();
+  /** Extra connections for large values, and those of them that are free. */
+  private readonly bulk = new Set<Lane>();
+  private readonly bulkFree: Lane[] = [];
+  private nextProbeAt = 0;
+  private riseAnswers = 0;
+  private riseBegan = 0;
+  private lanesAsked = false;
+  private stopping = false;
+  /** Lanes that passed the handshake and did not fail since. */
+  private introducedLanes = new Set<Lane>();
+
+  constructor(
+    readonly label: string,
+    readonly address: Address,
+    lanes: number,
+    private readonly world: BackendWorld,
+    private readonly owner: ServerOwner,
+  ) {
+    this.control = this.makeLane(CONTROL_TIMEOUT_MS);
+    this.controlHandshake = new Handshake(this, this.control, true);
+    for (let i = 0; i < lanes; i++) {
+      const lane = this.makeLane(world.requestTimeoutMs);
+      this.lanes.push(lane);
+      this.handshakes.set(lane, new Handshake(this, lane, false));
+    }
+  }
+
+  private makeLane(timeoutMs: number): Lane {
+    const { world } = this;
+    return new Lane(
+      this, world.net, world.turn, world.clock, this.address, world.connectTimeoutMs, timeoutMs, world.tails,
+    );
+  }
+
+  /** A connection for one large value, ready or being opened; return it with giveBack, or fail it. */
+  borrow(): Lane {
+    const free = this.bulkFree.pop();
+    if (free !== undefined) return free;
+    const lane = this.makeLane(BULK_TIMEOUT_MS);
+    this.bulk.add(lane);
+    this.handshakes.set(lane, new Handshake(this, lane, false));
+    lane.connect();
+    return lane;
+  }
+
+  giveBack(lane: Lane): void {
+    if (lane.ready) this.bulkFree.push(lane);
+  }
+
+  get state(): HealthState {
+    return this.health.state;
+  }
+  /** The time on its clock, Unix seconds; good to about a second. */
+  get unixSeconds(): number {
+    return this.clockOffset + this.nowMs / 1000;
+  }
+  get nowMs(): number {
+    return this.world.clock.nowMs;
+  }
+
+  start(): void {
+    this.control.connect();
+  }
+
+  stop(): void {
+    this.stopping = true;
+    this.control.fail("stopping");
+    for (const lane of this.lanes) lane.fail("stopping");
+    for (const lane of this.bulk) lane.fail("stopping");
+  }
+
+  /** Called every tick. */
+  tick(now: number): void {
+    this.control.expire(now);
+    this.controlHandshake.tick(now);
+    for (const [lane, handshake] of this.handshakes) {
+      lane.expire(now);
+      handshake.tick(now);
+    }
+    if (this.stopping || now < this.nextProbeAt) return;
+    if (!this.control.alive) {
+      this.nextProbeAt = now + this.health.nextProbeMs(this.world.random.u32());
+      this.control.connect();
+    } else if (this.control.ready) {
+      this.nextProbeAt = now + PROBE_MS;
+      this.controlHandshake.begin();
+    }
+  }
+
+  /** It may serve from now on: to the full ("up"), or written but not trusted ("rejoin"). */
+  admit(state: "up" | "rejoin", reason: string): void {
+    this.health.recovered();
+    this.become(state, reason);
+    for (const lane of this.lanes) if (this.introducedLanes.has(lane) && !lane.ready) lane.serve();
+  }
+
+  /** Takes it out of service; probing begins. */
+  goDown(reason: FailureReason): void {
+    const wasDown = this.state === "down";
+    const now = this.nowMs;
+    if (!wasDown) this.health.down(now);
+    this.nextProbeAt = reason === "restarted" ? now : now + this.health.nextProbeMs(this.world.random.u32());
+    this.riseAnswers = 0;
+    this.lanesAsked = false;
+    this.introducedLanes.clear();
+    if (!wasDown) this.become("down", reason);
+    else if (this.incarnation === null) {
+      this.health.reason = reason;
+      this.owner.missing(this, reason);
+    }
+    this.control.fail("down");
+    for (const lane of this.lanes) lane.fail("down");
+    for (const lane of this.bulk) lane.fail("down");
+  }
+
+  laneOpened(lane: Lane): void {
+    if (lane === this.control) this.controlHandshake.begin();
+    else this.handshakes.get(lane)!.begin();
+  }
+
+  laneClosed(lane: Lane, reason: FailureReason, established: boolean, unanswered: boolean): void {
+    const introduced = this.introducedLanes.delete(lane);
+    if (unanswered && established) this.ghosts.add(lane.local);
+    if (this.bulk.delete(lane)) {
+      this.handshakes.delete(lane);
+      const free = this.bulkFree.indexOf(lane);
+      if (free !== -1) this.bulkFree.splice(free, 1);
+      return;
+    }
+    if (this.stopping || reason === "down") return;
+    if (this.state === "down") return this.goDown(reason);
+    if (!established) return this.goDown(reason);
+    if (lane === this.control) {
+      if (reason === "request_timeout") return this.goDown("silent");
+      return lane.connect();
+    }
+    if (!introduced) return this.goDown(reason === "request_timeout" ? "handshake" : reason);
+    if (this.health.strike(lane.answered > lane.answeredBeforeServing)) return this.goDown(reason);
+    if (this.state === "up") this.become("suspect", reason);
+    lane.connect();
+  }
+
+  identified(lane: Lane, stats: Map<string, string>): boolean {
+    const started = Number(stats.get("time")) - Number(stats.get("uptime"));
+    const pid = stats.get("pid");
+    if (!Number.isSafeInteger(started) || pid === undefined) {
+      lane.fail("handshake");
+      return false;
+    }
+    const incarnation = `${started}/${pid}`;
+    this.stats = stats;
+    this.clockOffset = Number(stats.get("time")) - this.nowMs / 1000;
+    this.version = stats.get("version") ?? "";
+    if (incarnation === this.incarnation) return true;
+    if (this.incarnation !== null && this.state !== "down") {
+      this.goDown("restarted");
+      return false;
+    }
+    const lost = this.incarnation !== null;
+    this.incarnation = incarnation;
+    this.casTag = casTagOf(this.label, incarnation);
+    // Its old process is gone, and the requests that waited in it.
+    this.ghosts.clear();
+    if (lost) this.owner.memoryLost(this);
+    return true;
+  }
+
+  settingsRead(settings: Map<string, string>): void {
+    this.itemBytesMax = Number(settings.get("item_size_max") ?? 0);
+  }
+
+  introduced(lane: Lane): void {
+    if (lane === this.control) return this.controlAnswered();
+    if (this.bulk.has(lane)) return lane.serve();
+    this.introducedLanes.add(lane);
+    if (this.state !== "down") {
+      lane.serve();
+      if (this.state === "suspect" && this.lanes.every((each) => each.ready)) this.owner.reconnected(this);
+      return;
+    }
+    if (this.introducedLanes.size === this.lanes.length) this.owner.arrived(this);
+  }
+
+  /** Suspicion is lifted, or synchronisation is through. */
+  trust(reason: string): void {
+    this.cold = false;
+    this.become("up", reason);
+  }
+
+  /** From suspect: it serves again but lacks some keys. */
+  distrust(reason: string): void {
+    this.become("rejoin", reason);
+  }
+
+  private controlAnswered(): void {
+    const now = this.nowMs;
+    this.control.ready = true;
+    if (this.state !== "down") {
+      if (this.nextProbeAt <= now) this.nextProbeAt = now + PROBE_MS;
+      return;
+    }
+    if (this.lanesAsked) {
+      this.nextProbeAt = now + PROBE_MS;
+      return;
+    }
+    if (this.riseAnswers++ === 0) this.riseBegan = now;
+    const riseMs = this.health.reason === "starting" || !this.owner.canWait(this) ? 0 : this.health.riseMs;
+    if (riseMs === 0 || (this.riseAnswers >= RISE_ANSWERS && now - this.riseBegan >= riseMs)) {
+      this.lanesAsked = true;
+      this.nextProbeAt = now + PROBE_MS;
+      for (const lane of this.lanes) lane.connect();
+    } else this.nextProbeAt = now + riseMs / (RISE_ANSWERS - 1);
+  }
+
+  private become(state: HealthState, reason: string): void {
+    const from = this.state;
+    this.health.state = state;
+    this.health.reason = reason;
+    this.leads = (state === "up" || state === "suspect") && !this.cold;
+    if (from !== state) this.owner.stateChanged(this, from, reason);
+  }
+}
+
+/** 15 bits that differ between servers and between incarnations of one, shifted above the native cas unique. */
+function casTagOf(label: string, incarnation: string): bigint {
+  let hash = 0x811c9dc5;
+  for (const byte of latin1(`${label} ${incarnation}`)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return BigInt((hash % 32767) + 1) << 47n;
+}

@@ -1,0 +1,347 @@
+// One client connection: cuts its bytes into requests, hands each to replication with a reply slot, and sends the
+// answers in the order of the requests.
+//
+//   onData ─▶ input [request][request][req…]  ─▶ dispatch ─▶ slots: head ─▶ … ─▶ tail     out ─▶ one write a turn
+import { CR, LF } from "../bytes/ascii.ts";
+import { Outbound } from "../bytes/outbound.ts";
+import type { Flushable } from "../bytes/turn.ts";
+import type { Lane } from "../backend/lane.ts";
+import type { Socket, SocketHandlers } from "../platform/platform.ts";
+import { BAD_CHUNK, TOO_LARGE } from "../protocol/answers.ts";
+import { Op } from "../protocol/commands.ts";
+import { Found, RequestReader } from "../protocol/request.ts";
+import { LANE_BYTES_HIGH } from "../replication/write.ts";
+import type { Client, Slot } from "../replication/slot.ts";
+import { Upload } from "../replication/upload.ts";
+import type { Door } from "./door.ts";
+import { dispatch } from "./dispatch.ts";
+
+/** Answers that wait beyond this pause the reading of further requests, bytes. */
+const BACKLOG_HIGH = 1024 * 1024;
+/** Requests of one client under way at once; more wait in its buffers. */
+const SLOTS_MAX = 10_000;
+/** A value up to this size is gathered before it is forwarded: a slow sender must not hold a lane. */
+export const GATHER_BYTES_MAX = 1024 * 1024;
+/** A get line may be this long, bytes. */
+const LINE_BYTES_MAX = 16 * 1024 * 1024;
+/** How long a client that was told goodbye may take to hang up, ms. */
+const GOODBYE_MS = 2000;
+/** How long a lane may wait for one client that reads slowly, ms; after that its value is kept in memory instead. */
+const HOLD_MS = 100;
+
+export class ClientConnection implements SocketHandlers, Flushable, Client {
+  joined = false;
+  closed = false;
+  readonly door: Door;
+  readonly reader = new RequestReader();
+  private readonly out: Outbound;
+  private socket: Socket | null = null;
+  /** Bytes not yet understood: input[inputStart, inputEnd). */
+  private input: Uint8Array | null = null;
+  private inputStart = 0;
+  private inputEnd = 0;
+  /** Bytes of input known to hold no line feed. */
+  private scanned = 0;
+  /** A request with its value being gathered: filled up to inputEnd; complete at its full length. */
+  private gathering = false;
+  /** Bytes of a refused value still to be read and dropped, its CR LF included. */
+  private swallow = 0;
+  /** A value that streams to its servers. */
+  private upload: Upload | null = null;
+  private head: Slot | null = null;
+  private tail: Slot | null = null;
+  private slots = 0;
+  private blocks = 0;
+  private paused = false;
+  private running = false;
+  /** No further request will be read. */
+  private ending = false;
+  private finished = false;
+  private heldLane: Lane | null = null;
+
+  constructor(door: Door) {
+    this.door = door;
+    this.out = new Outbound(door.tails);
+  }
+
+  get remote(): string {
+    return this.socket === null ? "" : this.socket.remote;
+  }
+  get backlog(): number {
+    return this.out.total;
+  }
+
+  onOpen(socket: Socket): void {
+    this.socket = socket;
+    this.door.opened(this);
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (this.ending) return;
+    if (this.gathering) return this.fill(bytes);
+    if (this.input === null) {
+      this.input = bytes;
+      this.inputStart = 0;
+      this.inputEnd = bytes.length;
+    } else {
+      const have = this.inputEnd - this.inputStart;
+      const joined = new Uint8Array(have + bytes.length);
+      joined.set(this.input.subarray(this.inputStart, this.inputEnd));
+      joined.set(bytes, have);
+      this.input = joined;
+      this.inputStart = 0;
+      this.inputEnd = joined.length;
+    }
+    this.run();
+  }
+
+  onDrain(): void {
+    this.out.drained();
+    this.flush();
+  }
+
+  onEnd(): void {
+    // What has come whole is still answered, but no more will come; an unfinished value is dropped.
+    this.ended = true;
+    this.upload?.broken();
+    this.maybeFinish();
+  }
+  private ended = false;
+
+  onClose(): void {
+    this.closed = true;
+    this.ending = true;
+    this.releaseLane();
+    this.upload?.broken();
+    this.input = null;
+    this.out.clear();
+    this.door.left(this);
+  }
+
+  flush(): void {
+    if (this.closed) return;
+    this.out.flush(this.socket!);
+    if (this.heldLane !== null && this.out.total < BACKLOG_HIGH / 2) this.releaseLane();
+    this.regulate();
+    this.maybeFinish();
+  }
+
+  emit(bytes: Uint8Array, start: number, end: number): void {
+    this.out.push(bytes, start, end);
+    if (!this.joined) this.door.turn.join(this);
+  }
+
+  /** Gives a request its place in the order of answers. */
+  add(slot: Slot): void {
+    this.slots++;
+    if (this.tail === null) {
+      this.head = this.tail = slot;
+      slot.head = true;
+    } else {
+      this.tail.next = slot;
+      this.tail = slot;
+    }
+  }
+
+  slotDone(slot: Slot): void {
+    if (slot !== this.head) return;
+    let next: Slot | null = slot;
+    while (next !== null && next.done) {
+      next = next.next;
+      this.slots--;
+      this.head = next;
+      next?.promote();
+    }
+    if (next === null) this.tail = null;
+    if (this.blocks > 0 && this.awaitingEmpty !== null && this.head === null) {
+      const then = this.awaitingEmpty;
+      this.awaitingEmpty = null;
+      then();
+    }
+    if (this.input !== null && this.slots < SLOTS_MAX) this.run();
+    if (this.ending || this.ended) this.maybeFinish();
+  }
+
+  /** Runs `then` once every earlier request is answered; the client must be blocked. */
+  whenEmpty(then: () => void): void {
+    if (this.head === null) then();
+    else this.awaitingEmpty = then;
+  }
+  private awaitingEmpty: (() => void) | null = null;
+
+  block(): void {
+    this.blocks++;
+  }
+
+  resume(): void {
+    this.blocks--;
+    this.run();
+  }
+
+  cut(why: string): void {
+    if (this.closed) return;
+    this.door.cut(this, why);
+    this.ending = true;
+    this.socket!.abort();
+  }
+
+  awaitRoom(lane: Lane): void {
+    this.block();
+    this.door.crowded.push({ client: this, lane });
+  }
+
+  /** Called each tick for a client that waits for room on a lane. */
+  roomOn(lane: Lane): boolean {
+    if (lane.out.total > LANE_BYTES_HIGH / 2) return false;
+    this.resume();
+    return true;
+  }
+
+  holdLane(lane: Lane): void {
+    if (this.out.total < BACKLOG_HIGH || this.heldLane !== null || !this.out.blocked) return;
+    this.heldLane = lane;
+    lane.hold(HOLD_MS);
+  }
+
+  /** No further requests; what is under way is answered, then the connection ends. */
+  finishUp(): void {
+    this.ending = true;
+    this.input = null;
+    this.maybeFinish();
+  }
+
+  /** Ends the connection now; tandem is stopping. */
+  cutSilently(): void {
+    this.ending = true;
+    this.socket?.abort();
+  }
+
+  private releaseLane(): void {
+    this.heldLane?.release();
+    this.heldLane = null;
+  }
+
+  /** Understands as many requests as may be taken now. */
+  private run(): void {
+    if (this.running) return;
+    this.running = true;
+    while (this.input !== null && this.blocks === 0 && this.slots < SLOTS_MAX && !this.ending && this.step());
+    this.running = false;
+    this.regulate();
+    if (this.ended) this.maybeFinish();
+  }
+
+  /** Takes one request (or part of a value) from the input; false when more bytes are needed. */
+  private step(): boolean {
+    const input = this.input!;
+    const start = this.inputStart, end = this.inputEnd;
+    if (this.swallow > 0) {
+      const take = Math.min(this.swallow, end - start);
+      this.swallow -= take;
+      return this.consume(start + take);
+    }
+    if (this.upload !== null) {
+      const taken = this.upload.body(input, start, end);
+      if (this.upload.complete) this.upload = null;
+      return this.consume(start + taken) && (taken > 0 || this.upload === null);
+    }
+    const reader = this.reader;
+    const found = reader.read(input, start, end, this.scanned);
+    if (found !== Found.LINE) {
+      this.scanned = end - start;
+      if (found === Found.OVERLONG || end - start > LINE_BYTES_MAX) this.cut("a line without end");
+      return false;
+    }
+    this.scanned = 0;
+    if (reader.valueBytes < 0 || reader.error !== null) {
+      dispatch(this, input, start);
+      return this.consume(reader.next);
+    }
+    return this.takeStore(input, start, end);
+  }
+
+  /** A line with a value: forwarded when whole, gathered when small, streamed when large, swallowed when too large. */
+  private takeStore(input: Uint8Array, start: number, end: number): boolean {
+    const reader = this.reader;
+    const { valueBytes, next } = reader;
+    const whole = next + valueBytes + 2;
+    if (valueBytes > this.door.itemBytesMax(reader, input)) {
+      this.door.refuseTooLarge(reader, input);
+      this.answer(TOO_LARGE, reader.noreply);
+      this.swallow = valueBytes + 2;
+      return this.consume(next);
+    }
+    if (whole <= end) {
+      if (input[whole - 2] !== CR || input[whole - 1] !== LF) this.answer(BAD_CHUNK, reader.noreply);
+      else dispatch(this, input, start);
+      return this.consume(whole);
+    }
+    if (valueBytes > GATHER_BYTES_MAX && reader.op === Op.SET) {
+      this.upload = this.door.startUpload(this, reader, input);
+      return this.consume(next);
+    }
+    const gather = new Uint8Array(whole - start);
+    gather.set(input.subarray(start, end));
+    this.input = gather;
+    this.inputStart = 0;
+    this.inputEnd = end - start;
+    this.gathering = true;
+    return false;
+  }
+
+  private fill(bytes: Uint8Array): void {
+    const gather = this.input!;
+    const take = Math.min(gather.length - this.inputEnd, bytes.length);
+    gather.set(bytes.subarray(0, take), this.inputEnd);
+    this.inputEnd += take;
+    if (this.inputEnd < gather.length) return;
+    this.gathering = false;
+    if (take === bytes.length) return this.run();
+    // The rest of the chunk belongs to later requests.
+    this.running = true;
+    this.step();
+    this.running = false;
+    if (this.closed || this.ending) return;
+    this.onData(take === 0 ? bytes : bytes.subarray(take));
+  }
+
+  /** The input is understood up to `at`; true when more of it is there. */
+  private consume(at: number): boolean {
+    if (this.input === null) return false;
+    if (at < this.inputEnd) {
+      this.inputStart = at;
+      return true;
+    }
+    this.input = null;
+    return false;
+  }
+
+  /** Answers the present request with a constant line. */
+  answer(line: Uint8Array, mute: boolean): void {
+    if (mute) return;
+    if (this.head === null) this.emit(line, 0, line.length);
+    else this.door.say(this, line);
+  }
+
+  /** Reading stops while too much waits, and goes on when it has left. */
+  private regulate(): void {
+    if (this.socket === null || this.closed) return;
+    const full = this.out.total > BACKLOG_HIGH || this.blocks > 0 || this.slots >= SLOTS_MAX;
+    if (full && !this.paused) {
+      this.paused = true;
+      this.socket.pause();
+    } else if (!full && this.paused) {
+      this.paused = false;
+      this.socket.resume();
+    }
+  }
+
+  private maybeFinish(): void {
+    const through = this.ending || (this.ended && (this.input === null || this.blocks === 0));
+    if (!through || this.finished || this.closed || this.head !== null || this.out.total > 0) return;
+    if (this.joined || this.running) return;
+    this.finished = true;
+    this.ending = true;
+    this.socket!.finish(GOODBYE_MS);
+  }
+}

@@ -1,0 +1,97 @@
+// Which request does what: from a line that the reader has understood to the part of replication that carries it out.
+import { MN, OK } from "../protocol/answers.ts";
+import { Op } from "../protocol/commands.ts";
+import { Decide } from "../replication/decide.ts";
+import { FlushAll } from "../replication/flush.ts";
+import { MultiGet } from "../replication/multiget.ts";
+import { Read } from "../replication/read.ts";
+import { Write } from "../replication/write.ts";
+import type { ClientConnection } from "./client.ts";
+import { statsAnswer } from "./stats.ts";
+import { textOf } from "../bytes/ascii.ts";
+
+/** Carries out the line at bytes[lineStart…] that client.reader describes; its value, if any, follows in bytes. */
+export function dispatch(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {
+  const { reader, door } = client;
+  const { pool, counters } = door;
+  if (door.log.verbosity > 1) door.traceCommand(client, bytes, lineStart);
+  if (reader.error !== null) return client.answer(reader.error, reader.noreply);
+  switch (reader.op) {
+    case Op.GAT:
+    case Op.GATS:
+      counters.cmd_touch += reader.keys;
+      return get(client, bytes, lineStart);
+    case Op.GET:
+    case Op.GETS:
+      return get(client, bytes, lineStart);
+    case Op.TOUCH:
+      counters.cmd_touch++;
+      return write(client, bytes, lineStart);
+    case Op.SET:
+      counters.cmd_set++;
+      return write(client, bytes, lineStart);
+    case Op.DELETE:
+      return write(client, bytes, lineStart);
+    case Op.ADD:
+    case Op.REPLACE:
+    case Op.APPEND:
+    case Op.PREPEND:
+    case Op.CAS:
+      counters.cmd_set++;
+      return decide(client, bytes);
+    case Op.INCR:
+    case Op.DECR:
+      return decide(client, bytes);
+    case Op.FLUSH_ALL: {
+      counters.cmd_flush++;
+      // Its place among this client's requests holds on every lane only if nothing of it is under way.
+      const flush = new FlushAll(client, pool, reader, bytes);
+      client.block();
+      client.whenEmpty(() => {
+        client.add(flush);
+        flush.start();
+      });
+      return;
+    }
+    case Op.VERBOSITY:
+      return client.answer(OK, reader.noreply);
+    case Op.VERSION:
+      return client.answer(door.versionLine(), false);
+    case Op.STATS:
+      return client.answer(statsAnswer(door, textOf(bytes, reader.at[1]!, reader.textEnd).trim()), false);
+    case Op.MN:
+      return client.answer(MN, false);
+    case Op.QUIT:
+      return client.finishUp();
+  }
+}
+
+function get(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {
+  const { reader, door } = client;
+  door.counters.cmd_get += reader.keys;
+  if (reader.keys === 1) {
+    door.pool.route(bytes, reader.keyStart, reader.keyEnd);
+    const read = new Read(client, door.pool, reader, bytes, lineStart);
+    client.add(read);
+    return read.start();
+  }
+  const all = new MultiGet(client, door.pool, reader, bytes);
+  client.add(all);
+  all.start();
+}
+
+function write(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {
+  const { reader, door } = client;
+  door.pool.route(bytes, reader.keyStart, reader.keyEnd);
+  const one = new Write(client, door.pool, reader, bytes, lineStart);
+  client.add(one);
+  one.start();
+}
+
+function decide(client: ClientConnection, bytes: Uint8Array): void {
+  const { reader, door } = client;
+  door.pool.route(bytes, reader.keyStart, reader.keyEnd);
+  const one = new Decide(client, door.pool, reader, bytes);
+  client.add(one);
+  one.start();
+}

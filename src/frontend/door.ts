@@ -1,0 +1,168 @@
+// Where clients come in: counts them, refuses the one too many with memcached's own line, and holds what all of them
+// share.
+import type { TailPool } from "../bytes/outbound.ts";
+import type { Turn } from "../bytes/turn.ts";
+import type { Lane } from "../backend/lane.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Log } from "../observe/log.ts";
+import type { Platform, Socket, SocketHandlers } from "../platform/platform.ts";
+import { TOO_MANY_CLIENTS } from "../protocol/answers.ts";
+import { Op } from "../protocol/commands.ts";
+import type { RequestReader } from "../protocol/request.ts";
+import type { Pool } from "../replication/pool.ts";
+import { removeRefused } from "../replication/removal.ts";
+import { Said } from "../replication/slot.ts";
+import { Upload } from "../replication/upload.ts";
+import { latin1, textOf } from "../bytes/ascii.ts";
+import { ClientConnection } from "./client.ts";
+
+/** How long a refused client may take to hang up, ms. */
+const GOODBYE_MS = 1000;
+/** Longest part of a command shown in the log. */
+const TRACE_CHARS = 80;
+/** What `version` says while no server's version is known. */
+const VERSION_UNKNOWN = "1.6.0";
+
+export class Door {
+  readonly clients = new Set<ClientConnection>();
+  /** Clients that wait for room on a lane. */
+  crowded: { client: ClientConnection; lane: Lane }[] = [];
+  readonly startedMs: number;
+
+  constructor(
+    readonly platform: Platform,
+    readonly pool: Pool,
+    readonly turn: Turn,
+    readonly tails: TailPool,
+    readonly counters: Counters,
+    readonly log: Log,
+    readonly clientsMax: number,
+    readonly version: string,
+  ) {
+    this.startedMs = platform.clock.nowMs();
+  }
+
+  /** The owner of a new connection. */
+  accept(): SocketHandlers {
+    // Counted at accept, not at open: the limit is exact however many come in one turn.
+    if (this.clients.size >= this.clientsMax) {
+      this.counters.rejected_connections++;
+      return new Refused();
+    }
+    const client = new ClientConnection(this);
+    this.clients.add(client);
+    this.counters.total_connections++;
+    this.counters.curr_connections++;
+    return client;
+  }
+
+  opened(client: ClientConnection): void {
+    if (this.log.verbosity > 0) this.log.debug("client connected", { client: client.remote });
+  }
+
+  left(client: ClientConnection): void {
+    if (!this.clients.delete(client)) return;
+    this.counters.curr_connections--;
+    this.crowded = this.crowded.filter((entry) => entry.client !== client);
+    if (this.log.verbosity > 0) this.log.debug("client left", { client: client.remote });
+  }
+
+  cut(client: ClientConnection, why: string): void {
+    this.counters.clients_cut++;
+    this.log.warn("client cut off", { client: client.remote, reason: why });
+  }
+
+  /** Called every tick. */
+  tick(): void {
+    if (this.crowded.length === 0) return;
+    const waiting = this.crowded;
+    this.crowded = [];
+    for (const entry of waiting) if (!entry.client.roomOn(entry.lane)) this.crowded.push(entry);
+  }
+
+  /** A constant line in its place among the client's answers. */
+  say(client: ClientConnection, line: Uint8Array): void {
+    const said = new Said(client, line);
+    client.add(said);
+    said.start();
+  }
+
+  /** The largest value the key's lead can take, bytes. */
+  itemBytesMax(reader: RequestReader, bytes: Uint8Array): number {
+    if (reader.valueBytes < SURELY_FITS) return SURELY_FITS;
+    const pool = this.pool;
+    pool.route(bytes, reader.keyStart, reader.keyEnd);
+    const { pair } = pool;
+    const lead = pair.usualLead === 1 ? pair.backup! : pair.primary;
+    const server = lead.itemBytesMax || pair.backup?.itemBytesMax || Infinity;
+    return Math.min(pool.options.itemBytesMax, server);
+  }
+
+  refuseTooLarge(reader: RequestReader, bytes: Uint8Array): void {
+    this.counters.cmd_set++;
+    if (reader.op !== Op.SET) return;
+    this.pool.route(bytes, reader.keyStart, reader.keyEnd);
+    removeRefused(this.pool, bytes, reader.keyStart, reader.keyEnd);
+  }
+
+  startUpload(client: ClientConnection, reader: RequestReader, bytes: Uint8Array): Upload {
+    this.counters.cmd_set++;
+    this.pool.route(bytes, reader.keyStart, reader.keyEnd);
+    const upload = new Upload(client, this.pool, reader, bytes);
+    client.add(upload);
+    upload.start();
+    return upload;
+  }
+
+  /** The oldest version among the servers: what a client may count on. */
+  get serverVersion(): string {
+    let oldest = "";
+    for (const { version } of this.pool.servers) {
+      if (version !== "" && (oldest === "" || versionLess(version, oldest))) oldest = version;
+    }
+    return oldest === "" ? VERSION_UNKNOWN : oldest;
+  }
+
+  versionLine(): Uint8Array {
+    return latin1(`VERSION ${this.serverVersion}\r\n`);
+  }
+
+  /** -vv: the command line, cut and escaped; never a value. */
+  traceCommand(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {
+    const end = Math.min(client.reader.textEnd, lineStart + TRACE_CHARS);
+    const text = textOf(bytes, lineStart, end).replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+    this.log.debug("command", { client: client.remote, line: end < client.reader.textEnd ? `${text}…` : text });
+  }
+
+  /** No new requests are read; answers under way are given. */
+  drain(): void {
+    for (const client of [...this.clients]) client.finishUp();
+  }
+
+  /** Ends every connection now. */
+  close(): void {
+    for (const client of [...this.clients]) client.cutSilently();
+  }
+}
+/** Values below this need no look at the server's limit. */
+const SURELY_FITS = 64 * 1024;
+
+function versionLess(a: string, b: string): boolean {
+  const left = a.split(/[.\-+]/).map(Number), right = b.split(/[.\-+]/).map(Number);
+  for (let i = 0; i < 3; i++) {
+    if ((left[i] ?? 0) !== (right[i] ?? 0)) return (left[i] ?? 0) < (right[i] ?? 0);
+  }
+  return false;
+}
+
+/** One client too many: hears why and is shown out. */
+class Refused implements SocketHandlers {
+  onOpen(socket: Socket): void {
+    socket.write(TOO_MANY_CLIENTS, 0, TOO_MANY_CLIENTS.length);
+    socket.finish(GOODBYE_MS);
+  }
+  onData(): void {}
+  onDrain(): void {}
+  onEnd(): void {}
+  onClose(): void {}
+}

@@ -1,0 +1,36 @@
+// What the proxy counts. Plain numbers, because the event path adds to them; names are those of memcached's `stats`
+// where memcached has the same thing. `stats` and the metrics print every field, so adding one here shows it there.
+
+export class Counters {
+  curr_connections = 0;
+  total_connections = 0;
+  rejected_connections = 0;
+  cmd_get = 0;
+  cmd_set = 0;
+  cmd_flush = 0;
+  cmd_touch = 0;
+  get_hits = 0;
+  get_misses = 0;
+  /** Reads answered by the other side because the key's lead did not. */
+  failover_reads = 0;
+  /** Keys of a multi-key get answered as a miss because neither side could be asked. */
+  unanswered_keys = 0;
+  /** Requests answered with a SERVER_ERROR of tandem's own. */
+  proxy_errors = 0;
+  /** Writes that only one side took; the key is repaired later. */
+  single_writes = 0;
+  /** Writes whose outcome neither side confirmed. */
+  unknown_writes = 0;
+  /** Failed writes of clients that asked for no reply. */
+  noreply_failed = 0;
+  /** Writes that one side took and the other refused (too large, out of memory). */
+  unreplicable = 0;
+  /** Keys copied, removed or found equal by synchronisation. */
+  sync_copied = 0;
+  sync_removed = 0;
+  sync_equal = 0;
+  /** Keys dropped because their newest copy is out of reach: a miss instead of a stale value. */
+  forgotten = 0;
+  /** Clients cut off in the middle of an answer that could not be finished. */
+  clients_cut = 0;
+}

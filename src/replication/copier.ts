@@ -1,0 +1,103 @@
+// Works off what one side of a pair lacks: stale entries one by one, and for a server that came back without a
+// complete list, every key of its pairs. Few copies at a time per lane, so that clients come first.
+import type { Counters } from "../observe/counters.ts";
+import { other, type Pair, type Side } from "./pair.ts";
+import { Sync, type SyncOutcome } from "./sync.ts";
+
+/** Copies under way per server and lane. */
+const COPIES_PER_LANE = 16;
+/** A copy that failed is tried again after this time, ms. */
+const RETRY_MS = 50;
+
+/** One key that a side lacks, or may lack. */
+export interface Job {
+  readonly pair: Pair;
+  readonly key: string;
+  readonly laneIndex: number;
+  readonly to: Side;
+  /** The stale entry's generation, or 0 without one. */
+  readonly generation: number;
+  /** Told once when settled: equal, copied, removed, or turned (nothing to do any more). */
+  readonly settled: ((outcome: SyncOutcome) => void) | null;
+}
+
+export class Copier {
+  private queue: Job[] = [];
+  private next = 0;
+  private retries: { job: Job; atMs: number }[] = [];
+  private running = 0;
+  /** Keys of each pair that are queued or under way because of a stale entry. */
+  private readonly busy = new Map<Pair, Set<string>>();
+
+  constructor(private readonly counters: Counters, private readonly lanes: number) {}
+
+  /** Jobs that are not settled. */
+  get backlog(): number {
+    return this.queue.length - this.next + this.retries.length + this.running;
+  }
+
+  add(job: Job): void {
+    this.queue.push(job);
+    this.run();
+  }
+
+  /** Queues the stale entries of a pair whose two sides can both be reached. */
+  addStale(pair: Pair, laneOf: (key: string) => number): void {
+    if (pair.stale.size === 0 || pair.backup === null) return;
+    if (pair.primary.state === "down" || pair.backup.state === "down") return;
+    let busy = this.busy.get(pair);
+    if (busy === undefined) this.busy.set(pair, (busy = new Set()));
+    for (const [key, entry] of pair.stale) {
+      if (busy.size >= COPIES_PER_LANE * this.lanes * 2) return;
+      if (busy.has(key)) continue;
+      busy.add(key);
+      this.add({ pair, key, laneIndex: laneOf(key), to: entry.side, generation: entry.generation, settled: null });
+    }
+  }
+
+  /** Called every tick. */
+  tick(nowMs: number): void {
+    while (this.retries.length > 0 && this.retries[0]!.atMs <= nowMs) this.queue.push(this.retries.shift()!.job);
+    this.nowMs = nowMs;
+    this.run();
+  }
+  private nowMs = 0;
+
+  /** Forgets queued jobs that are not wanted any more; those under way end by themselves. */
+  drop(unwanted: (job: Job) => boolean): void {
+    this.queue = this.queue.slice(this.next).filter((job) => !unwanted(job));
+    this.next = 0;
+    this.retries = this.retries.filter(({ job }) => !unwanted(job));
+  }
+
+  private run(): void {
+    while (this.running < COPIES_PER_LANE * this.lanes && this.next < this.queue.length) {
+      const job = this.queue[this.next++]!;
+      if (this.next > 1024 && this.next * 2 > this.queue.length) {
+        this.queue = this.queue.slice(this.next);
+        this.next = 0;
+      }
+      this.running++;
+      new Sync(job.pair, job.key, job.laneIndex, other(job.to), (outcome) => this.ended(job, outcome)).start();
+    }
+  }
+
+  private ended(job: Job, outcome: SyncOutcome): void {
+    this.running--;
+    const { pair, key } = job;
+    if (job.generation !== 0) {
+      this.busy.get(pair)?.delete(key);
+      const entry = pair.stale.get(key);
+      const same = entry !== undefined && entry.generation === job.generation && entry.side === job.to;
+      if (same && outcome !== "failed" && outcome !== "turned") pair.clear(key);
+      // What is left of the entry is queued again by the next addStale.
+    } else if (outcome === "failed") {
+      this.retries.push({ job, atMs: this.nowMs + RETRY_MS });
+      return;
+    }
+    if (outcome === "copied") this.counters.sync_copied++;
+    else if (outcome === "removed") this.counters.sync_removed++;
+    else if (outcome === "equal") this.counters.sync_equal++;
+    job.settled?.(outcome);
+  }
+}

@@ -1,0 +1,242 @@
+// add, replace, append, prepend, cas, incr, decr: commands whose outcome depends on what is stored. The lead decides
+// alone; the other side then gets the lead's result, never the command. The key is locked meanwhile, so each is applied
+// at most once and in one order.
+//
+//   lock ─▶ lead: command (+ read-back of the result) ─▶ other side: set result ─▶ answer, unlock
+import { latin1 } from "../bytes/ascii.ts";
+import type { FailureReason } from "../backend/reasons.ts";
+import { EXISTS, NOT_FOUND } from "../protocol/answers.ts";
+import { Op } from "../protocol/commands.ts";
+import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
+import type { RequestReader } from "../protocol/request.ts";
+import { CRLF, putBytes, putSpace, putText, putVerb } from "./compose.ts";
+import { Forget, mustForget } from "./forget.ts";
+import { Keyed, leadFor } from "./keyed.ts";
+import { other, PRIMARY, type Side } from "./pair.ts";
+import type { Pool } from "./pool.ts";
+import type { Client } from "./slot.ts";
+import { exptimeOf } from "./sync.ts";
+import { nativeUnique } from "./tokens.ts";
+
+const Asked = { COMMAND: 0, RESULT: 1, COPY: 2, PRESENCE: 3 } as const;
+const MG = latin1("mg ");
+const RESULT_FLAGS = latin1(" v f t\r\n");
+const LETTER_F = 102, LETTER_T = 116;
+
+export class Decide extends Keyed {
+  /** Words after the verb as [start, end) pairs. */
+  private readonly words: readonly number[];
+  private readonly dataStart: number;
+  private readonly dataEnd: number;
+  private lead: Side = PRIMARY;
+  private waited = false;
+  private locked = false;
+  /** The lead's verdict. */
+  private verdict: Uint8Array | null = null;
+  private verdictStart = 0;
+  private verdictEnd = 0;
+  private applied = false;
+
+  constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array) {
+    super(client, pool, reader, bytes);
+    const words = reader.op === Op.CAS ? 6 : reader.valueBytes >= 0 ? 5 : 3;
+    this.words = Array.from(reader.at.subarray(2, words * 2));
+    this.dataStart = reader.valueBytes >= 0 ? reader.next : 0;
+    this.dataEnd = reader.valueBytes >= 0 ? reader.next + reader.valueBytes + 2 : 0;
+  }
+
+  start(): void {
+    if (this.pair.backup === null) return this.begin();
+    this.locked = true;
+    if (this.pair.lock(this.key, this)) return this.begin();
+    this.client.block();
+  }
+
+  lockGranted(): void {
+    this.client.resume();
+    this.begin();
+  }
+
+  private begin(): void {
+    if (this.pair.stale.size !== 0 && mustForget(this.pair, this.key)) {
+      this.pool.counters.forgotten++;
+      return new Forget(this.pair, this.key, this.laneIndex, () => this.ask(leadFor(this.pair, this))).start();
+    }
+    this.ask(leadFor(this.pair, this));
+  }
+
+  private ask(side: Side): void {
+    const lane = this.lane(side);
+    if (!lane.ready) return this.onFailure(Asked.COMMAND, this.absence(side), false);
+    this.lead = side;
+    const { out } = lane;
+    const { bytes, words } = this;
+    let native: string | null = null;
+    if (this.op === Op.CAS && this.pair.backup !== null) {
+      native = nativeUnique(bytes, words[8]!, words[9]!, this.server(side).casTag);
+      if (native === null) {
+        // The unique is of another server or an earlier life: it cannot match. Is there anything to differ from?
+        putBytes(out, MG);
+        out.push(bytes, this.keyStart, this.keyEnd);
+        putBytes(out, CRLF);
+        return lane.expect(Expect.META, this, Asked.PRESENCE);
+      }
+    }
+    putVerb(out, this.op);
+    const plainWords = this.dataEnd === 0 ? words.length : 6;
+    for (let i = 0; i < plainWords; i += 2) {
+      if (i > 0) putSpace(out);
+      out.push(bytes, words[i]!, words[i + 1]!);
+    }
+    if (this.dataEnd !== 0) putText(out, ` ${this.dataEnd - this.dataStart - 2}`);
+    if (native !== null) putText(out, ` ${native}`);
+    else if (this.op === Op.CAS) {
+      putSpace(out);
+      out.push(bytes, words[8]!, words[9]!);
+    }
+    putBytes(out, CRLF);
+    if (this.dataEnd !== 0) out.push(bytes, this.dataStart, this.dataEnd);
+    lane.expect(this.dataEnd !== 0 ? Expect.STORE : Expect.NUMBER, this, Asked.COMMAND);
+    if (this.pair.backup !== null && !this.copiesRequest) {
+      // In the same packet: what the command made of the item, for the other side.
+      putBytes(out, MG);
+      out.push(bytes, this.keyStart, this.keyEnd);
+      putBytes(out, RESULT_FLAGS);
+      lane.expect(Expect.META, this, Asked.RESULT);
+    }
+  }
+
+  /** The request itself holds the whole result: add, replace, cas. */
+  private get copiesRequest(): boolean {
+    return this.op === Op.ADD || this.op === Op.REPLACE || this.op === Op.CAS;
+  }
+
+  override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    switch (role) {
+      case Asked.COMMAND:
+        this.verdict = bytes;
+        this.verdictStart = start;
+        this.verdictEnd = end;
+        this.applied = status === Status.STORED || status === Status.NUMBER;
+        if (this.pair.backup === null) return this.conclude();
+        if (!this.copiesRequest) return; // the read-back follows
+        return this.applied ? this.copy(null) : this.conclude();
+      case Asked.RESULT:
+        // Not there any more (expired or evicted at once): the other side must not keep an older one.
+        if (this.applied) this.pool.repair(this.pair, this.key, other(this.lead));
+        return this.conclude();
+      case Asked.COPY:
+        if (status === Status.STORED) {
+          if (this.pair.stale.size !== 0) this.pair.clear(this.key);
+        } else this.pool.counters.unreplicable++; // refused: it dropped its old copy
+        return this.conclude();
+      case Asked.PRESENCE:
+        this.verdict = status === Status.HD ? EXISTS : NOT_FOUND;
+        this.verdictEnd = this.verdict.length;
+        return this.conclude();
+    }
+  }
+
+  override onValue(role: number, value: ValueView): boolean {
+    if (role !== Asked.RESULT) return false;
+    if (!this.applied) this.conclude();
+    else if (value.partial) {
+      // Too large to hold: the copier fetches it again, piece by piece.
+      this.pool.repair(this.pair, this.key, other(this.lead));
+      this.conclude();
+    } else this.copy(value);
+    return true;
+  }
+
+  override onFailure(role: number, reason: FailureReason, sent: boolean): void {
+    if (role === Asked.COPY) {
+      this.pool.lacks(this.pair, this.key, other(this.lead));
+      this.pool.counters.single_writes++;
+      return this.conclude();
+    }
+    if (role === Asked.RESULT) {
+      if (this.verdict === null) return; // the command itself failed: dealt with there
+      if (this.applied) this.pool.lacks(this.pair, this.key, other(this.lead));
+      return this.conclude();
+    }
+    const side = role === Asked.COMMAND && !sent ? leadFor(this.pair, this) : this.lead;
+    this.blame(side, reason);
+    if (!sent || role === Asked.PRESENCE) return this.elsewhere(side);
+    this.unknown();
+  }
+
+  override onReady(): void {
+    this.begin();
+  }
+
+  /** Nothing was sent to the lead. The other side holds the last acknowledged state: it may decide. */
+  private elsewhere(side: Side): void {
+    const { pair } = this;
+    const next = other(side);
+    if (pair.backup !== null && this.server(next).leads && pair.mayServe(next, this.key) && this.lane(next).ready) {
+      this.pool.lacks(pair, this.key, side);
+      return this.ask(next);
+    }
+    const opening = this.waited ? -1 : this.opening(side);
+    if (opening === -1) {
+      this.fail("no server can decide it");
+      return this.release();
+    }
+    this.waited = true;
+    this.lane(opening).wait(this, opening);
+  }
+
+  /** The lead may have executed it. It is settled here, once, which state counts; the command is never sent again. */
+  private unknown(): void {
+    const { pair, lead } = this;
+    this.pool.counters.unknown_writes++;
+    if (pair.backup !== null) {
+      if (pair.stale.has(this.key)) pair.touchEntry(this.key);
+      else this.pool.lacks(pair, this.key, this.server(other(lead)).leads ? lead : other(lead));
+    }
+    this.fail("outcome unknown");
+    this.release();
+  }
+
+  /** The other side gets the result: the request's own data, or what was read back. */
+  private copy(result: ValueView | null): void {
+    const side = other(this.lead);
+    const lane = this.lane(side);
+    if (!lane.ready) return this.onFailure(Asked.COPY, this.absence(side), false);
+    const { out } = lane;
+    putVerb(out, Op.SET);
+    out.push(this.bytes, this.keyStart, this.keyEnd);
+    putSpace(out);
+    if (result === null) {
+      out.push(this.bytes, this.words[2]!, this.words[3]!);
+      putSpace(out);
+      out.push(this.bytes, this.words[4]!, this.words[5]!);
+      putText(out, ` ${this.dataEnd - this.dataStart - 2}\r\n`);
+      out.push(this.bytes, this.dataStart, this.dataEnd);
+    } else {
+      const at = new Int32Array(2);
+      const { bytes } = result;
+      if (!metaFlag(bytes, result.flagsStart, result.flagsEnd, LETTER_F, at)) at.fill(0);
+      out.push(bytes, at[0]!, at[1]!);
+      const exptime = metaFlag(bytes, result.flagsStart, result.flagsEnd, LETTER_T, at)
+        ? exptimeOf(bytes, at[0]!, at[1]!, this.server(side).unixSeconds) : 0;
+      putText(out, ` ${exptime} ${result.dataBytes}\r\n`);
+      out.push(bytes, result.dataStart, result.end);
+    }
+    lane.expect(Expect.STORE, this, Asked.COPY);
+  }
+
+  private conclude(): void {
+    const failed = this.mute && !this.applied && this.verdict !== null && this.verdict[this.verdictStart] === 83;
+    if (failed) this.pool.counters.noreply_failed++;
+    this.say(this.verdict!, this.verdictStart, this.verdictEnd);
+    this.finish();
+    this.release();
+  }
+
+  private release(): void {
+    if (!this.locked) return;
+    this.locked = false;
+    this.pair.unlock(this.key);
+  }
+}

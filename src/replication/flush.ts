@@ -1,0 +1,61 @@
+// flush_all: every server at once. One that cannot be asked owes it, and does it first when it returns. The client's
+// earlier requests are answered before it is sent, and later ones are read after it is answered, so that it keeps its
+// place among them on every lane.
+import { latin1, textOf } from "../bytes/ascii.ts";
+import type { Server } from "../backend/server.ts";
+import { OK, serverError } from "../protocol/answers.ts";
+import { parseInt64 } from "../protocol/numbers.ts";
+import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
+import type { RequestReader } from "../protocol/request.ts";
+import type { Pool } from "./pool.ts";
+import { type Client, Slot } from "./slot.ts";
+
+export class FlushAll extends Slot {
+  private readonly command: Uint8Array;
+  private readonly delay: number;
+  private readonly servers: readonly Server[];
+  private pending = 1;
+  private flushed = 0;
+  private refusal: Uint8Array | null = null;
+
+  constructor(client: Client, private readonly pool: Pool, reader: RequestReader, bytes: Uint8Array) {
+    super(client);
+    this.mute = reader.noreply;
+    const withDelay = reader.words > (reader.noreply ? 2 : 1);
+    const delay = withDelay ? parseInt64(bytes, reader.at[2]!, reader.at[3]!)! : 0n;
+    this.delay = Number(delay > 0n ? delay : 0n);
+    this.command = latin1(withDelay ? `flush_all ${textOf(bytes, reader.at[2]!, reader.at[3]!)}\r\n` : "flush_all\r\n");
+    this.servers = pool.servers;
+  }
+
+  /** The client is blocked and has no request before this one. */
+  start(): void {
+    this.servers.forEach((server, index) => {
+      const lane = server.lanes[0]!;
+      if (!lane.ready) return this.pool.owesFlush(server, this.delay);
+      this.pending++;
+      lane.out.push(this.command, 0, this.command.length);
+      lane.expect(Expect.OK, this, index);
+    });
+    this.settled();
+  }
+
+  override onReply(_role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    if (status === Status.OK) this.flushed++;
+    else this.refusal ??= bytes.slice(start, end);
+    this.settled();
+  }
+
+  override onFailure(role: number): void {
+    this.pool.owesFlush(this.servers[role]!, this.delay);
+    this.settled();
+  }
+
+  private settled(): void {
+    if (--this.pending > 0) return;
+    if (this.refusal !== null) this.answer(this.refusal);
+    else if (this.flushed > 0) this.answer(OK);
+    else this.answer(serverError("no server can be flushed"));
+    this.client.resume();
+  }
+}

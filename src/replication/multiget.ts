@@ -1,0 +1,330 @@
+// get, gets, gat, gats of many keys: one request per lane, answers merged in the order of the keys as they were asked,
+// duplicates included, as memcached does. A server that fails costs its keys one more try on their other side; what
+// nobody can answer is a miss, never an error line in the middle.
+//
+//   keys    a b c d e        lane 1: get a c d   lane 2: get b e
+//   cursor  ──▶              an item that is not next waits; an END settles what its lane left out as misses
+import type { Lane } from "../backend/lane.ts";
+import { SilentCaller } from "../backend/caller.ts";
+import { END } from "../protocol/answers.ts";
+import { Op, type OpCode } from "../protocol/commands.ts";
+import { Expect, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
+import type { RequestReader } from "../protocol/request.ts";
+import { equal, textOf } from "../bytes/ascii.ts";
+import { CRLF, putBytes, putSpace, putVerb } from "./compose.ts";
+import { Forget, mustForget } from "./forget.ts";
+import { other, type Pair, PRIMARY, type Side } from "./pair.ts";
+import type { Pool } from "./pool.ts";
+import { TouchOther } from "./read.ts";
+import { type Client, Slot } from "./slot.ts";
+import { tagItem } from "./tokens.ts";
+
+/** State of a key. */
+const PENDING = 0, MISS = 1, HIT = 2, COMING = 3;
+
+export class MultiGet extends Slot {
+  readonly pool: Pool;
+  readonly op: OpCode;
+  readonly bytes: Uint8Array;
+  readonly keyStart: Int32Array;
+  readonly keyEnd: Int32Array;
+  readonly pairs: Pair[] = [];
+  readonly laneIndexes: Uint8Array;
+  readonly exptimeStart: number;
+  readonly exptimeEnd: number;
+  private readonly count: number;
+  private readonly states: Uint8Array;
+  /** The side asked, and whether the other one was tried before. */
+  private readonly sides: Uint8Array;
+  private readonly retried: Uint8Array;
+  /** Items that wait for the cursor, by key; one item may have come in several parts. */
+  private readonly kept: (Part[] | null)[];
+  private cursor = 0;
+  /** Requests under way, and one while they are being sent. */
+  private open = 0;
+
+  constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array) {
+    super(client);
+    this.pool = pool;
+    this.op = reader.op;
+    this.bytes = bytes;
+    const count = (this.count = reader.keys);
+    const touching = reader.op === Op.GAT || reader.op === Op.GATS;
+    this.exptimeStart = touching ? reader.at[2]! : 0;
+    this.exptimeEnd = touching ? reader.at[3]! : 0;
+    this.keyStart = new Int32Array(count);
+    this.keyEnd = new Int32Array(count);
+    this.laneIndexes = new Uint8Array(count);
+    this.states = new Uint8Array(count);
+    this.sides = new Uint8Array(count);
+    this.retried = new Uint8Array(count);
+    this.kept = new Array<Part[] | null>(count).fill(null);
+    let at = reader.keysStart;
+    for (let i = 0; i < count; i++) {
+      at = reader.nextKey(bytes, at);
+      this.keyStart[i] = at;
+      at = this.keyEnd[i] = reader.nextKeyEnd;
+    }
+  }
+
+  key(index: number): string {
+    return textOf(this.bytes, this.keyStart[index]!, this.keyEnd[index]!);
+  }
+
+  start(): void {
+    this.open = 1;
+    const { pool, bytes } = this;
+    const groups: Fragment[] = [];
+    for (let i = 0; i < this.count; i++) {
+      pool.route(bytes, this.keyStart[i]!, this.keyEnd[i]!);
+      const pair = pool.pair;
+      this.pairs.push(pair);
+      this.laneIndexes[i] = pool.laneIndex;
+      if (pair.stale.size !== 0 && mustForget(pair, this.key(i))) {
+        this.forget(i);
+        continue;
+      }
+      this.ask(i, this.leadOf(i), groups);
+    }
+    this.send(groups);
+    this.closed();
+  }
+
+  private leadOf(index: number): Side {
+    const pair = this.pairs[index]!;
+    const usual = pair.stale.size === 0 ? pair.usualLead : -1;
+    if (usual !== -1) return usual;
+    return pair.backup === null ? PRIMARY : pair.leadOf(this.key(index));
+  }
+
+  private forget(index: number): void {
+    this.open++;
+    this.pool.counters.forgotten++;
+    const ended = (): void => {
+      const groups: Fragment[] = [];
+      this.ask(index, this.leadOf(index), groups);
+      this.send(groups);
+      this.closed();
+    };
+    new Forget(this.pairs[index]!, this.key(index), this.laneIndexes[index]!, ended).start();
+  }
+
+  /** Adds a key to the request of its lane, or settles it when nobody can be asked. */
+  private ask(index: number, side: Side, groups: Fragment[]): void {
+    const pair = this.pairs[index]!;
+    let lane = pair.server(side)!.lanes[this.laneIndexes[index]!]!;
+    if (!lane.ready) {
+      const next = this.alternative(index, side);
+      if (next === -1) {
+        if (lane.alive && pair.server(side)!.state !== "down" && this.retried[index]! < 2) return this.waitFor(index, side, lane);
+        this.pool.counters.unanswered_keys++;
+        this.states[index] = MISS;
+        return;
+      }
+      side = next;
+      lane = pair.server(side)!.lanes[this.laneIndexes[index]!]!;
+    }
+    this.sides[index] = side;
+    for (const group of groups) if (group.lane === lane) return void group.keys.push(index);
+    groups.push(new Fragment(this, lane, index));
+  }
+
+  /** The lane is being opened and there is no other: the key is asked when it serves. */
+  private waitFor(index: number, side: Side, lane: Lane): void {
+    this.open++;
+    this.retried[index] = 2;
+    lane.wait(new Opening(this, index, side), 0);
+  }
+
+  /** The wait for a lane ended. */
+  opened(index: number, side: Side): void {
+    const groups: Fragment[] = [];
+    this.ask(index, side, groups);
+    this.send(groups);
+    this.closed();
+  }
+
+  /** The other side, if it may answer and was not tried; -1 otherwise. */
+  private alternative(index: number, failed: Side): Side | -1 {
+    const pair = this.pairs[index]!;
+    if (pair.backup === null || this.retried[index] !== 0) return -1;
+    this.retried[index] = 1;
+    const next = other(failed);
+    if (!pair.mayServe(next, pair.stale.size === 0 ? null : this.key(index))) return -1;
+    return pair.server(next)!.lanes[this.laneIndexes[index]!]!.ready ? next : -1;
+  }
+
+  private send(groups: readonly Fragment[]): void {
+    for (const group of groups) {
+      this.open++;
+      const out = group.lane.out;
+      putVerb(out, this.op);
+      if (this.exptimeEnd !== 0) out.push(this.bytes, this.exptimeStart, this.exptimeEnd);
+      for (let i = 0; i < group.keys.length; i++) {
+        const index = group.keys[i]!;
+        if (i > 0 || this.exptimeEnd !== 0) putSpace(out);
+        out.push(this.bytes, this.keyStart[index]!, this.keyEnd[index]!);
+        if (this.exptimeEnd !== 0 && this.pairs[index]!.backup !== null) this.touchOther(index);
+      }
+      putBytes(out, CRLF);
+      group.lane.expect(Expect.VALUES, group, 0);
+    }
+  }
+
+  private touchOther(index: number): void {
+    const { bytes } = this;
+    const of = {
+      pair: this.pairs[index]!, laneIndex: this.laneIndexes[index]!, bytes,
+      keyStart: this.keyStart[index]!, keyEnd: this.keyEnd[index]!, key: this.key(index),
+    };
+    new TouchOther(this.pool, of, other(this.sides[index] as Side)).start(this.exptimeStart, this.exptimeEnd);
+  }
+
+  isKey(index: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const keyStart = this.keyStart[index]!;
+    const length = this.keyEnd[index]! - keyStart;
+    return end - start === length && equal(bytes, start, this.bytes, keyStart, length);
+  }
+
+  /** An item (or its beginning) of the key at index came. */
+  item(index: number, value: ValueView): void {
+    const pair = this.pairs[index]!;
+    const tagged = value.casEnd !== 0 && pair.backup !== null
+      ? tagItem(value, pair.server(this.sides[index] as Side)!.casTag) : null;
+    this.states[index] = value.partial ? COMING : HIT;
+    if (tagged !== null) this.keep(index, tagged, 0, tagged.length);
+    else this.keep(index, value.bytes, value.start, value.end);
+  }
+
+  /** More of a large item came. */
+  more(index: number, bytes: Uint8Array, start: number, end: number, last: boolean, lane: Lane): void {
+    if (last) this.states[index] = HIT;
+    this.keep(index, bytes, start, end);
+    if (this.head && this.cursor === index) this.client.holdLane(lane);
+  }
+
+  missed(index: number): void {
+    this.states[index] = MISS;
+  }
+
+  /** The server of these keys failed; unsettled ones try their other side. */
+  failed(indexes: readonly number[], from: number): void {
+    const groups: Fragment[] = [];
+    for (let i = from; i < indexes.length; i++) {
+      const index = indexes[i]!;
+      if (this.states[index] === COMING) {
+        if (this.cursor === index) {
+          this.client.cut("the value that was being sent cannot be finished");
+          return this.closed();
+        }
+        this.kept[index] = null;
+      }
+      this.states[index] = PENDING;
+      const next = this.alternative(index, this.sides[index] as Side);
+      if (next !== -1) {
+        this.pool.counters.failover_reads++;
+        this.ask(index, next, groups);
+      } else {
+        this.pool.counters.unanswered_keys++;
+        this.states[index] = MISS;
+      }
+    }
+    this.send(groups);
+    this.closed();
+  }
+
+  /** One request is through (or the sending of all). */
+  closed(): void {
+    this.open--;
+    this.advance();
+  }
+
+  private keep(index: number, bytes: Uint8Array, start: number, end: number): void {
+    if (index === this.cursor) {
+      this.say(bytes, start, end);
+      if (this.states[index] === HIT) {
+        this.pool.counters.get_hits++;
+        this.cursor++;
+        this.advance();
+      }
+      return;
+    }
+    (this.kept[index] ??= []).push({ bytes, start, end });
+    this.advance(); // misses before it may be known by now
+  }
+
+  /** Says what is next in order, as far as it is known. */
+  private advance(): void {
+    while (this.cursor < this.count && this.states[this.cursor] !== PENDING) {
+      const index = this.cursor;
+      const parts = this.kept[index];
+      if (parts !== null && parts !== undefined) {
+        this.kept[index] = null;
+        for (const { bytes, start, end } of parts) this.say(bytes, start, end);
+      }
+      if (this.states[index] === COMING) return;
+      if (this.states[index] === HIT) this.pool.counters.get_hits++;
+      else this.pool.counters.get_misses++;
+      this.cursor++;
+    }
+    if (this.cursor === this.count && this.open === 0 && !this.done) this.answer(END);
+  }
+}
+
+interface Part {
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+}
+
+/** The keys of a multi-get that one lane was asked for, in their order. */
+class Fragment extends SilentCaller {
+  readonly keys: number[];
+  /** Position in keys of the next one whose item may come. */
+  private next = 0;
+
+  constructor(private readonly whole: MultiGet, readonly lane: Lane, first: number) {
+    super();
+    this.keys = [first];
+  }
+
+  override onValue(_role: number, value: ValueView): boolean {
+    const { keys, whole } = this;
+    let at = this.next;
+    while (at < keys.length && !whole.isKey(keys[at]!, value.bytes, value.keyStart, value.keyEnd)) at++;
+    if (at === keys.length) return false;
+    for (let i = this.next; i < at; i++) whole.missed(keys[i]!);
+    this.next = value.partial ? at : at + 1;
+    whole.item(keys[at]!, value);
+    return true;
+  }
+
+  override onChunk(_role: number, bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    const index = this.keys[this.next]!;
+    if (last) this.next++;
+    this.whole.more(index, bytes, start, end, last, this.lane);
+  }
+
+  override onReply(_role: number, status: StatusCode): void {
+    if (status !== Status.END) return this.whole.failed(this.keys, this.next);
+    for (let i = this.next; i < this.keys.length; i++) this.whole.missed(this.keys[i]!);
+    this.whole.closed();
+  }
+
+  override onFailure(): void {
+    this.whole.failed(this.keys, this.next);
+  }
+}
+
+/** One key of a multi-get waits for a lane. */
+class Opening extends SilentCaller {
+  constructor(private readonly whole: MultiGet, private readonly index: number, private readonly side: Side) {
+    super();
+  }
+  override onReady(): void {
+    this.whole.opened(this.index, this.side);
+  }
+  override onFailure(): void {
+    this.whole.opened(this.index, this.side);
+  }
+}

@@ -1,0 +1,123 @@
+// A primary and a backup that together keep some keys: which of them is trusted for a key (its lead), which keys one
+// of them lacks (the stale map, which overrides everything), and which keys are locked by a command in two steps.
+import type { Server } from "../backend/server.ts";
+
+/** Index of a server in its pair. */
+export const PRIMARY = 0, BACKUP = 1;
+export type Side = 0 | 1;
+
+export interface Stale {
+  /** The side that lacks the newest acknowledged state of the key. */
+  side: Side;
+  /** Grows with each marking, so that a copy begun before a new marking does not clear it. */
+  generation: number;
+}
+
+/** Who waits for a key's lock. */
+export interface LockWaiter {
+  lockGranted(): void;
+}
+
+/** Keys a stale map may hold before it is given up for a full comparison. */
+const STALE_KEYS_MAX = 500_000;
+
+export class Pair {
+  readonly stale = new Map<string, Stale>();
+  /** Stale entries of each side. */
+  readonly lacking: [number, number] = [0, 0];
+  /** Side whose entries did not fit any more: it must be compared as a whole. */
+  readonly overflow: [boolean, boolean] = [false, false];
+  /** Locked keys with those that wait. */
+  readonly locks = new Map<string, LockWaiter[]>();
+  private generation = 0;
+
+  constructor(readonly primary: Server, readonly backup: Server | null) {}
+
+  server(side: Side): Server | null {
+    return side === PRIMARY ? this.primary : this.backup;
+  }
+
+  /** Trusted for keys without a stale entry; -1 when neither side is. */
+  get usualLead(): Side | -1 {
+    if (this.primary.leads) return PRIMARY;
+    return this.backup !== null && this.backup.leads ? BACKUP : -1;
+  }
+
+  /** The side whose word counts for a key. */
+  leadOf(key: string): Side {
+    const entry = this.stale.get(key);
+    if (entry !== undefined) return other(entry.side);
+    const usual = this.usualLead;
+    if (usual !== -1) return usual;
+    // Nobody is fully trusted: the peer of a cold one, else whoever can be reached.
+    const { primary, backup } = this;
+    if (backup === null) return PRIMARY;
+    if (primary.cold && backup.state !== "down") return BACKUP;
+    if (backup.cold && primary.state !== "down") return PRIMARY;
+    return primary.state !== "down" ? PRIMARY : BACKUP;
+  }
+
+  /** Whether a side may answer for a key in the lead's absence: not when it lacks the newest state. */
+  mayServe(side: Side, key: string | null): boolean {
+    const server = this.server(side);
+    if (server === null || server.state === "down") return false;
+    if (key !== null && this.stale.get(key)?.side === side) return false;
+    return !server.cold || this.server(other(side))!.state === "down";
+  }
+
+  /** Side lacks the newest acknowledged state of the key. */
+  mark(key: string, side: Side): void {
+    if (this.backup === null) return;
+    const entry = this.stale.get(key);
+    if (entry !== undefined) {
+      this.lacking[entry.side]--;
+      this.lacking[side]++;
+      entry.side = side;
+      entry.generation = ++this.generation;
+      return;
+    }
+    if (this.stale.size >= STALE_KEYS_MAX) {
+      this.overflow[side] = true;
+      return;
+    }
+    this.lacking[side]++;
+    this.stale.set(key, { side, generation: ++this.generation });
+  }
+
+  /** The outcome of a write is unknown: copies begun before it must not clear the entry. */
+  touchEntry(key: string): void {
+    const entry = this.stale.get(key);
+    if (entry !== undefined) entry.generation = ++this.generation;
+  }
+
+  /** Both sides hold the same newest state. */
+  clear(key: string): void {
+    const entry = this.stale.get(key);
+    if (entry === undefined) return;
+    this.lacking[entry.side]--;
+    this.stale.delete(key);
+  }
+
+  /** Takes the lock and returns true, or queues the waiter and returns false. */
+  lock(key: string, waiter: LockWaiter): boolean {
+    const queue = this.locks.get(key);
+    if (queue === undefined) {
+      this.locks.set(key, []);
+      return true;
+    }
+    queue.push(waiter);
+    return false;
+  }
+
+  /** Passes the lock to the next waiter, who holds it from then on. */
+  unlock(key: string): void {
+    const queue = this.locks.get(key)!;
+    const next = queue.shift();
+    if (next === undefined) this.locks.delete(key);
+    else next.lockGranted();
+  }
+}
+
+export function other(side: Side): Side {
+  return side === PRIMARY ? BACKUP : PRIMARY;
+}

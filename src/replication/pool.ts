@@ -1,0 +1,294 @@
+// One ring of primaries with its ring of backups at work: which pair and lane a key belongs to, what a server's coming
+// and going means for its pairs, and the tick that drives deadlines, probes and repairs.
+import { latin1 } from "../bytes/ascii.ts";
+import type { TailPool } from "../bytes/outbound.ts";
+import type { Turn } from "../bytes/turn.ts";
+import type { HealthState } from "../backend/health.ts";
+import type { FailureReason } from "../backend/reasons.ts";
+import { type BackendWorld, Server, type ServerOwner } from "../backend/server.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Log } from "../observe/log.ts";
+import type { Address, Platform, Timer } from "../platform/platform.ts";
+import { Expect } from "../protocol/reply.ts";
+import type { Ring } from "../ring/ring.ts";
+import { Copier } from "./copier.ts";
+import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
+import { type Around, FLUSH_ALL, type Peer, Returning, Told } from "./returning.ts";
+
+/** Granularity of deadlines and probes, ms. */
+export const TICK_MS = 20;
+/** A tick that comes this late says that we were stopped, not that the servers were slow. */
+const LATE_TICK_MS = 100;
+/** How often stale entries of reachable pairs are worked off, in ticks. */
+const REPAIR_TICKS = 3;
+
+export interface PoolOptions {
+  readonly primaries: readonly { readonly label: string; readonly address: Address }[];
+  readonly backups: readonly { readonly label: string; readonly address: Address }[];
+  readonly primaryRing: Ring;
+  /** Null without backups. */
+  readonly backupRing: Ring | null;
+  readonly lanes: number;
+  readonly ack: "both" | "lead" | "any";
+  readonly connectTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly itemBytesMax: number;
+}
+
+export class Pool implements ServerOwner, Around {
+  readonly primaries: readonly Server[];
+  readonly backups: readonly Server[];
+  readonly pairs: Pair[] = [];
+  readonly copier: Copier;
+  readonly ack: "both" | "lead" | "any";
+  readonly connectTimeoutMs: number;
+  /** The pair and lane of the key that route() saw last. */
+  pair: Pair;
+  laneIndex = 0;
+  /** Time of this tick, ms. */
+  nowMs: number;
+  /** Large values on their way. */
+  readonly uploads = new Set<{ tick(nowMs: number, timeoutMs: number): void }>();
+  /** Called every tick, last. */
+  afterTick: () => void = () => {};
+  private readonly primaryRing: Ring;
+  private readonly backupRing: Ring | null;
+  private readonly backupCount: number;
+  private readonly lanes: number;
+  private readonly single: boolean;
+  private readonly returning = new Map<Server, Returning>();
+  /** Servers that could not be reached when we began: what they hold is unknown. */
+  private readonly unknown = new Set<Server>();
+  /** A flush_all that a server missed: when it takes effect, ms on our clock. */
+  private readonly owedFlush = new Map<Server, number>();
+  private timer: Timer | null = null;
+  private ticks = 0;
+  private stopping = false;
+
+  constructor(
+    private readonly platform: Platform,
+    readonly options: PoolOptions,
+    readonly turn: Turn,
+    tails: TailPool,
+    readonly counters: Counters,
+    readonly log: Log,
+  ) {
+    this.nowMs = platform.clock.nowMs();
+    this.ack = options.ack;
+    this.connectTimeoutMs = options.connectTimeoutMs;
+    this.primaryRing = options.primaryRing;
+    this.backupRing = options.backupRing;
+    this.lanes = options.lanes;
+    const world: BackendWorld = {
+      net: platform.net, random: platform.random, turn, clock: this, tails,
+      connectTimeoutMs: options.connectTimeoutMs, requestTimeoutMs: options.requestTimeoutMs,
+    };
+    const make = ({ label, address }: { label: string; address: Address }): Server =>
+      new Server(label, address, options.lanes, world, this);
+    this.primaries = options.primaries.map(make);
+    this.backups = options.backups.map(make);
+    this.backupCount = Math.max(1, this.backups.length);
+    for (const primary of this.primaries) {
+      if (this.backups.length === 0) this.pairs.push(new Pair(primary, null));
+      for (const backup of this.backups) this.pairs.push(new Pair(primary, backup));
+    }
+    this.pair = this.pairs[0]!;
+    this.single = this.pairs.length === 1 && options.lanes === 1;
+    this.copier = new Copier(counters, options.lanes);
+  }
+
+  get net() {
+    return this.platform.net;
+  }
+  get clock() {
+    return this.platform.clock;
+  }
+  get servers(): readonly Server[] {
+    return [...this.primaries, ...this.backups];
+  }
+
+  start(): void {
+    for (const server of this.servers) server.start();
+    this.schedule();
+  }
+
+  stop(): void {
+    this.stopping = true;
+    this.timer?.cancel();
+    for (const returning of this.returning.values()) returning.stop();
+    for (const server of this.servers) server.stop();
+  }
+
+  /** Finds the pair and the lane of the key bytes[start, end). */
+  route(bytes: Uint8Array, start: number, end: number): void {
+    if (this.single) return;
+    const hash = this.primaryRing.hash(bytes, start, end);
+    const primary = this.primaryRing.ownerOfHash(hash);
+    const backup = this.backupRing === null ? 0 : this.backupRing.ownerOfHash(hash);
+    this.pair = this.pairs[primary * this.backupCount + backup]!;
+    // Spread over lanes by other bits than those that chose the server.
+    this.laneIndex = this.lanes === 1 ? 0 : (Math.imul(hash, 0x9e3779b1) >>> 16) % this.lanes;
+  }
+
+  laneOf(key: string): number {
+    const bytes = latin1(key);
+    this.route(bytes, 0, bytes.length);
+    return this.laneIndex;
+  }
+
+  pairOf(key: string): Pair {
+    const bytes = latin1(key);
+    this.route(bytes, 0, bytes.length);
+    return this.pair;
+  }
+
+  /** A side lacks the newest state of a key; it is copied when it can be. */
+  lacks(pair: Pair, key: string, side: Side): void {
+    pair.mark(key, side);
+    const server = pair.server(side);
+    if (server !== null && server.state === "up" && pair.overflow[side]) this.bringBack(server, "missed writes overflowed");
+  }
+
+  /** As lacks, and at once. */
+  repair(pair: Pair, key: string, side: Side): void {
+    this.lacks(pair, key, side);
+    this.copier.addStale(pair, this.lane);
+  }
+  private readonly lane = (key: string): number => this.laneOf(key);
+
+  /** A server did not get a flush_all; delaySeconds as the client gave it. */
+  owesFlush(server: Server, delaySeconds: number): void {
+    if (this.backups.length > 0) this.owedFlush.set(server, this.nowMs + delaySeconds * 1000);
+  }
+
+  /** "primary 10.0.0.1:11211 down, backup 10.0.0.2:11211 request_timeout": for error lines. */
+  describe(pair: Pair, why: readonly (FailureReason | null)[] | null): string {
+    const say = (role: string, server: Server, reason: FailureReason | null): string =>
+      `${role} ${server.label} ${server.state === "down" ? `down: ${server.health.reason}` : (reason ?? server.state)}`;
+    const primary = say("primary", pair.primary, why?.[PRIMARY] ?? null);
+    return pair.backup === null ? primary : `${primary}, ${say("backup", pair.backup, why?.[BACKUP] ?? null)}`;
+  }
+
+  stateChanged(server: Server, from: HealthState, reason: string): void {
+    const level = server.state === "down" ? "warn" : "info";
+    this.log[level]("server is " + server.state, {
+      server: server.label, role: this.sideOf(server) === PRIMARY ? "primary" : "backup", from, reason,
+      missed: this.peersOf(server).reduce((sum, { pair }) => sum + pair.lacking[this.sideOf(server)], 0),
+    });
+    if (server.state !== "down") return;
+    this.returning.get(server)?.stop();
+    this.returning.delete(server);
+  }
+
+  missing(server: Server, reason: string): void {
+    if (this.unknown.has(server)) return;
+    this.unknown.add(server);
+    this.log.warn("server cannot be reached", { server: server.label, reason });
+  }
+
+  memoryLost(server: Server): void {
+    if (this.backups.length === 0) return;
+    server.cold = true;
+  }
+
+  arrived(server: Server): void {
+    if (this.backups.length === 0) return server.admit("up", "answers");
+    const peersLead = this.peersOf(server).some((peer) => peer.server.leads);
+    const side = this.sideOf(server);
+    const lacks = this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
+    const first = server.health.reason === "starting" && !this.unknown.has(server);
+    if (!server.cold && !this.flushDue(server) && (first || !peersLead)) {
+      // Nobody knows better than it does; what it is known to lack is led by the others key by key.
+      return server.admit("up", "answers");
+    }
+    if (!server.cold && !lacks && !this.flushDue(server) && !this.unknown.has(server)) {
+      return server.admit("up", "missed nothing");
+    }
+    server.admit("rejoin", server.cold ? "restarted" : "missed writes");
+    this.bringBack(server, "returned");
+  }
+
+  reconnected(server: Server): void {
+    const side = this.sideOf(server);
+    const lacks = this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
+    if (!lacks && !this.flushDue(server)) return server.trust("reconnected");
+    server.distrust("missed writes");
+    this.bringBack(server, "reconnected");
+  }
+
+  canWait(server: Server): boolean {
+    const peers = this.peersOf(server);
+    return peers.length > 0 && peers.every((peer) => peer.server.leads);
+  }
+
+  private bringBack(server: Server, why: string): void {
+    if (server.state === "up") server.distrust(why);
+    this.returning.get(server)?.stop();
+    const side = this.sideOf(server);
+    const peers = this.peersOf(server);
+    const owed = this.owedFlush.get(server);
+    const flush = owed !== undefined && owed <= this.nowMs;
+    if (flush) server.cold = true; // what it held before the flush must not be served
+    const full = server.cold || this.unknown.has(server) || peers.some(({ pair }) => pair.overflow[side]);
+    const returning = new Returning(server, side, peers, full, flush, this, (compared, ms) => {
+      this.returning.delete(server);
+      if (flush) this.owedFlush.delete(server);
+      this.unknown.delete(server);
+      this.log.info("server is synchronised", { server: server.label, full, compared, ms: Math.round(ms) });
+      server.trust("synchronised");
+    });
+    this.returning.set(server, returning);
+  }
+
+  /** A delayed flush_all that the server missed takes effect on the others now. */
+  private flushNow(server: Server): void {
+    const lane = server.lanes[0]!;
+    if (!lane.ready) return;
+    this.owedFlush.delete(server);
+    lane.out.push(FLUSH_ALL, 0, FLUSH_ALL.length);
+    lane.expect(Expect.OK, new Told((ok) => ok || this.owedFlush.set(server, 0)), 0);
+  }
+
+  private flushDue(server: Server): boolean {
+    return (this.owedFlush.get(server) ?? Infinity) <= this.nowMs;
+  }
+
+  private sideOf(server: Server): Side {
+    return this.primaries.includes(server) ? PRIMARY : BACKUP;
+  }
+
+  private peersOf(server: Server): Peer[] {
+    const side = this.sideOf(server);
+    const peers: Peer[] = [];
+    for (const pair of this.pairs) {
+      const peer = pair.server(side === PRIMARY ? BACKUP : PRIMARY);
+      if (pair.server(side) === server && peer !== null) peers.push({ server: peer, pair });
+    }
+    return peers;
+  }
+
+  private schedule(): void {
+    this.timer = this.platform.clock.timer(TICK_MS, () => this.tick());
+  }
+
+  private tick(): void {
+    if (this.stopping) return;
+    const before = this.nowMs;
+    const now = (this.nowMs = this.platform.clock.nowMs());
+    this.schedule();
+    // After a pause of ours the answers may lie unread in the kernel: read them before judging anyone.
+    if (now - before > LATE_TICK_MS) return;
+    for (const server of this.primaries) server.tick(now);
+    for (const server of this.backups) server.tick(now);
+    for (const upload of [...this.uploads]) upload.tick(now, this.options.requestTimeoutMs);
+    if (this.backups.length > 0) this.tickPairs(now);
+    this.afterTick();
+  }
+
+  private tickPairs(now: number): void {
+    for (const [server, atMs] of this.owedFlush) if (now >= atMs && server.state === "up") this.flushNow(server);
+    for (const returning of [...this.returning.values()]) returning.tick(now);
+    this.copier.tick(now);
+    if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
+  }
+}

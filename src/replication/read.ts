@@ -1,0 +1,164 @@
+// get, gets, gat, gats of one key: asked of the key's lead; when the lead does not answer, of the other side, unless
+// that one lacks the newest state.
+import type { Lane } from "../backend/lane.ts";
+import type { FailureReason } from "../backend/reasons.ts";
+import { SilentCaller } from "../backend/caller.ts";
+import { Op } from "../protocol/commands.ts";
+import { Expect, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
+import type { RequestReader } from "../protocol/request.ts";
+import { CRLF, putBytes, putLine, putSpace, putVerb } from "./compose.ts";
+import { Forget, mustForget } from "./forget.ts";
+import { Keyed, leadFor } from "./keyed.ts";
+import { other, type Side } from "./pair.ts";
+import type { Pool } from "./pool.ts";
+import type { Client } from "./slot.ts";
+import { tagItem } from "./tokens.ts";
+
+export class Read extends Keyed {
+  private readonly lineStart: number;
+  /** After the line feed when the line may be forwarded as it is, else 0. */
+  private readonly lineEnd: number;
+  private readonly exptimeStart: number;
+  private readonly exptimeEnd: number;
+  private tried = 0;
+  private waited = false;
+  private hit = false;
+
+  constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array, lineStart: number) {
+    super(client, pool, reader, bytes);
+    this.lineStart = lineStart;
+    this.lineEnd = reader.plain ? reader.next : 0;
+    const touching = reader.op === Op.GAT || reader.op === Op.GATS;
+    this.exptimeStart = touching ? reader.at[2]! : 0;
+    this.exptimeEnd = touching ? reader.at[3]! : 0;
+  }
+
+  start(): void {
+    const pair = this.pair;
+    if (pair.stale.size !== 0 && mustForget(pair, this.key)) {
+      this.pool.counters.forgotten++;
+      return new Forget(pair, this.key, this.laneIndex, () => this.ask(leadFor(pair, this))).start();
+    }
+    this.ask(leadFor(pair, this));
+  }
+
+  private ask(side: Side): void {
+    const lane = this.lane(side);
+    if (!lane.ready) return this.onFailure(side, this.absence(side));
+    const out = lane.out;
+    if (this.lineEnd !== 0) out.push(this.bytes, this.lineStart, this.lineEnd);
+    else {
+      putVerb(out, this.op);
+      if (this.exptimeEnd !== 0) {
+        out.push(this.bytes, this.exptimeStart, this.exptimeEnd);
+        putSpace(out);
+      }
+      out.push(this.bytes, this.keyStart, this.keyEnd);
+      putBytes(out, CRLF);
+    }
+    lane.expect(Expect.VALUES, this, side);
+    if (this.exptimeEnd !== 0 && this.pair.backup !== null) {
+      new TouchOther(this.pool, this, other(side)).start(this.exptimeStart, this.exptimeEnd);
+    }
+  }
+
+  override onValue(side: number, value: ValueView): boolean {
+    if (this.hit || !this.isKey(value.bytes, value.keyStart, value.keyEnd)) return false;
+    this.hit = true;
+    if (value.casEnd !== 0 && this.pair.backup !== null) {
+      const item = tagItem(value, this.server(side as Side).casTag);
+      this.say(item, 0, item.length);
+    } else this.say(value.bytes, value.start, value.end);
+    return true;
+  }
+
+  override onChunk(side: number, bytes: Uint8Array, start: number, end: number): void {
+    this.say(bytes, start, end);
+    if (this.head) this.client.holdLane(this.lane(side as Side));
+  }
+
+  override onReply(side: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    if (status === Status.END) {
+      const counters = this.pool.counters;
+      if (this.hit) counters.get_hits++;
+      else counters.get_misses++;
+      this.say(bytes, start, end);
+      return this.finish();
+    }
+    // The server could not answer this one: perhaps the other can.
+    const next = this.alternative(side as Side);
+    if (next !== -1 && this.restart()) return this.ask(next);
+    this.say(bytes, start, end);
+    this.finish();
+  }
+
+  override onFailure(role: number, reason: FailureReason): void {
+    const side = role as Side;
+    this.blame(side, reason);
+    if (!this.restart()) {
+      this.client.cut("the value that was being sent cannot be finished");
+      return this.finish();
+    }
+    const next = this.alternative(side);
+    if (next !== -1) {
+      this.pool.counters.failover_reads++;
+      return this.ask(next);
+    }
+    const opening = this.waited ? -1 : this.opening(side);
+    if (opening === -1) return this.fail("no server can answer");
+    this.waited = true;
+    this.lane(opening).wait(this, opening);
+  }
+
+  override onReady(): void {
+    this.tried = 0;
+    this.start();
+  }
+
+  /** The other side, when it may answer and was not asked yet; -1 otherwise. */
+  private alternative(failed: Side): Side | -1 {
+    this.tried |= 1 << failed;
+    if (this.pair.backup === null) return -1;
+    const next = other(failed);
+    if ((this.tried & (1 << next)) !== 0) return -1;
+    if (!this.pair.mayServe(next, this.pair.stale.size === 0 ? null : this.key)) return -1;
+    return this.lane(next).ready ? next : -1;
+  }
+
+  /** Takes the answer so far back; false when some of it has left. */
+  private restart(): boolean {
+    this.hit = false;
+    return this.unsay();
+  }
+}
+
+/** The other side's part of a gat: the same touch, answered to nobody; what it misses is repaired. */
+export class TouchOther extends SilentCaller {
+  constructor(
+    private readonly pool: Pool,
+    private readonly of: {
+      readonly pair: Keyed["pair"]; readonly laneIndex: number; readonly bytes: Uint8Array;
+      readonly keyStart: number; readonly keyEnd: number; readonly key: string;
+    },
+    private readonly side: Side,
+  ) {
+    super();
+  }
+
+  start(exptimeStart: number, exptimeEnd: number): void {
+    const { pair, bytes, keyStart, keyEnd } = this.of;
+    const lane: Lane = pair.server(this.side)!.lanes[this.of.laneIndex]!;
+    if (!lane.ready) return this.onFailure();
+    putLine(lane.out, Op.TOUCH, bytes, [keyStart, keyEnd, exptimeStart, exptimeEnd]);
+    lane.expect(Expect.TOUCH, this, 0);
+  }
+
+  override onReply(_role: number, status: StatusCode): void {
+    // It lacks an item that the lead may have.
+    if (status === Status.NOT_FOUND) this.pool.repair(this.of.pair, this.of.key, this.side);
+  }
+
+  override onFailure(): void {
+    this.pool.lacks(this.of.pair, this.of.key, this.side);
+  }
+}

@@ -1,0 +1,181 @@
+// sync(key, from → to): the only procedure that copies. It never overwrites a state that it has not read (equality
+// guard), and never copies against the key's lead.
+//
+//   read both ─▶ equal: done · from has none: remove guarded · to has none: add · else: replace guarded ─▶ from
+//   unchanged? done : again
+import { equal, latin1, textOf } from "../bytes/ascii.ts";
+import { SilentCaller } from "../backend/caller.ts";
+import type { Lane } from "../backend/lane.ts";
+import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
+import { putBytes, putText } from "./compose.ts";
+import { other, type Pair, type Side } from "./pair.ts";
+
+const ROUNDS_MAX = 12;
+/** From here on memcached takes a number for a date (30 days). */
+const RELATIVE_MAX_S = 30 * 24 * 3600;
+/** Remaining times this close count as equal, seconds. */
+const TTL_SLACK_S = 2;
+const LETTER_C = 99, LETTER_F = 102, LETTER_T = 116;
+
+const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3 } as const;
+
+/** equal, copied, removed: both sides hold the same. turned: from is not the key's lead any more. failed: ask again later. */
+export type SyncOutcome = "equal" | "copied" | "removed" | "turned" | "failed";
+
+/**
+ * The exptime that gives a copy the remaining time `t` of a meta answer: -1 (unlimited) becomes 0, and times of 30
+ * days and more become dates on the server's clock; 0 (about to expire) becomes -1.
+ */
+export function exptimeOf(bytes: Uint8Array, start: number, end: number, serverUnixSeconds: number): number {
+  const seconds = Number(textOf(bytes, start, end));
+  if (seconds === -1) return 0;
+  if (!(seconds > 0)) return -1;
+  return seconds < RELATIVE_MAX_S ? seconds : Math.floor(serverUnixSeconds) + seconds;
+}
+
+/** What one side holds: null means nothing. */
+interface Held {
+  cas: string;
+  flags: string;
+  ttl: number;
+  data: Uint8Array;
+  /** Data bytes there so far (a large item comes in pieces); its CR LF included at the end. */
+  filled: number;
+}
+
+export class Sync extends SilentCaller {
+  private readonly to: Side;
+  private rounds = 0;
+  private held: [Held | null, Held | null] = [null, null];
+  private over = false;
+
+  constructor(
+    private readonly pair: Pair,
+    private readonly key: string,
+    private readonly laneIndex: number,
+    private readonly from: Side,
+    private readonly done: (outcome: SyncOutcome) => void,
+  ) {
+    super();
+    this.to = other(from);
+  }
+
+  start(): void {
+    if (++this.rounds > ROUNDS_MAX) return this.end("failed");
+    this.held = [null, null];
+    // The target first, the source on its answer: a write that comes between is then in what the source tells.
+    this.read(this.to, Asked.TO);
+  }
+
+  private read(side: Side, role: number): void {
+    this.put(side, `mg ${this.key} v f t c u\r\n`, role);
+  }
+
+  private readDone(role: number): void {
+    if (role === Asked.TO) this.read(this.from, Asked.FROM);
+    else this.compare();
+  }
+
+  override onValue(role: number, value: ValueView): boolean {
+    if (role !== Asked.TO && role !== Asked.FROM) return false;
+    const { bytes } = value;
+    const flag = (letter: number): string => {
+      const at = new Int32Array(2);
+      return metaFlag(bytes, value.flagsStart, value.flagsEnd, letter, at) ? textOf(bytes, at[0]!, at[1]!) : "";
+    };
+    const have = Math.min(value.end, value.dataStart + value.dataBytes + 2) - value.dataStart;
+    let data: Uint8Array;
+    if (value.partial) {
+      data = new Uint8Array(value.dataBytes + 2);
+      data.set(bytes.subarray(value.dataStart, value.dataStart + have));
+    } else data = bytes.subarray(value.dataStart, value.dataStart + have);
+    this.held[role] = { cas: flag(LETTER_C), flags: flag(LETTER_F), ttl: Number(flag(LETTER_T)), data, filled: have };
+    if (!value.partial) this.readDone(role);
+    return true;
+  }
+
+  override onChunk(role: number, bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    const held = this.held[role as 0 | 1]!;
+    held.data.set(bytes.subarray(start, end), held.filled);
+    held.filled += end - start;
+    if (last) this.readDone(role);
+  }
+
+  override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    if (this.over) return;
+    if (status === Status.ERROR || status === Status.CLIENT_ERROR || status === Status.SERVER_ERROR) {
+      return this.end("failed");
+    }
+    switch (role) {
+      case Asked.TO:
+      case Asked.FROM:
+        return this.readDone(role); // that side has none
+      case Asked.WRITE:
+        if (status !== Status.HD) return this.start(); // someone wrote in between
+        this.put(this.from, `mg ${this.key} c u\r\n`, Asked.AGAIN);
+        return;
+      case Asked.AGAIN: {
+        const source = this.held[Asked.FROM];
+        const at = new Int32Array(2);
+        const cas = status === Status.HD && metaFlag(bytes, start + 2, end - 2, LETTER_C, at)
+          ? textOf(bytes, at[0]!, at[1]!) : null;
+        if (cas !== (source === null ? null : source.cas)) return this.start();
+        return this.end(source === null ? "removed" : "copied");
+      }
+    }
+  }
+
+  override onFailure(): void {
+    this.end("failed");
+  }
+
+  /** Both sides' states are known. */
+  private compare(): void {
+    if (this.pair.leadOf(this.key) !== this.from) return this.end("turned");
+    const source = this.held[Asked.FROM], target = this.held[Asked.TO];
+    if (source === null && target === null) return this.end("equal");
+    if (source === null) {
+      this.put(this.to, `md ${this.key} C${target!.cas}\r\n`, Asked.WRITE);
+      return;
+    }
+    if (target !== null && same(source, target)) return this.end("equal");
+    const exptime = this.exptime(source.ttl);
+    const guard = target === null ? "ME" : `C${target.cas}`;
+    const lane = this.lane(this.to);
+    if (!lane.ready) return this.end("failed");
+    putText(lane.out, `ms ${this.key} ${source.data.length - 2} ${guard} F${source.flags} T${exptime}\r\n`);
+    putBytes(lane.out, source.data);
+    lane.expect(Expect.META, this, Asked.WRITE);
+  }
+
+  private exptime(ttl: number): number {
+    const text = latin1(String(ttl));
+    return exptimeOf(text, 0, text.length, this.pair.server(this.to)!.unixSeconds);
+  }
+
+  private put(side: Side, line: string, role: number): void {
+    const lane = this.lane(side);
+    if (!lane.ready) return this.end("failed");
+    putText(lane.out, line);
+    lane.expect(Expect.META, this, role);
+  }
+
+  private lane(side: Side): Lane {
+    return this.pair.server(side)!.lanes[this.laneIndex]!;
+  }
+
+  private end(outcome: SyncOutcome): void {
+    if (this.over) return;
+    this.over = true;
+    this.done(outcome);
+  }
+}
+
+function same(a: Held, b: Held): boolean {
+  return a.data.length === b.data.length && a.flags === b.flags && closeTtl(a.ttl, b.ttl) &&
+    equal(a.data, 0, b.data, 0, a.data.length);
+}
+
+function closeTtl(a: number, b: number): boolean {
+  return a === -1 || b === -1 ? a === b : Math.abs(a - b) <= TTL_SLACK_S;
+}

@@ -1,0 +1,204 @@
+// set, delete, touch: writes that need no decision. Both sides get them at once, in the same order as every other
+// request on the key (one lane per key and server); the client hears its lead's word.
+//
+//   client ─▶ P ‖ B ─▶ both decided ─▶ answer            one failed ─▶ stale[key] = that side, answer the other's word
+import type { FailureReason } from "../backend/reasons.ts";
+import { Op } from "../protocol/commands.ts";
+import { Expect, type ExpectCode, Status, type StatusCode } from "../protocol/reply.ts";
+import type { RequestReader } from "../protocol/request.ts";
+import { CRLF, putBytes, putLine, putSpace, putText, putVerb } from "./compose.ts";
+import { Keyed, leadFor } from "./keyed.ts";
+import { BACKUP, other, PRIMARY, type Side } from "./pair.ts";
+import type { Pool } from "./pool.ts";
+import type { Client } from "./slot.ts";
+
+/** What became of the write on one side. */
+export const Fate = { NONE: 0, PENDING: 1, APPLIED: 2, REFUSED: 3, UNKNOWN: 4, UNSENT: 5 } as const;
+export type FateCode = (typeof Fate)[keyof typeof Fate];
+
+export class Write extends Keyed {
+  protected readonly lineStart: number;
+  protected readonly plain: boolean;
+  /** Start and end of each word after the verb, and of the data block with its CR LF (0, 0 without one). */
+  protected readonly words: readonly number[];
+  protected readonly dataStart: number;
+  protected readonly dataEnd: number;
+  protected readonly fates: [FateCode, FateCode] = [Fate.NONE, Fate.NONE];
+  protected pending = 0;
+  protected lead: Side = PRIMARY;
+  protected waited = false;
+  /** The answering side's line. */
+  private lineBytes: Uint8Array | null = null;
+  private replyStart = 0;
+  private replyEnd = 0;
+  private replySide: Side = PRIMARY;
+
+  constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array, lineStart: number) {
+    super(client, pool, reader, bytes);
+    this.lineStart = lineStart;
+    this.plain = reader.plain;
+    const at = reader.at;
+    this.dataStart = this.dataEnd = 0;
+    if (reader.valueBytes >= 0) {
+      this.dataStart = reader.next;
+      this.dataEnd = reader.next + reader.valueBytes + 2;
+      this.words = this.plain ? NO_WORDS : [at[2]!, at[3]!, at[4]!, at[5]!, at[6]!, at[7]!];
+    } else if (this.op === Op.TOUCH) this.words = [at[2]!, at[3]!, at[4]!, at[5]!];
+    else this.words = [at[2]!, at[3]!];
+    if (this.plain && this.dataEnd === 0) this.dataEnd = reader.next;
+  }
+
+  start(): void {
+    const locks = this.pair.locks;
+    if (locks.size !== 0 && locks.has(this.key)) {
+      this.client.block();
+      this.pair.lock(this.key, this);
+      return;
+    }
+    this.place();
+  }
+
+  /** The two-step command before us is through; once placed in the lanes our order is fixed. */
+  lockGranted(): void {
+    this.place();
+    this.pair.unlock(this.key);
+    this.client.resume();
+  }
+
+  protected place(): void {
+    const pair = this.pair;
+    this.lead = leadFor(pair, this);
+    // Counted before anything is sent: a side may fail at once.
+    this.pending = pair.backup === null ? 1 : 2;
+    if (this.pending === 1) return this.send(PRIMARY);
+    this.send(PRIMARY);
+    this.send(BACKUP);
+  }
+
+  protected send(side: Side): void {
+    const lane = this.lane(side);
+    if (!lane.ready) return this.decided(side, Fate.UNSENT, this.absence(side));
+    this.fates[side] = Fate.PENDING;
+    const out = lane.out;
+    if (this.plain) out.push(this.bytes, this.lineStart, this.dataEnd);
+    else if (this.dataEnd === 0) putLine(out, this.op, this.bytes, this.words);
+    else {
+      putVerb(out, this.op);
+      for (let i = 0; i < 6; i += 2) {
+        out.push(this.bytes, this.words[i]!, this.words[i + 1]!);
+        putSpace(out);
+      }
+      putText(out, String(this.dataEnd - this.dataStart - 2));
+      putBytes(out, CRLF);
+      out.push(this.bytes, this.dataStart, this.dataEnd);
+    }
+    lane.expect(EXPECT[this.op]!, this, side);
+    if (out.total > LANE_BYTES_HIGH) this.client.awaitRoom(lane);
+  }
+
+  override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    const side = role as Side;
+    const refused = status >= Status.ERROR && status <= Status.SERVER_ERROR;
+    if (this.lineBytes === null || side === this.lead) {
+      this.lineBytes = bytes;
+      this.replyStart = start;
+      this.replyEnd = end;
+      this.replySide = side;
+    }
+    if (!refused && this.op === Op.TOUCH && status === Status.NOT_FOUND && side !== this.lead) this.replicaMissed = true;
+    this.decided(side, refused ? Fate.REFUSED : Fate.APPLIED, null);
+  }
+  private replicaMissed = false;
+
+  override onFailure(role: number, reason: FailureReason, sent: boolean): void {
+    this.decided(role as Side, sent ? Fate.UNKNOWN : Fate.UNSENT, reason);
+  }
+
+  /** The lane we waited for serves. */
+  override onReady(_role: number): void {
+    this.place();
+  }
+
+  protected decided(side: Side, fate: FateCode, reason: FailureReason | null): void {
+    this.fates[side] = fate;
+    if (reason !== null) this.blame(side, reason);
+    if (--this.pending === 0) return this.settle();
+    // --ack lead | any: the client need not wait for the other side.
+    const ack = this.pool.ack;
+    if (fate === Fate.APPLIED && !this.done && (ack === "any" || (ack === "lead" && side === this.lead))) this.speak();
+  }
+
+  protected settle(): void {
+    const pair = this.pair;
+    if (pair.backup === null) {
+      const fate = this.fates[PRIMARY];
+      if (fate === Fate.APPLIED || fate === Fate.REFUSED) return this.speak();
+      return this.none();
+    }
+    const lead = this.lead, replica = other(lead);
+    const led = this.fates[lead], copied = this.fates[replica];
+    const leadAnswered = led === Fate.APPLIED || led === Fate.REFUSED;
+    const replicaAnswered = copied === Fate.APPLIED || copied === Fate.REFUSED;
+    if (leadAnswered && replicaAnswered) return this.bothAnswered(led, copied);
+    if (!leadAnswered && !replicaAnswered) return this.none();
+    const took = leadAnswered ? lead : replica;
+    if (this.op === Op.TOUCH && took === replica && pair.stale.get(this.key)?.side === replica) {
+      // Touching the stale copy does not make it the newest.
+      pair.touchEntry(this.key);
+      if (!this.done) this.fail("outcome unknown");
+      return;
+    }
+    this.pool.counters.single_writes++;
+    this.pool.lacks(pair, this.key, other(took));
+    this.speak();
+  }
+
+  private bothAnswered(led: FateCode, copied: FateCode): void {
+    const pair = this.pair, replica = other(this.lead);
+    if (led === Fate.REFUSED && copied === Fate.APPLIED) {
+      // A refused set removed the lead's old value; the replica must not keep what the lead does not have.
+      this.pool.counters.unreplicable++;
+      this.pool.repair(pair, this.key, replica);
+    } else if (led === Fate.APPLIED && copied === Fate.REFUSED) {
+      this.pool.counters.unreplicable++;
+      if (this.op !== Op.SET) this.pool.repair(pair, this.key, replica);
+    } else if (this.replicaMissed && this.op === Op.TOUCH) {
+      this.pool.repair(pair, this.key, replica);
+    } else if (this.op !== Op.TOUCH && pair.stale.size !== 0) pair.clear(this.key);
+    this.speak();
+  }
+
+  /** No side took it. */
+  private none(): void {
+    const pair = this.pair;
+    const sent = this.fates[0] === Fate.UNKNOWN || this.fates[1] === Fate.UNKNOWN;
+    if (!sent) {
+      const opening = this.waited || this.done ? -1 : this.opening(this.lead);
+      if (opening === -1) return this.fail("no server can take it");
+      this.waited = true;
+      return this.lane(opening).wait(this, opening);
+    }
+    this.pool.counters.unknown_writes++;
+    if (pair.stale.has(this.key)) pair.touchEntry(this.key);
+    else this.pool.lacks(pair, this.key, other(this.lead));
+    if (!this.done) this.fail("outcome unknown");
+  }
+
+  protected speak(): void {
+    if (this.done) return;
+    if (this.mute && this.fates[this.replySide] === Fate.REFUSED) this.pool.counters.noreply_failed++;
+    this.say(this.lineBytes!, this.replyStart, this.replyEnd);
+    this.finish();
+  }
+}
+
+/** A lane with more bytes waiting pauses the clients that feed it. */
+export const LANE_BYTES_HIGH = 4 * 1024 * 1024;
+const NO_WORDS: readonly number[] = [];
+const EXPECT: readonly ExpectCode[] = (() => {
+  const table: ExpectCode[] = [];
+  table[Op.SET] = Expect.STORE;
+  table[Op.DELETE] = Expect.DELETE;
+  table[Op.TOUCH] = Expect.TOUCH;
+  return table;
+})();
