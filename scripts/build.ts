@@ -76,14 +76,14 @@ function compileWithDeno(dir: string, commit: string): void {
     `--outfile=${bundle}`,
   ], { cwd: ROOT, stdout: "pipe", stderr: "pipe" });
   if (bundled.exitCode !== 0) stop(EXIT_FAILED, `deno: bun build failed\n${bundled.stdout}${bundled.stderr}`);
-  say(`${bundle} (runs with: deno run -A ${bundle})`);
+  say(`${bundle} (runs with: deno run -A --unstable-net ${bundle})`);
 
   const empty = mkdtempSync(join(tmpdir(), "tandem-deno-"));
   const entry = join(empty, "tandem.deno.js");
   const file = join(dir, "tandem-deno");
   Bun.spawnSync(["cp", bundle, entry]);
   const run = Bun.spawnSync([
-    join(ROOT, "node_modules/.bin/deno"), "compile", "--no-check", "--node-modules-dir=none", "--allow-all",
+    join(ROOT, "node_modules/.bin/deno"), "compile", "--no-check", "--node-modules-dir=none", "--allow-all", "--unstable-net",
     "--output", file, entry,
   ], { cwd: empty, stdout: "pipe", stderr: "pipe", env: { ...process.env, NO_COLOR: "1" } });
   rmSync(empty, { recursive: true });

@@ -91,11 +91,17 @@ export function createDenoHost(): Host {
 }
 
 /** A compiled binary is its own program; from source the runtime needs its flags and the script again. */
-function spawnSelfDetached(args: readonly string[]): ReturnType<Host["spawnSelfDetached"]> {
+function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {
   const before = Deno.build.standalone ? [] : ["run", "--allow-all", "--unstable-net", Deno.mainModule];
+  let command = [Deno.execPath(), ...before, ...args];
   try {
+    // Deno gives a child no open file, so the shell does; whether the file can be opened is known here already.
+    if (outputPath !== null) {
+      Deno.openSync(outputPath, { append: true, create: true, mode: 0o644 }).close();
+      command = ["/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1', outputPath, ...command];
+    }
     const stdio = { stdin: "null", stdout: "null", stderr: "null" } as const;
-    const child = new Deno.Command(Deno.execPath(), { args: [...before, ...args], ...stdio, detached: true }).spawn();
+    const child = new Deno.Command(command[0]!, { args: command.slice(1), ...stdio, detached: true }).spawn();
     child.unref();
     return { ok: true, pid: child.pid };
   } catch (error) {
