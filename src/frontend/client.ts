@@ -228,7 +228,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     while (this.input !== null && this.blocks === 0 && this.slots < SLOTS_MAX && !this.ending && this.step());
     this.running = false;
     this.regulate();
-    if (this.ended) this.maybeFinish();
+    if (this.ended || this.ending) this.maybeFinish();
   }
 
   /** Takes one request (or part of a value) from the input; false when more bytes are needed. */
