@@ -101,7 +101,8 @@ function introduction(port: number, servers: readonly string[]): string {
     "tandem dev: every key on one primary and on one backup, all four in this process",
     ...rows.map((row) => `  ${row}`),
     "Try it:",
-    `  printf 'set a 0 0 1\\r\\n1\\r\\nget a\\r\\nquit\\r\\n' | nc ${HOST} ${port}`,
+    // bash alone, since a fresh Debian has no nc.
+    `  bash -c 'exec 3<> /dev/tcp/${HOST}/${port}; printf "set a 0 0 1\\r\\n1\\r\\nget a\\r\\nquit\\r\\n" >&3; cat <&3'`,
     "",
   ].join("\n");
 }
