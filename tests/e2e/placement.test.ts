@@ -1,15 +1,14 @@
 // Placement against the software that tandem takes over from: 10,000 keys are stored through a live nutcracker or a
 // live libmemcached (pylibmc), then the memcacheds themselves are asked which of them got which key. Every key must be
-// where our ring of that flavour says. Ports differ from run to run, so every run is another ring.
-import { spawn } from "node:child_process";
+// where `tandem ring explain` says. Ports differ from run to run, so every run is another ring.
+import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
-import type { RingFlavour, RingServer } from "../../src/ring/flavours.ts";
-import { buildRing } from "../../src/ring/ring.ts";
 import { canListen, findProgram, spawnMemcached, spawnNutcracker, type Spawned } from "../support/memcached.ts";
+import { tandemPath } from "../support/tandem.ts";
 
 const KEY_COUNT = 10_000;
 const TEST_MS = 60_000;
@@ -30,7 +29,10 @@ const KEYS: readonly string[] = Array.from({ length: KEY_COUNT }, (_, i) => {
 
 interface Node {
   readonly running: Spawned;
-  readonly placed: RingServer;
+  /** "127.0.0.1:11311" or the socket path: what tandem calls the server. */
+  readonly label: string;
+  /** The label, its weight and the node name: what twemproxy and tandem are given. */
+  readonly written: string;
 }
 
 /** What a test runs on: weights of the servers, in order. */
@@ -46,17 +48,17 @@ interface Fleet {
 async function withFleet(fleet: Fleet, run: (nodes: readonly Node[]) => Promise<void>): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "tandem-placement-"));
   const started: Promise<Node>[] = fleet.weights.map(async (weight, i) => {
-    const name = fleet.names?.[i] ?? null;
+    const written = (label: string): string => `${label}:${weight}${fleet.names === undefined ? "" : ` ${fleet.names[i]}`}`;
     const small = ["-t", "1", "-m", "64"];
     if (fleet.unix === true) {
       const path = join(dir, `m${i}`);
       const running = await spawnMemcached({ args: [...small, "-s", path] });
-      return { running, placed: { label: path, host: "", port: 0, weight, name, unixPath: path } };
+      return { running, label: path, written: written(path) };
     }
     const at = fleet.portDropped === true && i === 0 ? { host: "127.0.0.2", port: 11211 } : {};
     const running = await spawnMemcached({ args: small, ...at });
-    const { host, port } = running;
-    return { running, placed: { label: `${host}:${port}`, host, port, weight, name, unixPath: null } };
+    const label = `${running.host}:${running.port}`;
+    return { running, label, written: written(label) };
   });
   try {
     await run(await Promise.all(started));
@@ -84,39 +86,61 @@ function ask(server: Spawned, request: string, whole: (answer: string) => boolea
   });
 }
 
-/** Of each key the index of the one server that has it. Fails when a key is nowhere or in two places. */
-async function askOwners(nodes: readonly Node[]): Promise<Map<string, number>> {
-  const owners = new Map<string, number>();
-  for (const [index, node] of nodes.entries()) {
+/** Of each key the label of the one server that has it. Fails when a key is nowhere or in two places. */
+async function askOwners(nodes: readonly Node[]): Promise<Map<string, string>> {
+  const owners = new Map<string, string>();
+  for (const node of nodes) {
     let request = "";
     for (let at = 0; at < KEYS.length; at += 50) request += `get ${KEYS.slice(at, at + 50).join(" ")}\r\n`;
     const answer = await ask(node.running, `${request}mn\r\n`, (text) => text.endsWith("\r\nMN\r\n"));
     for (const [, key] of answer.matchAll(/^VALUE (\S+) 0 1\r$/gm)) {
       if (owners.has(key!)) throw new Error(`${key} is on two servers`);
-      owners.set(key!, index);
+      owners.set(key!, node.label);
     }
   }
   expect(owners.size).toBe(KEY_COUNT);
   return owners;
 }
 
-async function expectPlacement(flavour: RingFlavour, nodes: readonly Node[], hashTag: string): Promise<void> {
-  const ring = buildRing(flavour, nodes.map((node) => node.placed), hashTag);
-  const owners = await askOwners(nodes);
-  const wrong = KEYS.filter((key) => {
-    const bytes = Buffer.from(key, "latin1");
-    return ring.ownerOfHash(ring.hash(bytes, 0, bytes.length)) !== owners.get(key);
+/** Of each key the label of the server that `tandem ring explain` gives it. */
+async function explainOwners(flavour: string, nodes: readonly Node[], hashTag: string): Promise<Map<string, string>> {
+  const owners = new Map<string, string>();
+  const tag = hashTag === "" ? [] : ["--hash-tag", hashTag];
+  const flags = ["--ring", flavour, ...tag, ...nodes.flatMap((node) => ["-s", node.written])];
+  // In portions, because a command line has a limit.
+  for (let at = 0; at < KEYS.length; at += 2000) {
+    const keys = KEYS.slice(at, at + 2000).map((key) => Buffer.from(key, "latin1").toString("utf8"));
+    const lines = await output(tandemPath(), ["ring", "explain", ...flags, ...keys]);
+    for (const line of lines.trimEnd().split("\n").slice(1)) {
+      const [key, , owner] = line.split(/ +/);
+      owners.set(Buffer.from(key!, "utf8").toString("latin1"), owner!);
+    }
+  }
+  expect(owners.size).toBe(KEY_COUNT);
+  return owners;
+}
+
+function output(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    // Not the problem itself: its message repeats all the keys.
+    execFile(program, args, { maxBuffer: 1 << 26 }, (problem, stdout, stderr) =>
+      problem === null ? resolve(stdout) : reject(new Error(stderr.slice(0, 500) || `${program}: exit code ${problem.code}`)));
   });
-  const servers = nodes.map(({ placed }) => `${placed.label}:${placed.weight} ${placed.name ?? ""}`);
+}
+
+async function expectPlacement(flavour: string, nodes: readonly Node[], hashTag: string): Promise<void> {
+  const owners = await askOwners(nodes);
+  const ours = await explainOwners(flavour, nodes, hashTag);
+  const wrong = KEYS.filter((key) => ours.get(key) !== owners.get(key));
+  const servers = nodes.map((node) => node.written);
   expect({ servers, wrong: wrong.length, examples: wrong.slice(0, 3) }).toEqual({ servers, wrong: 0, examples: [] });
   const used = new Set(owners.values()).size;
   console.log(`${KEY_COUNT} of ${KEY_COUNT} keys where --ring ${flavour} puts them, on ${used} of ${nodes.length} servers`);
 }
 
-async function throughNutcracker(flavour: RingFlavour, fleet: Fleet, pool: Record<string, string>, hashTag = ""): Promise<void> {
+async function throughNutcracker(flavour: string, fleet: Fleet, pool: Record<string, string>, hashTag = ""): Promise<void> {
   await withFleet(fleet, async (nodes) => {
-    const servers = nodes.map(({ placed }) => `${placed.label}:${placed.weight}${placed.name === null ? "" : ` ${placed.name}`}`);
-    const proxy = await spawnNutcracker(servers, pool);
+    const proxy = await spawnNutcracker(nodes.map((node) => node.written), pool);
     try {
       const sets = KEYS.map((key) => `set ${key} 0 0 1\r\nx\r\n`).join("");
       const answer = await ask(proxy, sets, (text) => text.length >= KEY_COUNT * "STORED\r\n".length);
@@ -151,7 +175,8 @@ function python(program: string, args: readonly string[], input: string): Promis
 
 async function throughPylibmc(fleet: Fleet): Promise<void> {
   await withFleet(fleet, async (nodes) => {
-    const servers = nodes.map(({ placed }) => (placed.unixPath === null ? `${placed.label}:${placed.weight}` : placed.label));
+    // pylibmc takes everything after a socket's path for the path.
+    const servers = nodes.map((node) => (fleet.unix === true ? node.label : node.written));
     await python(PYLIBMC_SETS, servers, KEYS.join("\n"));
     await expectPlacement("libmemcached", nodes, "");
   });
