@@ -154,6 +154,11 @@ export class Server implements LaneOwner, Introduced {
     }
   }
 
+  /** The lane is not ready but may soon be: worth waiting for when there is no other. */
+  isOpening(lane: Lane): boolean {
+    return this.state === "down" ? this.health.reason === "starting" : lane.alive;
+  }
+
   /** It may serve from now on: to the full ("up"), or written but not trusted ("rejoin"). */
   admit(state: "up" | "rejoin", reason: string): void {
     this.health.recovered();

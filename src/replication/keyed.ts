@@ -79,7 +79,7 @@ export abstract class Keyed extends Slot {
   }
 
   private isOpening(side: Side): boolean {
-    return this.server(side).state !== "down" && this.lane(side).alive;
+    return this.server(side).isOpening(this.lane(side));
   }
 }
 

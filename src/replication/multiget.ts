@@ -116,7 +116,7 @@ export class MultiGet extends Slot {
     if (!lane.ready) {
       const next = this.alternative(index, side);
       if (next === -1) {
-        if (lane.alive && pair.server(side)!.state !== "down" && this.retried[index]! < 2) return this.waitFor(index, side, lane);
+        if (this.retried[index]! < 2 && pair.server(side)!.isOpening(lane)) return this.waitFor(index, side, lane);
         this.pool.counters.unanswered_keys++;
         this.states[index] = MISS;
         return;

@@ -158,7 +158,7 @@ export class Pool implements ServerOwner, Around {
 
   /** A server did not get a flush_all; delaySeconds as the client gave it. */
   owesFlush(server: Server, delaySeconds: number): void {
-    if (this.backups.length > 0) this.owedFlush.set(server, this.nowMs + delaySeconds * 1000);
+    this.owedFlush.set(server, this.nowMs + delaySeconds * 1000);
   }
 
   /** "primary 10.0.0.1:11211 down, backup 10.0.0.2:11211 request_timeout": for error lines. */
@@ -192,7 +192,10 @@ export class Pool implements ServerOwner, Around {
   }
 
   arrived(server: Server): void {
-    if (this.backups.length === 0) return server.admit("up", "answers");
+    if (this.backups.length === 0) {
+      if (!this.flushDue(server)) return server.admit("up", "answers");
+      return this.flushNow(server, () => server.admit("up", "flushed"));
+    }
     const peersLead = this.peersOf(server).some((peer) => peer.server.leads);
     const side = this.sideOf(server);
     const lacks = this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
@@ -240,13 +243,12 @@ export class Pool implements ServerOwner, Around {
     this.returning.set(server, returning);
   }
 
-  /** A delayed flush_all that the server missed takes effect on the others now. */
-  private flushNow(server: Server): void {
+  /** Does the flush_all that a server missed; it stays owed when that fails. */
+  private flushNow(server: Server, done: () => void): void {
     const lane = server.lanes[0]!;
-    if (!lane.ready) return;
     this.owedFlush.delete(server);
     lane.out.push(FLUSH_ALL, 0, FLUSH_ALL.length);
-    lane.expect(Expect.OK, new Told((ok) => ok || this.owedFlush.set(server, 0)), 0);
+    lane.expect(Expect.OK, new Told((ok) => (ok ? done() : void this.owedFlush.set(server, 0))), 0);
   }
 
   private flushDue(server: Server): boolean {
@@ -281,12 +283,15 @@ export class Pool implements ServerOwner, Around {
     for (const server of this.primaries) server.tick(now);
     for (const server of this.backups) server.tick(now);
     for (const upload of [...this.uploads]) upload.tick(now, this.options.requestTimeoutMs);
+    // Delayed ones take effect on the other servers now.
+    for (const [server, atMs] of this.owedFlush) {
+      if (now >= atMs && server.state === "up" && server.lanes[0]!.ready) this.flushNow(server, () => {});
+    }
     if (this.backups.length > 0) this.tickPairs(now);
     this.afterTick();
   }
 
   private tickPairs(now: number): void {
-    for (const [server, atMs] of this.owedFlush) if (now >= atMs && server.state === "up") this.flushNow(server);
     for (const returning of [...this.returning.values()]) returning.tick(now);
     this.copier.tick(now);
     if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
