@@ -4,7 +4,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rm
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "../support/client.ts";
-import { findProgram, freePort, spawnMemcached } from "../support/memcached.ts";
+import { findProgram, freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { gone, isAlive, librariesOf, run, type Running, start, statusRow } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
@@ -25,6 +25,12 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const running: Running[] = [];
 const daemons: number[] = [];
+const servers: Spawned[] = [];
+async function memcachedStarted(): Promise<Spawned> {
+  const memcached = await spawnMemcached();
+  servers.push(memcached);
+  return memcached;
+}
 function started(command: string, args: readonly string[], options: Parameters<typeof start>[2] = {}): Running {
   const child = start(command, args, options);
   running.push(child);
@@ -35,6 +41,7 @@ afterEach(async () => {
     child.kill("SIGKILL");
     await child.ended;
   }
+  for (const memcached of servers.splice(0)) await memcached.stop();
   for (const pid of daemons.splice(0)) if (isAlive(pid)) process.kill(pid, "SIGKILL");
 });
 
@@ -54,7 +61,7 @@ describe("alone", () => {
     if (bwrap === null || (await run(bwrap, ["--ro-bind", "/", "/", "true"])).code !== 0) {
       return console.log("not run: bwrap is not installed or may not make namespaces here");
     }
-    const memcached = await spawnMemcached();
+    const memcached = await memcachedStarted();
     const port = await freePort();
     const binds = (await librariesOf(tandem)).flatMap((path) => ["--ro-bind", path, path]);
     expect(binds.length).toBeGreaterThan(0);
@@ -69,7 +76,6 @@ describe("alone", () => {
     const got = await client.fetch("get a\r\n");
     expect(got.values.length).toBe(1);
     client.close();
-    await memcached.stop();
   });
 
   test("files of its working directory do not influence it", async () => {
@@ -172,9 +178,8 @@ describe("what is wrong is said in one line", () => {
   }
 
   test("an address that is taken: code 1", async () => {
-    const memcached = await spawnMemcached();
+    const memcached = await memcachedStarted();
     await failsToBind(["-l", "127.0.0.1", "-p", String(memcached.port)]);
-    await memcached.stop();
   });
   test("a port that only root may take: code 1", async () => {
     const first = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
@@ -223,7 +228,7 @@ describe("in front", () => {
 
   /** A request that its stopped server has not answered, one idle client, and SIGTERM on its way. */
   async function stoppedInFlight() {
-    const memcached = await spawnMemcached();
+    const memcached = await memcachedStarted();
     const port = await freePort();
     const child = started(tandem, ["-s", `127.0.0.1:${memcached.port}`, "-l", "127.0.0.1", "-p", String(port), "--timeout", "60000", "-vv"]);
     await child.said(/ INFO server is up /);
@@ -248,17 +253,15 @@ describe("in front", () => {
     expect(got.end).toBe("END");
     await client.closed;
     expect((await child.ended).code).toBe(0);
-    await memcached.stop();
   });
   test("a second SIGTERM ends it at once, with code 1", async () => {
     const begun = performance.now();
-    const { memcached, child, client } = await stoppedInFlight();
+    const { child, client } = await stoppedInFlight();
     child.kill("SIGTERM");
     expect((await child.ended).code).toBe(1);
     // Long before the drain of 5 s is over.
     expect(performance.now() - begun).toBeLessThan(4500);
     client.close();
-    await memcached.stop();
   });
 });
 
@@ -282,13 +285,12 @@ describe("in the background", () => {
     expect(readFileSync(logFile, "utf8")).toMatch(new RegExp(` INFO listening address=127\\.0\\.0\\.1:${port}\n[^]* INFO stopping signal=SIGTERM`));
   });
   test("what the background process cannot do is the parent's line and exit code", async () => {
-    const memcached = await spawnMemcached();
+    const memcached = await memcachedStarted();
     const pidFile = join(dir, "taken.pid");
     const taken = await run(tandem, [...SERVER, "-l", "127.0.0.1", "-p", String(memcached.port), "-d", "--pid-file", pidFile]);
     expect(taken.stderr).toMatch(/^tandem: [^\n]+\n$/);
     expect(taken.code).toBe(1);
     expect(existsSync(pidFile)).toBe(false);
-    await memcached.stop();
     const port = String(await freePort());
     const noPid = await run(tandem, [...SERVER, "-l", "127.0.0.1", "-p", port, "-d", "--pid-file", "/nowhere/t.pid"]);
     expect(noPid.stderr).toMatch(/^tandem: --pid-file \/nowhere\/t\.pid: cannot be written: [^\n]+\n$/);

@@ -81,13 +81,17 @@ describe("with Deno", () => {
     const memcached = await spawnMemcached();
     const port = await freePort();
     const child = start(deno, [...args, "-l", "127.0.0.1", "-p", String(port), "-s", `127.0.0.1:${memcached.port}`], { cwd });
-    await child.said(/ INFO server is up /);
-    const client = await Client.open(port);
-    expect(await client.ask("set a 0 0 1\r\nx\r\n")).toBe("STORED");
-    expect((await client.fetch("get a\r\n")).values.length).toBe(1);
-    client.close();
-    child.kill("SIGTERM");
-    expect((await child.ended).code).toBe(0);
-    await memcached.stop();
+    try {
+      await child.said(/ INFO server is up /);
+      const client = await Client.open(port);
+      expect(await client.ask("set a 0 0 1\r\nx\r\n")).toBe("STORED");
+      expect((await client.fetch("get a\r\n")).values.length).toBe(1);
+      client.close();
+      child.kill("SIGTERM");
+      expect((await child.ended).code).toBe(0);
+    } finally {
+      child.kill("SIGKILL");
+      await memcached.stop();
+    }
   }
 });
