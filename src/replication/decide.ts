@@ -183,7 +183,7 @@ export class Decide extends Keyed {
       return this.release();
     }
     this.waited = true;
-    this.lane(opening).wait(this, opening);
+    this.lane(opening).wait(this, Asked.COMMAND);
   }
 
   /** The lead may have executed it. It is settled here, once, which state counts; the command is never sent again. */

@@ -176,6 +176,7 @@ export class Write extends Keyed {
       const opening = this.waited || this.done ? -1 : this.opening(this.lead);
       if (opening === -1) return this.fail("no server can take it");
       this.waited = true;
+      this.pending = 1;
       return this.lane(opening).wait(this, opening);
     }
     this.pool.counters.unknown_writes++;
