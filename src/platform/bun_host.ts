@@ -82,7 +82,6 @@ function spawnSelfDetached(args: readonly string[], outputPath: string | null): 
   const command = compiled ? [process.execPath, ...args] : [process.execPath, Bun.main, ...args];
   let output: number | "ignore" = "ignore";
   try {
-    // As a descriptor the file stays open to the child even after it has become a user who may not open it.
     if (outputPath !== null) output = openSync(outputPath, "a", 0o644);
     const child = Bun.spawn(command, { detached: true, stdio: ["ignore", output, output], env: process.env });
     child.unref();

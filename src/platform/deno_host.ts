@@ -1,4 +1,6 @@
 // What the process may do to itself on Deno, and the calls to libc that make abort a real reset.
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, messageOf } from "./host_common.ts";
 
@@ -93,18 +95,16 @@ export function createDenoHost(): Host {
 /** A compiled binary is its own program; from source the runtime needs its flags and the script again. */
 function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {
   const before = Deno.build.standalone ? [] : ["run", "--allow-all", "--unstable-net", Deno.mainModule];
-  let command = [Deno.execPath(), ...before, ...args];
+  let output: number | "ignore" = "ignore";
   try {
-    // Deno gives a child no open file, so the shell does; whether the file can be opened is known here already.
-    if (outputPath !== null) {
-      Deno.openSync(outputPath, { append: true, create: true, mode: 0o644 }).close();
-      command = ["/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1', outputPath, ...command];
-    }
-    const stdio = { stdin: "null", stdout: "null", stderr: "null" } as const;
-    const child = new Deno.Command(command[0]!, { args: command.slice(1), ...stdio, detached: true }).spawn();
+    if (outputPath !== null) output = openSync(outputPath, "a", 0o644);
+    // Not Deno.Command: it cannot write to a file.
+    const child = spawn(Deno.execPath(), [...before, ...args], { detached: true, stdio: ["ignore", output, output] });
     child.unref();
-    return { ok: true, pid: child.pid };
+    return child.pid === undefined ? { ok: false, reason: `${Deno.execPath()} cannot be started` } : { ok: true, pid: child.pid };
   } catch (error) {
     return { ok: false, reason: messageOf(error) };
+  } finally {
+    if (output !== "ignore") closeSync(output);
   }
 }

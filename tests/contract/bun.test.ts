@@ -1,6 +1,8 @@
 // The contract on Bun and a real kernel.
 import { createBunPlatform } from "../../src/platform/bun.ts";
+import { hostContract } from "./host_suite.ts";
 import { contract } from "./suite.ts";
 import { realWorld } from "./real_world.ts";
 
 contract("bun", () => realWorld(createBunPlatform()));
+hostContract("bun", [process.execPath, new URL("./host_child.bun.ts", import.meta.url).pathname], true);

@@ -1,11 +1,11 @@
 // The World of a platform that stands on a real kernel: Bun's and Deno's. Time is the wall's, `until` wakes when a
 // handler was heard, and what needs an independent hand (an address that never answers, a stale socket file) is made by
 // a Python child.
-import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Address, Platform } from "../../src/platform/platform.ts";
+import { type Child, python } from "./children.ts";
 import type { World } from "./suite.ts";
 
 /** How long a test may wait for one condition, ms. */
@@ -23,7 +23,6 @@ sys.stdin.read()
 const STALE = `
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
-print("bound", flush=True)
 `;
 
 export async function realWorld(platform: Platform): Promise<World> {
@@ -34,7 +33,7 @@ class RealWorld implements World {
   readonly together = true;
   readonly much = 12 * 1024 * 1024;
   private wake: (() => void) | null = null;
-  private readonly children: ChildProcess[] = [];
+  private readonly children: Child[] = [];
   private dir: string | null = null;
   private paths = 0;
 
@@ -67,7 +66,7 @@ class RealWorld implements World {
   }
 
   async blackhole(): Promise<Address | null> {
-    const port = await this.python(BLACKHOLE);
+    const port = await this.start(python(BLACKHOLE)).line();
     return port === null ? null : { kind: "tcp", host: "127.0.0.1", port: Number(port) };
   }
 
@@ -78,50 +77,17 @@ class RealWorld implements World {
 
   async staleUnix(): Promise<string | null> {
     const path = this.unixPath()!;
-    if ((await this.python(STALE, path)) === null) return null;
-    await this.gone(this.children.at(-1)!); // a process that still exits may still answer
-    return path;
+    // The process has to be gone: while it exits it may still answer.
+    return (await this.start(python(STALE, path)).exit()) === 0 ? path : null;
   }
 
   async done(): Promise<void> {
-    for (const child of this.children) await endChild(child);
+    for (const child of this.children) await child.end();
     if (this.dir !== null) rmSync(this.dir, { recursive: true });
   }
 
-  private async gone(child: ChildProcess): Promise<void> {
-    if (child.exitCode === null) await new Promise((resolve) => child.on("exit", resolve));
-  }
-
-  /** The first line a Python program prints; null without Python. */
-  private async python(program: string, ...args: string[]): Promise<string | null> {
-    const child = startPython(program, ...args);
+  private start(child: Child): Child {
     this.children.push(child);
-    return await firstLine(child);
+    return child;
   }
-}
-
-/** A Python child on pipes; its stdin's end is its sign to stop. */
-export function startPython(program: string, ...args: string[]): ChildProcess {
-  return spawn("python3", ["-c", program, ...args], { stdio: ["pipe", "pipe", "inherit"] });
-}
-
-/** The next line the child prints, or null when it ends (or cannot be started) before. */
-export function firstLine(child: ChildProcess): Promise<string | null> {
-  return new Promise((resolve) => {
-    let text = "";
-    child.stdout!.on("data", (bytes: Uint8Array) => {
-      text += new TextDecoder().decode(bytes);
-      if (text.includes("\n")) resolve(text.slice(0, text.indexOf("\n")));
-    });
-    child.on("error", () => resolve(null));
-    child.on("close", () => resolve(null));
-  });
-}
-
-/** Ends the child and waits until it is gone. */
-export async function endChild(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.on("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
 }
