@@ -3,6 +3,8 @@ import { createBunPlatform } from "../../src/platform/bun.ts";
 import { hostContract } from "./host_suite.ts";
 import { contract } from "./suite.ts";
 import { realWorld } from "./real_world.ts";
+import { witnessed } from "./witness_suite.ts";
 
 contract("bun", () => realWorld(createBunPlatform()));
+witnessed("bun", createBunPlatform);
 hostContract("bun", [process.execPath, new URL("./host_child.bun.ts", import.meta.url).pathname], true);

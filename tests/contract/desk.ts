@@ -48,8 +48,8 @@ export class Desk {
     return peer;
   }
 
-  async listen(address: Address): Promise<Listener> {
-    const outcome = this.startListen(address);
+  async listen(address: Address, options: Partial<ListenOptions> = {}): Promise<Listener> {
+    const outcome = this.startListen(address, options);
     await this.world.until("the listener", () => outcome.listener !== null || outcome.cause !== null);
     if (outcome.listener === null) throw new Error(`listen: ${outcome.cause} ${outcome.detail}`);
     return outcome.listener;
@@ -93,10 +93,10 @@ export class Desk {
     return this.peers.every((peer) => peer.closed);
   }
 
-  private startListen(address: Address) {
+  private startListen(address: Address, options: Partial<ListenOptions> = {}) {
     const outcome = { listener: null as Listener | null, cause: null as CloseCause | null, detail: "", closes: 0 };
     this.inside("listen", () =>
-      this.world.platform.net.listen(address, OPTIONS, {
+      this.world.platform.net.listen(address, { ...OPTIONS, ...options }, {
         onListening: (listener) => {
           outcome.listener = listener;
           this.listeners.push(listener);
