@@ -59,10 +59,6 @@ export abstract class Keyed extends Slot {
     this.answer(serverError(`${what} (${this.pool.describe(this.pair, this.why)})`));
   }
 
-  override changes(bytes: Uint8Array, start: number, end: number): boolean {
-    return this.isKey(bytes, start, end);
-  }
-
   protected isKey(bytes: Uint8Array, start: number, end: number): boolean {
     const length = this.keyEnd - this.keyStart;
     if (end - start !== length) return false;

@@ -148,7 +148,6 @@ export class MultiGet extends Slot {
   private alternative(index: number, failed: Side): Side | -1 {
     const pair = this.pairs[index]!;
     if (pair.backup === null || this.retried[index] !== 0) return -1;
-    if (this.overtaken(this.bytes, this.keyStart[index]!, this.keyEnd[index]!)) return -1;
     this.retried[index] = 1;
     const next = other(failed);
     if (!pair.mayServe(next, pair.stale.size === 0 ? null : this.key(index))) return -1;

@@ -115,14 +115,10 @@ export class Read extends Keyed {
     this.start();
   }
 
-  override changes(): boolean {
-    return false; // a gat changes only how long the item lives
-  }
-
   /** The other side, when it may answer and was not asked yet; -1 otherwise. */
   private alternative(failed: Side): Side | -1 {
     this.tried |= 1 << failed;
-    if (this.pair.backup === null || this.overtaken(this.bytes, this.keyStart, this.keyEnd)) return -1;
+    if (this.pair.backup === null) return -1;
     const next = other(failed);
     if ((this.tried & (1 << next)) !== 0) return -1;
     if (!this.pair.mayServe(next, this.pair.stale.size === 0 ? null : this.key)) return -1;

@@ -76,20 +76,6 @@ export abstract class Slot extends SilentCaller {
     return !this.spoken;
   }
 
-  /** Changes the key bytes[start, end) (a write's slot). */
-  changes(_bytes: Uint8Array, _start: number, _end: number): boolean {
-    return false;
-  }
-
-  /**
-   * A later request of the same client changes the key, and may be placed already: asking another server now could
-   * show what the client wrote after it asked.
-   */
-  protected overtaken(bytes: Uint8Array, start: number, end: number): boolean {
-    for (let slot = this.next; slot !== null; slot = slot.next) if (slot.changes(bytes, start, end)) return true;
-    return false;
-  }
-
   /** The client made it the head: what was kept leaves now. */
   promote(): void {
     this.head = true;
