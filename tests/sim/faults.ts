@@ -99,7 +99,7 @@ export class Nemesis {
 
   private strike(): void {
     if (this.world.nowUs >= this.options.untilUs) return;
-    if (this.options.cls === "A" && !this.options.quiet()) {
+    if (this.options.cls === "A" && !(this.options.quiet() && this.sound())) {
       this.world.after(50_000, () => this.strike());
       return;
     }
@@ -121,6 +121,12 @@ export class Nemesis {
     };
     this.active.add(once);
     this.world.after(this.dice.skewed(1_000, 4_000_000), once);
+  }
+
+  /** True when no connection of the proxy still suffers from a fault that is over. */
+  private sound(): boolean {
+    for (const socket of this.targets.proxy.process?.sockets ?? []) if (!socket.accepted && !socket.endpoint.sound) return false;
+    return true;
   }
 
   /** Begins a fault; returns what ends it, or null when it could not happen now. */

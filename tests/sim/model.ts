@@ -19,11 +19,16 @@ export interface Leniency {
   readonly lossy: boolean;
   /** A cas may be answered EXISTS although nothing changed (its token came from another server). */
   readonly spuriousExists: boolean;
+  /**
+   * A read that is asked again at the other server comes behind what its own connection asked after it, and may see
+   * it: reads are not bound to the order of their connection, only to their own time.
+   */
+  readonly readsDrift: boolean;
   /** How far an expiry may be off beyond memcached's own second, microseconds. */
   readonly ttlSlackUs: number;
 }
 
-export const STRICT: Leniency = { lossy: false, spuriousExists: false, ttlSlackUs: 0 };
+export const STRICT: Leniency = { lossy: false, spuriousExists: false, readsDrift: false, ttlSlackUs: 0 };
 
 const SECOND_US = 1_000_000;
 

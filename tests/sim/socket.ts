@@ -84,6 +84,7 @@ export class SimSocket implements Socket, Ready {
       // The room was there: what says that there is room again must come by itself.
       world.after(world.dice.net.range(5, 3000), () => this.allowDrain());
     }
+    if (world.trace.verbose) world.trace.written(world.nowUs, this.process.machine, this.id, bytes.subarray(start, start + taken));
     if (taken > 0) this.endpoint.out.push(bytes.slice(start, start + taken));
     if (taken < offered) {
       this.wantsDrain = true;
@@ -121,6 +122,11 @@ export class SimSocket implements Socket, Ready {
   /** From now on nothing this side writes leaves. */
   silence(): void {
     this.mute = true;
+  }
+
+  /** True when nothing this side writes leaves. */
+  get silent(): boolean {
+    return this.mute || this.finSent;
   }
 
   /** The kernel may have something for the owner. */
@@ -221,7 +227,7 @@ export class SimSocket implements Socket, Ready {
   private bite(available: number): number {
     const world = this.process.world;
     if (this.biteMax === 0) return Math.min(available, 65_536);
-    const least = Math.max(1, available >> 4);
+    const least = Math.max(1, available >> 3);
     const n = Math.min(available, least + world.dice.net.below(this.biteMax));
     if (n < available) world.fired("fragment");
     return n;

@@ -54,6 +54,11 @@ export class Trace {
     if (this.say !== null) this.line(nowUs, who.name, `${kind} #${id} ${bytes.length} ${printable(bytes)}`);
   }
 
+  /** Words only, no part of the hash: what an owner gave to write. */
+  written(nowUs: number, who: { readonly name: string }, id: number, bytes: Uint8Array): void {
+    if (this.say !== null) this.line(nowUs, who.name, `write #${id} ${bytes.length} ${printable(bytes)}`);
+  }
+
   /** 64 bits as 16 hexadecimal digits. */
   hash(): string {
     return hex(this.high) + hex(this.low);
@@ -76,10 +81,10 @@ function hex(value: number): string {
   return (value >>> 0).toString(16).padStart(8, "0");
 }
 
-/** At most 120 bytes as text, with what does not print escaped. */
+/** At most 200 bytes as text, with what does not print escaped. */
 export function printable(bytes: Uint8Array): string {
   let out = "";
-  const end = bytes.length < 120 ? bytes.length : 120;
+  const end = bytes.length < 200 ? bytes.length : 200;
   for (let i = 0; i < end; i++) {
     const c = bytes[i]!;
     if (c === 13) out += "\\r";

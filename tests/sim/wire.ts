@@ -158,9 +158,9 @@ export class Pipe {
     return this.dead ? 0 : this.sendLimit - this.queue.length - this.flying - this.lostBytes - this.unacknowledged;
   }
 
-  /** True when no byte waits on the sender's side of the wire. */
-  get idle(): boolean {
-    return this.queue.length === 0 && this.lostBytes === 0;
+  /** True while something lost waits to be sent again. */
+  get waits(): boolean {
+    return this.stalled;
   }
 
   push(bytes: Uint8Array): void {
@@ -312,6 +312,12 @@ export class Endpoint {
     this.out = out;
     this.in = incoming;
     this.joined = true;
+  }
+
+  /** True when nothing of a past fault clings to this connection: both ends live, answer, and miss no bytes. */
+  get sound(): boolean {
+    const { peer } = this;
+    return !peer.gone && !peer.wasReset && !this.wasReset && !this.out.waits && !this.in.waits && peer.socket?.silent !== true;
   }
 
   /** The other end. */

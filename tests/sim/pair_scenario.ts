@@ -1,0 +1,127 @@
+// One proxy over primaries and backups, clients that never stop asking, and everything that can go wrong. What is
+// claimed depends on the class of faults: A, one server at a time: nothing acknowledged is lost; B, anything: what is
+// gone is a miss, never an older value. At the end both sides hold the same and nothing is left open.
+import { check } from "./checker.ts";
+import { drawKinds, type FaultClass, Nemesis } from "./faults.ts";
+import { CLOSING_US, drawHabits } from "./load.ts";
+import type { MemcachedHost } from "./memcached_host.ts";
+import { STRICT, type Leniency } from "./model.ts";
+import { PairWorld, REQUEST_TIMEOUT_MS, type Shape } from "./pair_world.ts";
+import { Prng } from "./prng.ts";
+import type { Scenario, ScenarioResult } from "./scenario.ts";
+import { drawSettings } from "./settings.ts";
+import type { World } from "./world.ts";
+
+const SECOND_US = 1_000_000;
+/** A server that went down often must answer for up to a minute before it is trusted; then it is filled. */
+const RECOVERY_US = 130 * SECOND_US;
+/** What a client may wait: two deadlines, and some time on its own way. */
+const PATIENCE_US = 2 * REQUEST_TIMEOUT_MS * 1000 + 100_000;
+
+/** "calm": no faults; then the proxy must behave exactly as one memcached. */
+export function pairScenario(cls: FaultClass | "calm"): Scenario {
+  return {
+    name: `pair-${cls.toLowerCase()}`,
+    settings: (seed) => drawSettings(new Prng(seed ^ 0x5eed)),
+    run: (world) => run(world, cls),
+  };
+}
+
+function run(world: World, cls: FaultClass | "calm"): ScenarioResult {
+  const dice = world.dice.hosts;
+  const two = dice.chance(1, 4);
+  const shape: Shape = {
+    primaries: two ? 2 : 1, backups: two ? dice.range(1, 2) : 1, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
+    version: dice.pick(["1.6.18", "1.6.27"]),
+  };
+  const pair = new PairWorld(world, shape, drawHabits(world.dice.load));
+  const violations: string[] = [];
+  // Without faults the clients come when all is ready; else as early as they can.
+  world.runUntil(() => pair.serving && (cls !== "calm" || pair.quiet()), 10 * SECOND_US, 500);
+  pair.startClients();
+  if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) {
+    return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
+  }
+  const endUs = world.nowUs + dice.pick([10, 20, 20, 40]) * SECOND_US;
+  const nemesis = new Nemesis(world, { proxy: pair.proxyHost, servers: pair.servers.map(({ host }) => host) }, {
+    cls: cls === "calm" ? "A" : cls, kinds: drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, spreadUs: dice.pick([0, 2_000, 50_000]),
+  });
+  if (cls !== "calm") nemesis.start();
+  world.run(endUs);
+  nemesis.end();
+  const healed = world.runUntil(() => pair.quiet(), endUs + RECOVERY_US, 100_000);
+  if (!healed) violations.push(`I5: not recovered ${RECOVERY_US / SECOND_US} s after the last fault: ${pair.unquiet()}`);
+  const recoveredUs = world.nowUs - endUs;
+  pair.known.stopped = true;
+  world.run(world.nowUs + CLOSING_US);
+  const waiting = pair.clients.filter((client) => !client.done).length;
+  if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
+  if (healed) violations.push(...differences(pair));
+
+  const lenient: Leniency = cls === "calm" ? STRICT : { lossy: cls === "B", spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
+  const verdict = check(pair.history, lenient);
+  violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
+  const { slowest, slowestUs } = pair.history;
+  if (slowest !== null && slowestUs > PATIENCE_US + nemesis.stalledUs) {
+    violations.push(`I11: an answer took ${slowestUs / 1000} ms: ${slowest.kind} ${slowest.key} at ${slowest.startUs / 1000} ms`);
+  }
+  if (cls === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
+  violations.push(...leftovers(world, pair));
+  const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
+  return {
+    violations,
+    counts: {
+      calls: pair.history.calls.length, undecided: verdict.undecided.length, errors: errorCount, struck: nemesis.struck,
+      slowest_ms_max: Math.floor(slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
+    },
+  };
+}
+
+/** I5: both servers of each key hold the same. */
+function differences(pair: PairWorld): string[] {
+  const out: string[] = [];
+  const byLabel = new Map<string, MemcachedHost>();
+  for (const server of pair.servers) byLabel.set(`${server.host.ip}:11211`, server);
+  const keys = new Set<string>();
+  for (const { server } of pair.servers) for (const item of server!.engine.store.dump()) keys.add(item.key);
+  for (const key of keys) {
+    const owner = pair.proxy.pool.pairOf(key);
+    const primary = byLabel.get(owner.primary.label)!;
+    const backup = byLabel.get(owner.backup!.label)!;
+    const one = content(primary, key);
+    const two = content(backup, key);
+    for (const other of pair.servers) {
+      if (other !== primary && other !== backup && content(other, key) !== null) out.push(`I5: ${key} lies on ${other.host.name}, which it does not belong to`);
+    }
+    // Near its end an item may be gone on one side only.
+    if ((one?.ttl ?? Infinity) <= 3 && (two?.ttl ?? Infinity) <= 3) continue;
+    if (one?.text !== two?.text) out.push(`I5: ${key} is ${one?.text ?? "missing"} on the primary and ${two?.text ?? "missing"} on the backup`);
+    else if (one !== null && two !== null && one.ttl !== two.ttl && !(Math.abs(one.ttl - two.ttl) <= 3)) {
+      out.push(`I7: ${key} lives for ${one.ttl} s on the primary and ${two.ttl} s on the backup`);
+    }
+  }
+  return out;
+}
+
+/** Flags and value of a living item, and how long it will live, seconds. */
+function content({ server }: MemcachedHost, key: string): { text: string; ttl: number } | null {
+  const item = server!.engine.store.find(key, false);
+  if (item === null) return null;
+  let text = `flags ${item.flags} `;
+  for (let i = 0; i < item.value.length - 2 && i < 200; i++) text += String.fromCharCode(item.value[i]!);
+  return { text: `${text.trimEnd()} (${item.value.length - 2})`, ttl: item.exptime === 0 ? Infinity : item.exptime - server!.engine.time.now() };
+}
+
+/** Stops the proxy: no socket, no attempt, no listener, no timer may stay behind. */
+function leftovers(world: World, pair: PairWorld): string[] {
+  let stopped = false;
+  pair.proxy.stop(1000, () => (stopped = true));
+  world.run(world.nowUs + 10 * SECOND_US);
+  const process = pair.proxyHost.process!;
+  const out: string[] = [];
+  if (!stopped) out.push("the proxy did not stop");
+  const sockets = process.sockets.size + process.attempts.size + process.listeners.size;
+  if (sockets > 0) out.push(`${sockets} sockets, attempts and listeners are left after the stop`);
+  if (process.timers > 0) out.push(`${process.timers} timers are left after the stop`);
+  return out;
+}

@@ -1,0 +1,110 @@
+// The whole of it: memcacheds, one proxy over them and clients, each on a host of its own.
+import { Proxy } from "../../src/proxy.ts";
+import type { ProxyConfig, ServerSpec } from "../../src/config/config.ts";
+import type { Log, LogFields } from "../../src/observe/log.ts";
+import { SimClient } from "./client.ts";
+import { History } from "./history.ts";
+import type { SimHost } from "./host.ts";
+import { type Habits, Knowledge, MixedLoad } from "./load.ts";
+import { MEMCACHED_PORT, MemcachedHost } from "./memcached_host.ts";
+import type { World } from "./world.ts";
+
+export const PROXY_PORT = 11211;
+
+export interface Shape {
+  readonly primaries: number;
+  readonly backups: number;
+  readonly clients: number;
+  readonly lanes: number;
+  readonly version: string;
+}
+
+/** Deadlines of the product's defaults, ms. */
+export const CONNECT_TIMEOUT_MS = 300;
+export const REQUEST_TIMEOUT_MS = 300;
+
+export class PairWorld {
+  readonly primaries: MemcachedHost[] = [];
+  readonly backups: MemcachedHost[] = [];
+  readonly history = new History();
+  readonly known = new Knowledge();
+  readonly clients: SimClient[] = [];
+  readonly proxyHost: SimHost;
+  proxy!: Proxy;
+  /** The proxy listens. */
+  serving = false;
+  private readonly sessions = { last: 0 };
+
+  constructor(
+    readonly world: World,
+    readonly shape: Shape,
+    private readonly habits: Habits,
+  ) {
+    const memcached = (name: string): MemcachedHost => new MemcachedHost(world.host(name), { version: shape.version });
+    for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`));
+    for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`));
+    this.proxyHost = world.host("proxy");
+    this.proxyHost.start((process) => {
+      this.proxy = new Proxy(process, this.config(), this.log());
+      this.proxy.start((outcome) => {
+        if (!outcome.ok) throw new Error(`the proxy does not start: ${outcome.reason}`);
+        world.note("the proxy serves");
+        this.serving = true;
+      });
+    });
+  }
+
+  get servers(): MemcachedHost[] {
+    return [...this.primaries, ...this.backups];
+  }
+
+  /** True when every server is trusted, nothing is known to be lacking and nothing is being copied. */
+  quiet(): boolean {
+    const pool = this.proxy.pool;
+    return pool.servers.every((server) => server.state === "up" && !server.cold) && pool.pairs.every((pair) => pair.stale.size === 0 && pair.locks.size === 0);
+  }
+
+  /** Why quiet() does not hold. */
+  unquiet(): string {
+    const pool = this.proxy.pool;
+    const servers = pool.servers.map((server) => `${server.label} ${server.state} (${server.health.reason})${server.cold ? " cold" : ""}`);
+    const pairs = pool.pairs.map((pair) => `${pair.stale.size} stale, ${pair.locks.size} locked`);
+    return `${servers.join(", ")}; ${pairs.join(", ")}`;
+  }
+
+  startClients(): void {
+    for (let i = 1; i <= this.shape.clients; i++) {
+      this.world.host(`client${i}`).start((process) => {
+        const load = new MixedLoad(this.world, this.habits, this.known, this.history);
+        const to = { host: "proxy", port: PROXY_PORT };
+        this.clients.push(new SimClient(process, to, load, this.history, this.sessions, () => false));
+      });
+    }
+  }
+
+  private config(): ProxyConfig {
+    const spec = ({ host }: MemcachedHost): ServerSpec => ({
+      address: { kind: "tcp", host: host.ip, port: MEMCACHED_PORT }, weight: 1, name: null, label: `${host.ip}:${MEMCACHED_PORT}`,
+    });
+    return {
+      listen: [{ kind: "tcp", host: "0.0.0.0", port: PROXY_PORT }],
+      unixMode: 0o700,
+      clientsMax: 100,
+      pool: {
+        name: "pool", ring: "libketama", hashTag: "",
+        primaries: this.primaries.map(spec), backups: this.backups.map(spec),
+        lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        itemBytesMax: 1024 * 1024,
+      },
+    };
+  }
+
+  /** The proxy's log goes into the trace. */
+  private log(): Log {
+    const line = (level: string) => (message: string, fields: LogFields = {}) => {
+      const words = Object.entries(fields).map(([name, value]) => ` ${name}=${value}`);
+      this.world.note(`${level} ${message}${words.join("")}`);
+    };
+    return { verbosity: 0, info: line("info"), warn: line("warn"), error: line("error"), debug: () => {} };
+  }
+}
