@@ -1,10 +1,11 @@
 // Limits and damage on the compiled binary: exact client count, lines of tens of KiB, values of 32 MiB in bounded
 // memory, and multi-get with a server that is dead or stopped.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
 import { Client, NoReply, bytesOf, textOf, type Values } from "../support/client.ts";
 import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { Relay } from "../support/relay.ts";
-import { peakResidentBytes, resetPeak, residentBytes, spawnTandem, type Tandem } from "../support/tandem.ts";
+import { peakResidentBytes, resetPeak, residentBytes, spawnTandem, tandemPath, type Tandem } from "../support/tandem.ts";
 import { randomCuts } from "../support/transcript.ts";
 import { dice } from "../support/sessions.ts";
 
@@ -26,6 +27,38 @@ afterEach(async () => {
 });
 
 const server = (one: { port: number }): string => `127.0.0.1:${one.port}`;
+
+describe("the first moment", () => {
+  test("a client that is there as soon as the port is open is served like any other", async () => {
+    const servers = [held(await spawnMemcached()), held(await spawnMemcached())];
+    for (let count = 0; count < 5; count++) {
+      const port = await freePort();
+      const tandem = spawn(tandemPath(), ["-l", "127.0.0.1", "-p", String(port), "-s", server(servers[0]!), "-b", server(servers[1]!)], {
+        stdio: "ignore",
+      });
+      try {
+        const client = held(await firstConnection(port));
+        client.send("set first 0 0 1\r\nx\r\nget first\r\n");
+        expect(await client.line(3000)).toBe("STORED");
+        expect((await client.values(3000)).values.length).toBe(1);
+      } finally {
+        tandem.kill("SIGKILL");
+      }
+    }
+  }, 20_000);
+
+  async function firstConnection(port: number): Promise<Client> {
+    for (let tries = 0; tries < 5000; tries++) {
+      try {
+        return await Client.open(port);
+      } catch {
+        // Refused until it listens.
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }
+    throw new Error("nobody listens");
+  }
+});
 
 describe("-n, the number of clients", () => {
   test("with -n 10 the eleventh gets memcached's own line and is closed; the count stays exact", async () => {

@@ -141,9 +141,17 @@ for (const topology of TOPOLOGIES) {
         const piped = index % 2 === 1;
         const cut = index % 3 === 0 ? whole : index % 3 === 1 ? randomCuts(below) : singleBytes;
         if ((await differs(commands, piped, cut)) === null) return;
-        const small = await shrink(commands, async (fewer) => (await differs(fewer, piped, cut)) !== null);
+        // What depends on the moment does not show itself each time.
+        const often = async (fewer: readonly Step[]): Promise<string | null> => {
+          for (let tries = 0; tries < 5; tries++) {
+            const difference = await differs(fewer, piped, cut);
+            if (difference !== null) return difference;
+          }
+          return null;
+        };
+        const small = await shrink(commands, async (fewer) => (await often(fewer)) !== null);
         const how = `${piped ? "in one write" : "one after the other"}, cut ${index % 3 === 0 ? "nowhere" : "into pieces"}`;
-        wrong.push(`SEED=${SEED + index} ${how} ${JSON.stringify(small)}\n${await differs(small, piped, cut)}`);
+        wrong.push(`SEED=${SEED + index} ${how} ${JSON.stringify(small)}\n${await often(small)}`);
       });
       expect(wrong).toEqual([]);
     }, 180_000);

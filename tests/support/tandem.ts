@@ -6,7 +6,7 @@ import { resolve as resolvePath } from "node:path";
 import { Client } from "./client.ts";
 import { freePort, type Spawned } from "./memcached.ts";
 
-/** How long the binary may take to answer its first question, ms. */
+/** How long the binary may take until it serves, ms. */
 const READY_MS = 10_000;
 
 export interface Tandem extends Spawned {
@@ -22,8 +22,8 @@ export function tandemPath(): string {
 }
 
 /**
- * Starts `tandem -l 127.0.0.1 -p PORT args…` on a free port and waits until it answers `version`. Rejects with its
- * output when it does not come up.
+ * Starts `tandem -l 127.0.0.1 -p PORT args…` on a free port and waits until it answers and all its servers are up.
+ * Rejects with its output when it does not come up.
  */
 export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
   const port = await freePort();
@@ -49,7 +49,7 @@ export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
     kill();
     await exited;
   };
-  const outcome = await Promise.race([answersVersion(port), exited.then(() => "exited")]);
+  const outcome = await Promise.race([answersReady(port), exited.then(() => "exited")]);
   if (outcome !== "ready" || child.pid === undefined) {
     await stop();
     throw new Error(`tandem ${all.join(" ")}: ${outcome}\n${log.trim()}`);
@@ -57,23 +57,41 @@ export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
   return { host: "127.0.0.1", port, pid: child.pid, kill, stop, exited, log: () => log };
 }
 
-async function answersVersion(port: number): Promise<string> {
+/** Waits until it answers, and then until it says that all its servers are up. */
+async function answersReady(port: number): Promise<string> {
   const started = performance.now();
+  let last = "no answer";
   while (performance.now() - started < READY_MS) {
     try {
       const client = await Client.open(port);
       try {
-        const line = await client.ask("version\r\n", 1000);
-        if (line.startsWith("VERSION ")) return "ready";
+        if (!(await client.ask("version\r\n", 1000)).startsWith("VERSION ")) continue;
+        const states = await serverStates(client);
+        last = `servers are ${states.join(", ")}`;
+        if (states.every((state) => state === "up")) return "ready";
       } finally {
-        client.close();
+        // Its place among the clients must be free again when the test begins.
+        client.send("quit\r\n");
+        await client.closed;
       }
     } catch {
       // Nothing reports that a child has begun to listen: a refused connect is asked again a moment later.
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
-  return "no answer";
+  return last;
+}
+
+/** What `stats servers` says of each server: "up", "down" and so on. */
+export async function serverStates(client: Client): Promise<string[]> {
+  const states: string[] = [];
+  client.send("stats servers\r\n");
+  for (;;) {
+    const line = await client.line(1000);
+    if (line === "END") return states;
+    const found = /^STAT \S+:state (.*)$/.exec(line);
+    if (found !== null) states.push(found[1]!);
+  }
 }
 
 /** Resident bytes of a process now. */

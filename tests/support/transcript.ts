@@ -4,7 +4,7 @@ import { Client, NoReply, bytesOf, textOf } from "./client.ts";
 
 /**
  * A step in shorthand, one character a byte: `$` stands for the session's own key prefix, `{x*250}` for 250 times
- * "x", `<cas>` for the last cas unique that this connection was told.
+ * "x", `<cas>` for the last cas unique that this connection was told for the command's key.
  */
 export type Step = string;
 
@@ -71,7 +71,7 @@ export async function converse(
   let text = "";
   try {
     for (const step of steps) {
-      const command = expand(step, prefix).replaceAll("<cas>", () => uniques.last);
+      const command = uniques.fill(expand(step, prefix));
       const sentinel = SENTINELS.find((one) => !one.used.test(command)) ?? SENTINELS[2];
       for (const piece of cut(bytesOf(command))) {
         client.send(piece);
@@ -102,20 +102,24 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The cas uniques of one connection in the order in which they were first seen. */
+/** The cas uniques that one connection was told, key by key: between keys of different servers they may coincide. */
 export class Uniques {
-  last = "0";
-  readonly #names = new Map<string, string>();
+  readonly #names = new Map<string, Map<string, string>>();
+  readonly #last = new Map<string, string>();
 
-  /** A name that is the same for the same unique, and equal on two servers that behave alike. */
-  name(unique: string): string {
-    this.last = unique;
-    let name = this.#names.get(unique);
-    if (name === undefined) {
-      name = `<c${this.#names.size + 1}>`;
-      this.#names.set(unique, name);
-    }
+  /** A name that is the same for the same unique of a key, and equal on two servers that behave alike. */
+  name(key: string, unique: string): string {
+    this.#last.set(key, unique);
+    let names = this.#names.get(key);
+    if (names === undefined) this.#names.set(key, (names = new Map()));
+    let name = names.get(unique);
+    if (name === undefined) names.set(unique, (name = `<c${names.size + 1}>`));
     return name;
+  }
+
+  /** The command with the last unique of its key for `<cas>`, or one that nobody has. */
+  fill(command: string): string {
+    return command.replace(/^(\S+ (\S+) [^\r\n]*)<cas>/gm, (_all, head: string, key: string) => head + (this.#last.get(key) ?? "424242424242"));
   }
 }
 
@@ -134,7 +138,7 @@ export function comparable(answer: Uint8Array, prefix: string, uniques: Uniques)
       continue;
     }
     const [, key, flags, length, unique] = value;
-    text += `VALUE ${key} ${flags} ${length}${unique === undefined ? "" : ` ${uniques.name(unique)}`}\r\n`;
+    text += `VALUE ${key} ${flags} ${length}${unique === undefined ? "" : ` ${uniques.name(key!, unique)}`}\r\n`;
     const stop = Math.min(raw.length, at + Number(length) + 2);
     text += raw.slice(at, stop);
     at = stop;
