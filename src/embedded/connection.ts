@@ -59,6 +59,7 @@ export class Connection implements SocketHandlers, Session, Flushable, Connectio
   private valueUsed = 0;
   private onValue: (value: Uint8Array) => void = () => {};
   private swallowing = 0;
+  private afterSwallow = "";
   private dumping: { items: Iterator<Item>; line: (item: Item) => string; last: string } | null = null;
   private paused = false;
   private ended = false;
@@ -171,9 +172,10 @@ export class Connection implements SocketHandlers, Session, Flushable, Connectio
     this.onValue = done;
   }
 
-  swallow(length: number): void {
+  swallow(length: number, line: string | null): void {
     this.mode = "swallow";
     this.swallowing = length;
+    this.afterSwallow = line === null ? "" : line + "\r\n";
   }
 
   dump(items: Iterator<Item>, line: (item: Item) => string, last: string): void {
@@ -257,8 +259,7 @@ export class Connection implements SocketHandlers, Session, Flushable, Connectio
 
   private runOne(bytes: Uint8Array, start: number, end: number): void {
     if (tooLong(bytes, start, end)) return this.close();
-    // memcached takes the CR off only when something stands before it.
-    if (end - start > 1 && bytes[end - 1] === CR) end--;
+    if (end > start && bytes[end - 1] === CR) end--;
     this.lastCommand = this.home.engine.time.now();
     const text = textOf(bytes, start, end);
     if (this.line.length > 4 * LINE_MAX) this.line = EMPTY;
@@ -283,7 +284,9 @@ export class Connection implements SocketHandlers, Session, Flushable, Connectio
     const count = Math.min(this.swallowing, this.input.length - this.at);
     this.at += count;
     this.swallowing -= count;
-    if (this.swallowing === 0) this.mode = "line";
+    if (this.swallowing > 0) return;
+    this.mode = "line";
+    this.write(this.afterSwallow);
   }
 
   /** Writes the dump until it is through or the kernel is full. */

@@ -44,8 +44,8 @@ export interface Session {
   writeValue(value: Uint8Array): void;
   /** The next length bytes of input are a value: done is called with them, its own array. */
   readValue(length: number, done: (value: Uint8Array) => void): void;
-  /** The next length bytes of input are thrown away. */
-  swallow(length: number): void;
+  /** The next length bytes of input are thrown away, and only then the line is answered, unless it is null. */
+  swallow(length: number, line: string | null): void;
   /** Streams a line for each item, then the last text; commands wait until it is through. */
   dump(items: Iterator<Item>, line: (item: Item) => string, last: string): void;
   /** Ends the connection once what is answered has left. */

@@ -133,10 +133,7 @@ function runSet(engine: Engine, session: Session, words: readonly string[]): voi
   const { store, counters } = engine;
   const length = parseI32(words[2]!);
   if (length === null || length < 0 || length > 0x7fffffff - 2) return say(session, BAD_FORMAT);
-  const refuse = (line: string): void => {
-    say(session, line);
-    session.swallow(length + 2);
-  };
+  const refuse = (line: string): void => session.swallow(length + 2, line);
   const meta = parseMeta(engine, words, 3);
   if (typeof meta === "string") return refuse(meta);
   let mode = MODES.get(meta.mode);

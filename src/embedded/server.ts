@@ -4,17 +4,20 @@
 //
 // Where it differs from memcached on purpose:
 // - An answer never depends on how the bytes arrived. memcached 1.6.18 drops answers not yet sent when a later get of
-//   the same packet has too long a key, refuses a dump or a watch behind other commands of the same packet, counts in
-//   a new item instead of in place when a mg of the same packet still holds the old one, lets a line of more than
-//   2 KiB pass when it arrives in one piece, and forgets unsent answers when it ends a connection over its input.
-//   Here those answers are sent, the dump starts, counting is in place, and only get and gets may be longer.
+//   the same packet has too long a key, refuses a dump or a watch behind other commands of the same packet, leaves
+//   commands behind a dump lying until more input comes, lets a line of more than 2 KiB pass when it arrives in one
+//   piece, and forgets unsent answers when it ends a connection over its input. Here those answers are sent, the
+//   dump starts, what follows it runs, and only get and gets may be longer.
+// - Counting is in place whenever the digits fit. memcached takes a new item, without the padding, while a mg of the
+//   same packet or its own background (a second fetch of a cold item) still holds the old one.
 // - Dead and flushed items go when they are asked for, when room is needed or on `lru_crawler crawl`, never in the
 //   background: curr_items, bytes, get_expired and get_flushed can be higher than memcached's.
 // - One LRU by use for all sizes, bounded by the sum of item sizes; no slabs, no segments. The access time (`la`, and
 //   the l flag) is renewed by the second fetch only, if 60 seconds have passed; memcached's maintainer allows more.
 // - A dump shows each item once, in order of use, and what a second dump meanwhile gets is BUSY; memcached's order is
 //   that of its hash table, and its second client hangs.
-// - incr on a value that holds only white space is an error; memcached reads on into the memory behind it.
+// - Counting looks at the value only. memcached reads on into the memory behind it: a value of white space may be a
+//   number there, and one of 2^63 or more may be none.
 // - In `stats`, what has no counterpart here is 0; `stats items`, `slabs`, `sizes` and `detail dump` are empty.
 // - No binary protocol (a first byte of 0x80 ends the connection), no UDP, SASL, TLS, watch, slabs, lru, extstore,
 //   cache_memlimit or cachedump, and of lru_crawler only metadump and crawl: the rest answers ERROR.

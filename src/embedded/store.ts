@@ -163,9 +163,8 @@ export class Store {
           item.exptime = old.exptime;
           item.stale = true;
           item.tokenSent = old.tokenSent;
-        } else {
-          this.counters.cas_hits++;
         }
+        this.counters.cas_hits++;
         break;
       case "append":
       case "prepend": {

@@ -134,8 +134,7 @@ function runStore(call: Call, mode: StoreMode): void {
   if (wanted === null || length < 0 || length > 0x7fffffff - 2) return answer(call, BAD_FORMAT);
   if (!store.fits(key.length, flags, length + 2)) {
     counters.store_too_large++;
-    answer(call, "SERVER_ERROR object too large for cache");
-    session.swallow(length + 2);
+    session.swallow(length + 2, call.quiet ? null : "SERVER_ERROR object too large for cache");
     // A set that fails must not leave the old value behind.
     const old = mode === "set" ? store.find(key, false) : null;
     if (old !== null) store.unlink(old);
