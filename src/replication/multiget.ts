@@ -19,6 +19,8 @@ import { TouchOther } from "./read.ts";
 import { type Client, Slot } from "./slot.ts";
 import { tagItem } from "./tokens.ts";
 
+/** Keys of one gat line, bytes: with the verb and the longest exptime it stays well below 2 KiB. */
+const GAT_LINE_BYTES = 1900;
 /** State of a key. */
 const PENDING = 0, MISS = 1, HIT = 2, COMING = 3;
 
@@ -125,8 +127,19 @@ export class MultiGet extends Slot {
       lane = pair.server(side)!.lanes[this.laneIndexes[index]!]!;
     }
     this.sides[index] = side;
-    for (const group of groups) if (group.lane === lane) return void group.keys.push(index);
-    groups.push(new Fragment(this, lane, index));
+    const length = this.keyEnd[index]! - this.keyStart[index]! + 1;
+    for (const group of groups) {
+      if (group.lane !== lane || group.lineBytes + length > this.lineBytesMax) continue;
+      group.lineBytes += length;
+      group.keys.push(index);
+      return;
+    }
+    groups.push(new Fragment(this, lane, index, length));
+  }
+
+  /** memcached reads a get of any length, but hangs up on a gat of more than 2 KiB that does not come in one piece. */
+  private get lineBytesMax(): number {
+    return this.exptimeEnd === 0 ? Infinity : GAT_LINE_BYTES;
   }
 
   /** The lane is being opened and there is no other: the key is asked when it serves. */
@@ -283,7 +296,7 @@ class Fragment extends SilentCaller {
   /** Position in keys of the next one whose item may come. */
   private next = 0;
 
-  constructor(private readonly whole: MultiGet, readonly lane: Lane, first: number) {
+  constructor(private readonly whole: MultiGet, readonly lane: Lane, first: number, public lineBytes: number) {
     super();
     this.keys = [first];
   }
