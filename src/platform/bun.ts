@@ -28,8 +28,7 @@ class BunAttempt implements Attempt, Opening {
     this.kind = address.kind;
     this.dueMs = performance.now() + deadlineMs;
     this.deadline = setTimeout(() => this.fail("timeout", `connect to ${describe(address)} took too long`), deadlineMs);
-    // Bun reports a failing unix connect from inside Bun.connect; from here it is inside nothing.
-    net.later(() => this.start());
+    void this.start();
   }
 
   abort(): void {
@@ -72,14 +71,19 @@ class BunAttempt implements Attempt, Opening {
     }
     const socket = new BunSocket(this.net, this.handlers, this);
     this.net.sockets++;
-    // A refusal comes twice, as connectError and as a rejection: only the rejection is heard. There is no way to give
-    // up a pending connect: a late one is ended in open.
-    const common = { allowHalfOpen: true, socket: this.net.events, data: socket };
-    const opening = "unix" in target ? Bun.connect({ ...target, ...common }) : Bun.connect({ ...target, ...common });
-    opening.then(undefined, (error: unknown) => {
+    // There is no way to give up a pending connect: a late one is ended in open.
+    this.dial(target, socket).catch((error: unknown) => {
       this.net.sockets--;
       if (turn === this.tried) this.next(causeOf(codeOf(error)), `${describe(this.address)}: ${messageOf(error)}`);
     });
+  }
+
+  // A refusal comes twice, as connectError (from inside Bun.connect when the socket is unix) and as a rejection: only
+  // the rejection is heard.
+  private async dial(target: Target, socket: BunSocket): Promise<void> {
+    const common = { allowHalfOpen: true, socket: this.net.events, data: socket };
+    if ("unix" in target) await Bun.connect({ ...target, ...common });
+    else await Bun.connect({ ...target, ...common });
   }
 }
 

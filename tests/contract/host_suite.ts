@@ -131,11 +131,12 @@ export function hostContract(name: string, child: readonly string[], becomes: bo
         process.kill(target, "SIGUSR1");
         expect(await one.json()).toBe(`127.0.0.2:${port}`);
         await new Promise((resolve) => server.close(resolve));
-        await new Promise<void>((resolve) => narrow.listen(port, "127.0.0.3", resolve));
-        writeFileSync(hosts, "127.0.0.4 tandem-test.example\n127.0.0.3 tandem-test.example\n127.0.0.5 tandem-test.example\n");
+        await new Promise<void>((resolve) => narrow.listen(port, "127.0.0.4", resolve));
+        // The resolver sorts by likeness to our own address: 127.0.0.3 comes first and is dead.
+        writeFileSync(hosts, "127.0.0.3 tandem-test.example\n127.0.0.4 tandem-test.example\n127.0.0.5 tandem-test.example\n");
         process.kill(target, "SIGUSR1");
-        expect(await one.json()).toBe(`127.0.0.3:${port}`);
-        writeFileSync(hosts, "127.0.0.4 tandem-test.example\n127.0.0.5 tandem-test.example\n");
+        expect(await one.json()).toBe(`127.0.0.4:${port}`);
+        writeFileSync(hosts, "127.0.0.3 tandem-test.example\n127.0.0.5 tandem-test.example\n");
         process.kill(target, "SIGUSR1");
         expect(await one.json()).toBe("refused");
         writeFileSync(hosts, "\n");

@@ -183,6 +183,27 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
       expect(far.received).toBe(first);
     });
 
+    sentence("a pause from inside another socket's onData holds at once, and loses nothing", async (desk) => {
+      // Both sockets are ready in one turn: whichever is served first pauses the other.
+      const pairs = [await desk.pair(LOOPBACK), await desk.pair(LOOPBACK)];
+      const [one, two] = [pairs[0]![1], pairs[1]![1]];
+      one.onBytes = () => void (two.received === 0 && desk.inside("pause", () => two.socket.pause()));
+      two.onBytes = () => void (one.received === 0 && desk.inside("pause", () => one.socket.pause()));
+      for (const [near] of pairs) {
+        const bytes = new Uint8Array(3000);
+        fillPattern(bytes, 0, 0, 3000);
+        near.socket.write(bytes, 0, 3000);
+        near.socket.finish(1000);
+      }
+      await desk.world.until("the first", () => one.received + two.received > 0);
+      const paused = one.received === 0 ? one : two;
+      await desk.world.pass(30);
+      expect(paused.received).toBe(0);
+      paused.socket.resume();
+      await desk.world.until("both ends", () => one.ends + two.ends === 2);
+      for (const peer of [one, two]) expect([peer.received, isPattern(peer.bytes(), 0)]).toEqual([3000, true]);
+    });
+
     sentence("finish sends FIN once every taken byte has left and never truncates", async (desk) => {
       const [near, far] = await desk.pair(LOOPBACK);
       far.socket.pause();
@@ -318,10 +339,22 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
     sentence("a write that fails does not call its handlers from inside, and onClose says reset", async (desk) => {
       const [near, far] = await desk.pair(LOOPBACK);
       near.socket.abort();
-      for (let i = 0; i < 5; i++) desk.inside("write", () => far.socket.write(new Uint8Array(10), 0, 10));
+      for (let i = 0; i < 5; i++) {
+        const taken = desk.inside("write", () => far.socket.write(new Uint8Array(10), 0, 10));
+        expect(taken === 0 || taken === 10).toBe(true);
+      }
       await desk.world.until("the reset", () => far.closed);
       expect(far.cause).toBe("reset");
       expect(far.ends).toBe(0);
+    });
+
+    sentence("a reset that a write has met is still one when finish follows", async (desk) => {
+      const [near, far] = await desk.pair(LOOPBACK);
+      near.socket.abort();
+      for (let i = 0; i < 3; i++) far.socket.write(new Uint8Array(10), 0, 10);
+      desk.inside("finish", () => far.socket.finish(1000));
+      await desk.world.until("the reset", () => far.closed);
+      expect(far.cause).toBe("reset");
     });
 
     sentence("onOpen comes once and before any other handler but onClose", async (desk) => {
@@ -365,34 +398,23 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
     });
 
     sentence("onEnd: the peer sent FIN; we may still write; at most once", async (desk) => {
-      const [near, far] = await desk.pair(LOOPBACK);
-      near.socket.write(new Uint8Array(100), 0, 100);
-      near.socket.finish(5000);
-      await desk.world.until("the end", () => far.ends === 1);
-      expect(far.received).toBe(100);
-      const bytes = new Uint8Array(2000);
-      expect(far.socket.write(bytes, 0, 2000)).toBe(2000);
-      await desk.world.pass(30);
-      expect(far.closed).toBe(false);
-      expect(far.ends).toBe(1);
-      far.socket.finish(1000);
-      await desk.world.until("both to close", () => near.closed && far.closed);
-      expect(far.cause).toBe("ended");
-    });
-
-    sentence("after the peer's FIN a large answer still arrives whole", async (desk) => {
-      // Only one side of the connection says finish, so the other has to answer into a half-closed socket.
-      const [near, far] = await desk.pair(LOOPBACK);
-      let sent = 0;
-      const bytes = new Uint8Array(desk.world.much);
-      const send = (): void => {
-        sent += near.socket.write(bytes, sent, desk.world.much);
-        if (sent === desk.world.much) near.socket.finish(1000);
-      };
-      near.onDrained = send;
-      send();
-      await desk.world.until("the end", () => far.ends === 1);
-      expect(far.received).toBe(desk.world.much);
+      for (const first of ["the one that connected", "the one that accepted"]) {
+        const pair = await desk.pair(LOOPBACK);
+        const [near, far] = first === "the one that connected" ? pair : [pair[1], pair[0]];
+        near.socket.write(new Uint8Array(100), 0, 100);
+        near.socket.finish(5000);
+        await desk.world.until("the end", () => far.ends === 1);
+        expect(far.received).toBe(100);
+        await desk.world.pass(20);
+        const bytes = new Uint8Array(2000);
+        expect(far.socket.write(bytes, 0, 2000)).toBe(2000);
+        await desk.world.pass(20);
+        expect(far.closed).toBe(false);
+        expect(far.ends).toBe(1);
+        far.socket.finish(1000);
+        await desk.world.until("both to close", () => near.closed && far.closed);
+        expect(far.cause).toBe("ended");
+      }
     });
 
     sentence("onClose comes exactly once and last", async (desk) => {
@@ -429,6 +451,15 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
       await desk.world.until("bytes on the kept connection", () => one.received === 5);
       const again = await desk.listen(listener.address);
       expect(again.address).toEqual(listener.address);
+    });
+
+    sentence("an address is free again as soon as its listener was closed", async (desk) => {
+      const first = await desk.listen(LOOPBACK);
+      first.close();
+      const second = await desk.listen(first.address);
+      expect(second.address).toEqual(first.address);
+      const peer = desk.connect(second.address);
+      await desk.world.until("a connection", () => peer.opened && desk.accepted.length === 1);
     });
 
     sentence("port 0 is replaced by the real one", async (desk) => {
@@ -516,6 +547,27 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
       expect(given.events).toEqual(["close"]);
       expect(given.cause).toBe("aborted");
       expect(kept.events).toEqual(["open"]);
+    });
+
+    sentence("an attempt may be given up at any moment: it either opened or ends with aborted", async (desk) => {
+      const listener = await desk.listen(LOOPBACK);
+      for (let turns = 0; turns < 6; turns++) {
+        const peer = desk.connect(listener.address);
+        for (let passed = 0; passed < turns; passed++) {
+          let over = false;
+          desk.world.platform.afterTurn(() => {
+            over = true;
+            desk.world.changed();
+          });
+          await desk.world.until("a turn", () => over);
+        }
+        const opened = peer.opened;
+        desk.inside("abort", () => peer.attempt.abort());
+        if (!opened) await desk.world.until("the end", () => peer.closed);
+        await desk.world.pass(10);
+        expect(peer.events).toEqual(opened ? ["open"] : ["close"]);
+        expect(peer.cause).toBe(opened ? null : "aborted");
+      }
     });
   });
 

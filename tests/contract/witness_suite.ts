@@ -38,6 +38,22 @@ for line in sys.stdin:
     elif what == "bye": s.sendall(b"last words"); s.close(); print("closed", flush=True)
 `;
 
+// Accepts so late that the deadline of the connect has passed: its queue of one is full until it is told. A connect that
+// waits tries again after one second.
+const LATE = `
+import socket, sys
+l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(0); l.settimeout(2)
+c = socket.create_connection(l.getsockname())
+print(l.getsockname()[1], flush=True)
+sys.stdin.readline()
+l.accept()
+try:
+    s, _ = l.accept(); s.settimeout(5)
+    try: print("end" if s.recv(1) == b"" else "data", flush=True)
+    except ConnectionResetError: print("reset", flush=True)
+except TimeoutError: print("nobody", flush=True)
+`;
+
 export function witnessed(name: string, makePlatform: () => Platform): void {
   const seen = (text: string, body: (desk: Desk, peer: Child) => Promise<unknown>): void =>
     void test(text, async () => {
@@ -150,6 +166,32 @@ export function witnessed(name: string, makePlatform: () => Platform): void {
         listener.close();
         await desk.world.pass(5);
         expect(statSync(path, { throwIfNoEntry: false })).toBe(undefined);
+      }
+    });
+
+    seen("addresses that cannot be are an outcome like any other", async (desk) => {
+      const path = desk.world.unixPath()!.padEnd(300, "x");
+      for (const address of [{ kind: "tcp", host: "127.0.0.1", port: 70_000 }, { kind: "unix", path }] as const) {
+        expect(await desk.listenFails(address)).toBe("failed");
+        const peer = desk.connect(address);
+        await desk.world.until("the outcome", () => peer.closed);
+        expect(peer.cause).toBe("failed");
+      }
+      expect(await desk.listenFails({ kind: "tcp", host: "no-such-host.invalid", port: 0 })).toBe("not_found");
+    });
+
+    seen("a connect that comes through after its deadline is reset, unseen", async (desk) => {
+      const peer = python(LATE);
+      try {
+        const near = desk.connect({ kind: "tcp", host: "127.0.0.1", port: Number(await peer.line()) }, 100);
+        await desk.world.until("the deadline", () => near.closed);
+        expect(near.cause).toBe("timeout");
+        peer.tell("accept\n");
+        // Where the runtime can take a connect back there is nothing to accept.
+        expect(await peer.line()).toMatch(/^(reset|nobody)$/);
+        expect(near.events).toEqual(["close"]);
+      } finally {
+        await peer.end();
       }
     });
 
