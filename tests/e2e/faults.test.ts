@@ -5,7 +5,7 @@ import { Client, textOf } from "../support/client.ts";
 import { Load, type Kind, type Operation } from "../support/load.ts";
 import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { Relay } from "../support/relay.ts";
-import { spawnTandem, type Tandem } from "../support/tandem.ts";
+import { serverStates, spawnTandem, type Tandem } from "../support/tandem.ts";
 
 /** Load before the fault, with the fault, and after it is over, ms. */
 const WARM_MS = 1000;
@@ -147,20 +147,25 @@ describe("under load", () => {
 async function judge(world: World, fault: Fault): Promise<void> {
   const { load } = world;
   const started = performance.now();
+  load.findings.phase = "before";
   await pass(WARM_MS);
   const broken = performance.now();
+  load.findings.phase = "broken";
   fault.begin(world);
   await pass(HOLD_MS);
   const healed = performance.now();
+  load.findings.phase = "healed";
   await fault.end(world);
   await pass(AFTER_MS);
   await load.stop();
   const stopped = performance.now();
   const running = load.operations.slice();
+  load.findings.phase = "load ended";
   await load.sweep();
   const whole = await becomesWhole(world);
   // The other side dies: everything must be there on the side that was broken.
   const survivors = fault.index < 2 ? [2, 3] : [0, 1];
+  load.findings.phase = "other side killed";
   for (const index of survivors) world.servers[index]!.kill("SIGKILL");
   await Promise.all(survivors.map((index) => world.servers[index]!.exited));
   await load.sweep();
@@ -176,6 +181,7 @@ async function judge(world: World, fault: Fault): Promise<void> {
   const errors = [...new Set(running.filter((one) => one.error !== null).map((one) => `${one.kind}: ${one.error!.slice(0, 120)}`))];
   if (errors.length > 0) console.log(`${fault.name}: errors ${JSON.stringify(errors.slice(0, 8))}`);
 
+  if (sentences.length > 0) console.log(`${fault.name}: tandem said\n${world.tandem.log().split("\n").slice(-40).join("\n")}`);
   expect(sentences).toEqual([]);
   expect(running.length / ((stopped - started) / 1000)).toBeGreaterThan(1000);
   expect(running.filter((one) => one.error !== null && fault.spared.includes(one.kind)).slice(0, 5)).toEqual([]);
@@ -216,17 +222,27 @@ function measure(operations: readonly Operation[], broken: number, healed: numbe
   };
 }
 
-/** How long after now the primaries together hold what the backups together hold, ms; null when they do not. */
+/**
+ * How long after now the primaries together hold what the backups together hold and tandem knows it (all its servers
+ * are up), ms; null when it does not come to that.
+ */
 async function becomesWhole(world: World): Promise<number | null> {
   const started = performance.now();
-  let difference = "";
-  while (performance.now() - started < WHOLE_MS) {
-    const [first, second] = [await contents(world, [0, 1]), await contents(world, [2, 3])];
-    difference = world.load.keys.filter((key) => first.get(key) !== second.get(key)).slice(0, 5).join(" ");
-    if (difference === "") return Math.round(performance.now() - started);
-    await pass(50);
+  let why = "";
+  const client = await Client.open(world.tandem.port);
+  try {
+    while (performance.now() - started < WHOLE_MS) {
+      const [first, second] = [await contents(world, [0, 1]), await contents(world, [2, 3])];
+      const different = world.load.keys.filter((key) => first.get(key) !== second.get(key));
+      const states = await serverStates(client);
+      if (different.length === 0 && states.every((state) => state === "up")) return Math.round(performance.now() - started);
+      why = `${different.length} keys differ (${different.slice(0, 5).join(" ")}), servers are ${states.join(", ")}`;
+      await pass(50);
+    }
+  } finally {
+    client.close();
   }
-  console.log(`not whole: primaries and backups differ in ${difference}`);
+  console.log(`not whole: ${why}`);
   return null;
 }
 

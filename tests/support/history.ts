@@ -24,10 +24,12 @@ export class Findings {
   readonly counts: Record<Violation, number> = { stale: 0, lost: 0, wrong: 0, backwards: 0 };
   /** The first of them in words. */
   readonly sentences: string[] = [];
+  /** What is going on, for the sentences. */
+  phase = "";
 
   add(kind: Violation, sentence: string): void {
     this.counts[kind] += 1;
-    if (this.sentences.length < 12) this.sentences.push(`${kind}: ${sentence}`);
+    if (this.sentences.length < 12) this.sentences.push(`${this.phase}${this.phase === "" ? "" : ", "}${kind}: ${sentence}`);
   }
 
   get total(): number {
