@@ -5,13 +5,12 @@
 import { CR, LF } from "../bytes/ascii.ts";
 import { Outbound } from "../bytes/outbound.ts";
 import type { Flushable } from "../bytes/turn.ts";
-import type { Lane } from "../backend/lane.ts";
 import type { Socket, SocketHandlers } from "../platform/platform.ts";
 import { BAD_CHUNK, TOO_LARGE } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import { Found, RequestReader } from "../protocol/request.ts";
 import { LANE_BYTES_HIGH } from "../replication/write.ts";
-import type { Client, Slot } from "../replication/slot.ts";
+import type { Client, Slot, Upstream } from "../replication/slot.ts";
 import { Upload } from "../replication/upload.ts";
 import type { Door } from "./door.ts";
 import { dispatch } from "./dispatch.ts";
@@ -57,7 +56,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
   /** No further request will be read. */
   private ending = false;
   private finished = false;
-  private heldLane: Lane | null = null;
+  private heldLane: Upstream | null = null;
 
   constructor(door: Door) {
     this.door = door;
@@ -185,19 +184,19 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     this.socket!.abort();
   }
 
-  awaitRoom(lane: Lane): void {
+  awaitRoom(lane: Upstream): void {
     this.block();
     this.door.crowded.push({ client: this, lane });
   }
 
   /** Called each tick for a client that waits for room on a lane. */
-  roomOn(lane: Lane): boolean {
+  roomOn(lane: Upstream): boolean {
     if (lane.out.total > LANE_BYTES_HIGH / 2) return false;
     this.resume();
     return true;
   }
 
-  holdLane(lane: Lane): void {
+  holdLane(lane: Upstream): void {
     if (this.out.total < BACKLOG_HIGH || this.heldLane !== null || !this.out.blocked) return;
     this.heldLane = lane;
     lane.hold(HOLD_MS);

@@ -2,7 +2,6 @@
 // share.
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
-import type { Lane } from "../backend/lane.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import type { Platform, Socket, SocketHandlers } from "../platform/platform.ts";
@@ -11,7 +10,7 @@ import { Op } from "../protocol/commands.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import type { Pool } from "../replication/pool.ts";
 import { removeRefused } from "../replication/removal.ts";
-import { Said } from "../replication/slot.ts";
+import { Said, type Upstream } from "../replication/slot.ts";
 import { Upload } from "../replication/upload.ts";
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { ClientConnection } from "./client.ts";
@@ -26,7 +25,7 @@ const VERSION_UNKNOWN = "1.6.0";
 export class Door {
   readonly clients = new Set<ClientConnection>();
   /** Clients that wait for room on a lane. */
-  crowded: { client: ClientConnection; lane: Lane }[] = [];
+  crowded: { client: ClientConnection; lane: Upstream }[] = [];
   readonly startedMs: number;
 
   constructor(

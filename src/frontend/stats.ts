@@ -1,7 +1,6 @@
 // What `stats` answers: the one memcached that clients see (general), and what stands behind it (proxy, servers,
 // settings).
 import { latin1 } from "../bytes/ascii.ts";
-import type { Server } from "../backend/server.ts";
 import { Counters } from "../observe/counters.ts";
 import { ERROR, RESET } from "../protocol/answers.ts";
 import type { Door } from "./door.ts";
@@ -69,7 +68,7 @@ function proxy(door: Door): Lines {
 
 function servers(door: Door): Lines {
   const answer: Lines = [];
-  const tell = (role: string, list: readonly Server[]): void =>
+  const tell = (role: string, list: Door["pool"]["servers"]): void =>
     list.forEach((server, index) => {
       const name = `${role}:${index}`;
       answer.push([`${name}:address`, server.label], [`${name}:state`, server.state]);

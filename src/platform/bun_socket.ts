@@ -29,7 +29,7 @@ const CLOSED = 2;
 export class BunSocket implements Socket {
   remote = "";
   local = "";
-  /** True while data goes straight to the owner: open, not paused, nothing held. The one question of the hot path. */
+  /** True while data goes to the owner: open and not paused. The one question of the hot path. */
   flowing = false;
   state = OPEN;
   handlers: SocketHandlers;
@@ -42,9 +42,6 @@ export class BunSocket implements Socket {
   private blocked = false;
   private writeFailed = false;
   private ended = false;
-  /** onEnd that waits behind held bytes. */
-  private endHeld = false;
-  private held: Uint8Array[] = [];
   private deadline: ReturnType<typeof setTimeout> | undefined;
 
   constructor(net: SocketOwner, handlers: SocketHandlers, attempt: Opening | null) {
@@ -82,15 +79,13 @@ export class BunSocket implements Socket {
     if (!this.paused || this.state !== OPEN) return;
     this.paused = false;
     this.raw!.resume();
-    if (this.held.length === 0 && !this.endHeld) this.flowing = true;
-    else this.net.later(() => this.release());
+    this.flowing = true;
   }
 
   finish(deadlineMs: number): void {
     if (this.state !== OPEN) return;
     this.state = FINISHING;
     this.flowing = false;
-    this.held = [];
     // While paused the peer's FIN would go unnoticed.
     if (this.paused) this.raw!.resume();
     // Not end(): that would close at once, and with unread input the kernel makes it a RST that eats our last words.
@@ -109,9 +104,12 @@ export class BunSocket implements Socket {
     this.raw?.terminate();
   }
 
-  /** Data that must not go straight to the owner: Bun delivers what is queued in spite of a pause when a RST comes. */
-  hold(bytes: Uint8Array): void {
-    if (this.state === OPEN) this.held.push(bytes);
+  /**
+   * Data that must not go to the owner. While finishing it is discarded. While paused Bun delivers none, but when a
+   * RST comes it delivers what was queued, just before its close: the reset has lost those bytes in any case.
+   */
+  unwanted(): void {
+    if (this.state === OPEN) this.kill("reset", "reset while paused");
   }
 
   drained(): void {
@@ -124,8 +122,7 @@ export class BunSocket implements Socket {
     // After a failed write the reset shows itself to read as an end.
     if (this.ended || this.writeFailed || this.state !== OPEN) return;
     this.ended = true;
-    if (this.held.length > 0) this.endHeld = true;
-    else this.handlers.onEnd();
+    this.handlers.onEnd();
   }
 
   /** Bun has closed it. */
@@ -147,19 +144,9 @@ export class BunSocket implements Socket {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
     this.flowing = false;
-    this.held = [];
     clearTimeout(this.deadline);
     this.net.sockets--;
     this.net.later(() => this.handlers.onClose(cause, detail));
-  }
-
-  private release(): void {
-    while (this.held.length > 0 && !this.paused && this.state === OPEN) this.handlers.onData(this.held.shift()!);
-    if (this.held.length > 0 || this.paused || this.state !== OPEN) return;
-    this.flowing = true;
-    if (!this.endHeld) return;
-    this.endHeld = false;
-    this.handlers.onEnd();
   }
 
   // The peer is gone, but its last words may still be unread: one more poll delivers them, then it ends.
@@ -182,7 +169,7 @@ export function createEvents() {
     data(raw: Raw, bytes: Uint8Array): void {
       const socket = raw.data;
       if (socket.flowing) socket.handlers.onData(bytes);
-      else socket.hold(bytes);
+      else socket.unwanted();
     },
     drain(raw: Raw): void {
       raw.data.drained();

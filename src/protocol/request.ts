@@ -3,9 +3,9 @@
 //
 //   bytes:  …| set key 0 0 5 noreply \r \n | data…
 //            ▲start                       ▲next          words[2i], words[2i+1] = start, end of word i
-import { CR, indexOf, LF, NINE, SPACE, ZERO } from "../bytes/ascii.ts";
+import { CR, indexOf, latin1, LF, NINE, SPACE, ZERO } from "../bytes/ascii.ts";
 import { BAD_DELETE, BAD_DELTA, BAD_EXPTIME, BAD_FORMAT, ERROR } from "./answers.ts";
-import { type Command, COMMANDS, Op, type OpCode } from "./commands.ts";
+import { type Command, COMMANDS, Op, type OpCode, VERB } from "./commands.ts";
 import { parseInt64, parseUint64 } from "./numbers.ts";
 
 /** memcached's limit of a key, bytes. */
@@ -24,17 +24,12 @@ export type FoundCode = (typeof Found)[keyof typeof Found];
 const NOREPLY = [110, 111, 114, 101, 112, 108, 121];
 const GET_ = [103, 101, 116, 32], GETS = [103, 101, 116, 115], GAT_ = [103, 97, 116, 32], GATS = [103, 97, 116, 115];
 
-/** The table by first letter: a handful of comparisons finds a verb. */
-const BY_LETTER: Command[][] = [];
-const NAMES = new Map<Command, Uint8Array>();
-for (const command of COMMANDS) {
-  const name = new Uint8Array(command.name.length);
-  for (let i = 0; i < name.length; i++) name[i] = command.name.charCodeAt(i);
-  NAMES.set(command, name);
-  (BY_LETTER[name[0]!] ??= []).push(command);
-}
-const NAME_BYTES: Uint8Array[] = [];
-for (const command of COMMANDS) NAME_BYTES[command.op] = NAMES.get(command)!;
+/** The verbs' bytes by op, and the commands by first letter: a handful of comparisons finds one. */
+const NAME_BYTES: readonly Uint8Array[] = VERB.map((verb) => latin1(verb ?? ""));
+const BY_LETTER: readonly (readonly Command[] | undefined)[] = Array.from({ length: 128 }, (_, letter) => {
+  const candidates = COMMANDS.filter(({ name }) => name.charCodeAt(0) === letter);
+  return candidates.length === 0 ? undefined : candidates;
+});
 
 export class RequestReader {
   /** The command, or UNKNOWN when error says why there is none. */

@@ -3,7 +3,15 @@
 //
 //   client ─▶ [slot done, head: speaks] ─▶ [slot waiting] ─▶ [slot done: keeps its answer]
 import { SilentCaller } from "../backend/caller.ts";
-import type { Lane } from "../backend/lane.ts";
+
+/** What a client sees of a lane. */
+export interface Upstream {
+  /** What waits to be sent on it. */
+  readonly out: { readonly total: number };
+  /** Stops reading from it for at most ms. */
+  hold(ms: number): void;
+  release(): void;
+}
 
 /** What replication sees of a client. */
 export interface Client {
@@ -21,9 +29,9 @@ export interface Client {
   /** Ends the connection: an answer that began cannot be finished. */
   cut(why: string): void;
   /** Reads no more requests until the lane has room. */
-  awaitRoom(lane: Lane): void;
+  awaitRoom(lane: Upstream): void;
   /** The lane is read no further until this client's backlog has left. */
-  holdLane(lane: Lane): void;
+  holdLane(lane: Upstream): void;
 }
 
 /** Part of an answer that waits for its turn. */
