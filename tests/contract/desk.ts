@@ -4,6 +4,8 @@
 import type { Address, Attempt, CloseCause, Clock, Listener, ListenOptions, Socket, SocketHandlers } from "../../src/platform/platform.ts";
 import type { World } from "./suite.ts";
 
+/** Any free port. */
+export const LOOPBACK: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
 const OPTIONS: ListenOptions = { backlog: 128, reusePort: false, unixMode: 0o700 };
 
 export class Desk {

@@ -3,12 +3,11 @@
 import { describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import type { Address, Platform } from "../../src/platform/platform.ts";
+import type { Platform } from "../../src/platform/platform.ts";
 import { type Child, python } from "./children.ts";
-import { Desk } from "./desk.ts";
+import { Desk, LOOPBACK } from "./desk.ts";
 import { realWorld } from "./real_world.ts";
 
-const LOOPBACK: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
 const MUCH = 12 * 1024 * 1024;
 
 // Accepts one connection and does what each line on stdin says; prints what it saw.
