@@ -69,6 +69,7 @@ export class Nemesis {
   /** Stalls of the proxy so far, microseconds: time by which answers may be late. */
   stalledUs = 0;
   struck = 0;
+  private waited = 0;
 
   constructor(
     private readonly world: World,
@@ -91,6 +92,7 @@ export class Nemesis {
       server.resume(this.options.spreadUs);
       if (server.process === null) this.restart(server);
     }
+    this.clear();
   }
 
   private later(): void {
@@ -100,9 +102,12 @@ export class Nemesis {
   private strike(): void {
     if (this.world.nowUs >= this.options.untilUs) return;
     if (this.options.cls === "A" && !(this.options.quiet() && this.sound())) {
+      // A connection that nobody uses would keep what clings to it for ever.
+      if (++this.waited % 40 === 0) this.clear();
       this.world.after(50_000, () => this.strike());
       return;
     }
+    this.waited = 0;
     const server = this.dice.pick(this.targets.servers);
     const kind = this.dice.pick(this.options.kinds);
     const undo = this.begin(kind, server);
@@ -120,13 +125,26 @@ export class Nemesis {
       this.later();
     };
     this.active.add(once);
-    this.world.after(this.dice.skewed(1_000, 4_000_000), once);
+    this.world.after(this.lasts(), once);
+  }
+
+  /** How long a fault stays: unnoticed, about as long as a deadline, long enough to be given up, or very long. */
+  private lasts(): number {
+    const [least, most] = this.dice.pick([[1_000, 50_000], [200_000, 800_000], [200_000, 800_000], [600_000, 4_000_000], [4_000_000, 10_000_000]] as const);
+    return this.dice.range(least, most);
   }
 
   /** True when no connection of the proxy still suffers from a fault that is over. */
-  private sound(): boolean {
+  sound(): boolean {
     for (const socket of this.targets.proxy.process?.sockets ?? []) if (!socket.accepted && !socket.endpoint.sound) return false;
     return true;
+  }
+
+  /** Resets the connections to which a past fault clings. */
+  private clear(): void {
+    for (const socket of this.targets.proxy.process?.sockets ?? []) {
+      if (!socket.accepted && !socket.endpoint.sound) cut(socket.endpoint.peer, "both");
+    }
   }
 
   /** Begins a fault; returns what ends it, or null when it could not happen now. */

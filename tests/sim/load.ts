@@ -28,7 +28,7 @@ export function drawHabits(dice: Prng): Habits {
   return {
     keys: dice.pick([2, 4, 6, 10, 20, 40]),
     depth,
-    pauseUs: dice.pick([60_000, 120_000]) * (1 + depth),
+    pauseUs: dice.pick([20_000, 60_000, 120_000]) * (1 + depth),
     ttls: dice.pick([0, 0, 20, 70]),
     noreply: dice.pick([0, 5, 20]),
     large: dice.pick([0, 0, 10]),

@@ -2,8 +2,8 @@
 // claimed depends on the class of faults: A, one server at a time: nothing acknowledged is lost; B, anything: what is
 // gone is a miss, never an older value. At the end both sides hold the same and nothing is left open.
 import { check } from "./checker.ts";
-import { drawKinds, type FaultClass, Nemesis } from "./faults.ts";
-import { CLOSING_US, drawHabits } from "./load.ts";
+import { drawKinds, type FaultClass, type FaultKind, Nemesis } from "./faults.ts";
+import { CLOSING_US, drawHabits, type Habits } from "./load.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT, type Leniency } from "./model.ts";
 import { PairWorld, REQUEST_TIMEOUT_MS, type Shape } from "./pair_world.ts";
@@ -15,40 +15,56 @@ import type { World } from "./world.ts";
 const SECOND_US = 1_000_000;
 /** A server that went down often must answer for up to a minute before it is trusted; then it is filled. */
 const RECOVERY_US = 130 * SECOND_US;
+const NOTICE_US = 4 * SECOND_US;
 /** What a client may wait: two deadlines, and some time on its own way. */
 const PATIENCE_US = 2 * REQUEST_TIMEOUT_MS * 1000 + 100_000;
 
-/** "calm": no faults; then the proxy must behave exactly as one memcached. */
-export function pairScenario(cls: FaultClass | "calm"): Scenario {
+/**
+ * "calm": no faults; then the proxy must behave exactly as one memcached. "zombie": class A, and only faults that
+ * leave bytes behind which may be executed late, about as long as a deadline, under many writes to few keys.
+ */
+export type Mood = FaultClass | "calm" | "zombie";
+
+const ZOMBIE_FAULTS: readonly FaultKind[] = ["hang", "deaf", "partition_to", "partition"];
+const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 40_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0 };
+
+/** bend may break the proxy on purpose, to show that the simulation notices. */
+export function pairScenario(mood: Mood, bend: (pair: PairWorld) => void = () => {}): Scenario {
   return {
-    name: `pair-${cls.toLowerCase()}`,
+    name: `pair-${mood.toLowerCase()}`,
     settings: (seed) => drawSettings(new Prng(seed ^ 0x5eed)),
-    run: (world) => run(world, cls),
+    run: (world) => run(world, mood, bend),
   };
 }
 
-function run(world: World, cls: FaultClass | "calm"): ScenarioResult {
+function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): ScenarioResult {
+  const cls: FaultClass = mood === "B" ? "B" : "A";
+  const zombie = mood === "zombie";
   const dice = world.dice.hosts;
-  const two = dice.chance(1, 4);
+  const two = !zombie && dice.chance(1, 4);
   const shape: Shape = {
     primaries: two ? 2 : 1, backups: two ? dice.range(1, 2) : 1, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
     version: dice.pick(["1.6.18", "1.6.27"]),
   };
-  const pair = new PairWorld(world, shape, drawHabits(world.dice.load));
+  const pair = new PairWorld(world, shape, zombie ? ZOMBIE_HABITS : drawHabits(world.dice.load));
+  bend(pair);
   const violations: string[] = [];
   // Without faults the clients come when all is ready; else as early as they can.
-  world.runUntil(() => pair.serving && (cls !== "calm" || pair.quiet()), 10 * SECOND_US, 500);
+  world.runUntil(() => pair.serving && (mood !== "calm" || pair.quiet()), 10 * SECOND_US, 500);
   pair.startClients();
   if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) {
     return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
   }
-  const endUs = world.nowUs + dice.pick([10, 20, 20, 40]) * SECOND_US;
+  const endUs = world.nowUs + dice.pick([10, 20, 30]) * SECOND_US;
   const nemesis = new Nemesis(world, { proxy: pair.proxyHost, servers: pair.servers.map(({ host }) => host) }, {
-    cls: cls === "calm" ? "A" : cls, kinds: drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, spreadUs: dice.pick([0, 2_000, 50_000]),
+    cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
+    spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
   });
-  if (cls !== "calm") nemesis.start();
+  if (mood !== "calm") nemesis.start();
   world.run(endUs);
   nemesis.end();
+  // What the last fault did may be noticed only by the next look at a server's control connection.
+  world.run(endUs + NOTICE_US);
   const healed = world.runUntil(() => pair.quiet(), endUs + RECOVERY_US, 100_000);
   if (!healed) violations.push(`I5: not recovered ${RECOVERY_US / SECOND_US} s after the last fault: ${pair.unquiet()}`);
   const recoveredUs = world.nowUs - endUs;
@@ -58,14 +74,14 @@ function run(world: World, cls: FaultClass | "calm"): ScenarioResult {
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
   if (healed) violations.push(...differences(pair));
 
-  const lenient: Leniency = cls === "calm" ? STRICT : { lossy: cls === "B", spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
+  const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B", spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
   violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
   const { slowest, slowestUs } = pair.history;
   if (slowest !== null && slowestUs > PATIENCE_US + nemesis.stalledUs) {
     violations.push(`I11: an answer took ${slowestUs / 1000} ms: ${slowest.kind} ${slowest.key} at ${slowest.startUs / 1000} ms`);
   }
-  if (cls === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
+  if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));
   const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
   return {

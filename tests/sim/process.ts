@@ -46,6 +46,8 @@ export class SimProcess implements Platform {
   deaf = false;
   mute = false;
   garbage = false;
+  /** A broken platform, for tests of the tests: abort() lets the kernel deliver what it holds, as close() does. */
+  gentle = false;
   /** What waits for the end of `deaf`. */
   readonly unheard = new Set<SimSocket>();
 

@@ -111,7 +111,8 @@ export class SimSocket implements Socket, Ready {
   }
 
   abort(): void {
-    this.end("aborted", "");
+    if (this.process.gentle) this.finish(600_000);
+    else this.end("aborted", "");
   }
 
   /** FIN while still reading: what Socket cannot ask for, but what a client of the proxy may do. */

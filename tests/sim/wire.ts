@@ -115,7 +115,7 @@ export class Link {
     if (this.down) return;
     const waited = this.waiting;
     this.waiting = [];
-    const backedOffUs = Math.min(2_000_000, Math.max(200_000, this.world.nowUs - this.blockedSinceUs));
+    const backedOffUs = Math.min(10_000_000, Math.max(200_000, this.world.nowUs - this.blockedSinceUs));
     for (const run of waited) this.world.after(1 + this.world.dice.net.below(backedOffUs), run);
   }
 }
