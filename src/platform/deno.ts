@@ -6,7 +6,7 @@ import { causeOf, codeOf, describe, HostRandom, hostClock, messageOf, socketCeil
 import { createDenoHost, DenoReset } from "./deno_host.ts";
 import { DenoSocket, type SocketOwner } from "./deno_socket.ts";
 
-/** How long accepting rests after the process ran out of descriptors, ms. */
+/** How long accepting rests after it failed, ms. */
 const ACCEPT_REST_MS = 50;
 
 class DenoAttempt implements Attempt {
@@ -106,8 +106,8 @@ class DenoNet implements Net, SocketOwner {
     }
     const { addr } = listener;
     const bound: Address = addr.transport === "tcp" ? { kind: "tcp", host: addr.hostname, port: addr.port } : address;
-    const accepting = this.accept(listener, handlers);
     let open = true;
+    const accepting = this.accept(listener, handlers, () => open);
     handlers.onListening({
       address: bound,
       close: () => {
@@ -137,17 +137,17 @@ class DenoNet implements Net, SocketOwner {
     }
   }
 
-  private async accept(listener: Deno.Listener, handlers: ListenHandlers): Promise<void> {
-    for (;;) {
+  private async accept(listener: Deno.Listener, handlers: ListenHandlers, open: () => boolean): Promise<void> {
+    while (open()) {
       let connection: Deno.Conn;
       try {
         connection = await listener.accept();
       } catch (error) {
-        if (codeOf(error) !== "EMFILE" && codeOf(error) !== "ENFILE") return;
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_REST_MS));
+        // A client that is gone again is no reason to rest; out of descriptors is, and so is what we do not know.
+        if (open() && causeOf(codeOf(error)) !== "reset") await new Promise((resolve) => setTimeout(resolve, ACCEPT_REST_MS));
         continue;
       }
-      if (this.sockets >= this.ceiling) connection.close();
+      if (!open() || this.sockets >= this.ceiling) connection.close();
       else {
         this.sockets++;
         new DenoSocket(this, connection, handlers.onAccept()).open();

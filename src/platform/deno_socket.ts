@@ -50,7 +50,11 @@ export class DenoSocket implements Socket {
   ) {
     this.remote = addrText(connection.remoteAddr);
     this.local = addrText(connection.localAddr);
-    if ("setNoDelay" in connection) (connection as Deno.TcpConn).setNoDelay(true);
+    try {
+      if ("setNoDelay" in connection) (connection as Deno.TcpConn).setNoDelay(true);
+    } catch {
+      // It was reset already: the first read says so.
+    }
   }
 
   /** Tells the owner and begins to read. */

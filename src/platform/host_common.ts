@@ -129,6 +129,7 @@ export function causeOf(code: string): CloseCause {
     case "ECONNRESET":
     case "EPIPE":
     case "ENOTCONN":
+    case "ECONNABORTED":
       return "reset";
     case "ECONNREFUSED":
       return "refused";
@@ -154,8 +155,12 @@ export function causeOf(code: string): CloseCause {
   }
 }
 
-/** "10.0.0.1:53124" or "[::1]:53124"; an IPv4 address seen through an IPv6 socket is shown as IPv4. */
-export function addressText(host: string, port: number): string {
+/**
+ * "10.0.0.1:53124" or "[::1]:53124"; an IPv4 address seen through an IPv6 socket is shown as IPv4. "unknown" without
+ * a host: a connection that was reset before it was accepted has none.
+ */
+export function addressText(host: string | undefined, port: number | undefined): string {
+  if (host === undefined || port === undefined) return "unknown";
   if (host.startsWith("::ffff:") && host.includes(".")) return `${host.slice(7)}:${port}`;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -37,6 +37,16 @@ for line in sys.stdin:
     elif what == "bye": s.sendall(b"last words"); s.close(); print("closed", flush=True)
 `;
 
+// Connects and resets at once, some after a few bytes.
+const GONE = `
+import socket, struct, sys
+for i in range(40):
+    c = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if i % 2: c.sendall(b"gone")
+    c.close()
+`;
+
 // Accepts so late that the deadline of the connect has passed: its queue of one is full until it is told. A connect that
 // waits tries again after one second.
 const LATE = `
@@ -192,6 +202,19 @@ export function witnessed(name: string, makePlatform: () => Platform): void {
       } finally {
         await peer.end();
       }
+    });
+
+    seen("connections that were reset before they were accepted are ended like any other, and accepting goes on", async (desk) => {
+      const listener = await desk.listen(LOOPBACK);
+      const port = listener.address.kind === "tcp" ? listener.address.port : 0;
+      // While this runs our event loop stands still.
+      execFileSync("python3", ["-c", GONE, String(port)]);
+      await desk.world.pass(50);
+      const late = desk.connect(listener.address);
+      await desk.world.until("the living one", () => late.opened && desk.accepted.at(-1)?.opened === true && !desk.accepted.at(-1)!.closed);
+      const gone = desk.accepted.slice(0, -1);
+      await desk.world.until("the ends of the others", () => gone.every((one) => one.closed));
+      for (const one of gone) expect([one.cause, one.detail.includes("TypeError")]).toEqual(["reset", false]);
     });
 
     seen("a file that is not a socket is never replaced", async (desk) => {
