@@ -1,0 +1,60 @@
+// The README beside the program: its table of flags is the option table's own, byte for byte, and what it says about
+// commands, placements and limits is what the source says.
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { flagsTableMarkdown, OPTIONS } from "../../src/cli/options.ts";
+import { RING_FLAVOURS } from "../../src/config/config.ts";
+import { COMMANDS } from "../../src/protocol/commands.ts";
+
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+/** What stands between "<!-- name: begin -->" and "<!-- name: end -->", both lines excluded. */
+function block(name: string): string {
+  const begin = `<!-- ${name}: begin -->\n`, end = `<!-- ${name}: end -->\n`;
+  const from = readme.indexOf(begin), to = readme.indexOf(end);
+  expect(from === -1 || to < from ? `no block ${name}` : name).toBe(name);
+  return readme.slice(from + begin.length, to);
+}
+
+test("the table of flags is the option table's", () => {
+  // To renew it: print flagsTableMarkdown() between the two markers.
+  expect(block("flags")).toBe(flagsTableMarkdown());
+});
+
+test("there is a place for the figures of scripts/bench", () => {
+  expect(block("bench").length).toBeGreaterThan(0);
+});
+
+describe("names in the text exist", () => {
+  test("long flags", () => {
+    // Flags of scripts and of other programs stand on lines that name these.
+    const foreign = /scripts\/|memcached -|npm |deno |bun /;
+    const long = new Set(OPTIONS.map((option) => `--${option.long}`));
+    const unknown = readme.split("\n").filter((line) => !foreign.test(line))
+      .flatMap((line) => [...line.matchAll(/(?<![-\w])--[a-z][a-z-]+/g)].map((match) => match[0]))
+      .filter((flag) => !long.has(flag));
+    expect(unknown).toEqual([]);
+  });
+  test("placements, each with a row", () => {
+    const rows = readme.split("\n").filter((line) => line.startsWith("| `"));
+    for (const flavour of RING_FLAVOURS) expect(rows.some((row) => row.startsWith(`| \`${flavour}\``)) ? flavour : "").toBe(flavour);
+  });
+  test("commands of the protocol", () => {
+    for (const { name } of COMMANDS) expect(new RegExp(`\\b${name}\\b`).test(readme) ? name : "").toBe(name);
+  });
+  test("files", () => {
+    const paths = [...readme.matchAll(/(?<![\w/.-])(?:\.\/)?((?:src|scripts|tests)\/[\w./*-]+)/g)].map((match) => match[1]!.replace(/[.]$/, ""));
+    expect(paths.length).toBeGreaterThan(10);
+    for (const path of paths) expect(`${path} ${exists(path)}`).toBe(`${path} true`);
+  });
+});
+
+function exists(path: string): boolean {
+  try {
+    readFileSync(new URL(`../../${path}`, import.meta.url));
+    return true;
+  } catch (error) {
+    // A folder cannot be read but is there.
+    return error instanceof Error && "code" in error && error.code === "EISDIR";
+  }
+}
