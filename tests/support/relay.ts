@@ -80,8 +80,8 @@ const LONG_REQUEST = 2000;
 export class Relay {
   readonly port: number;
   behaviour: Behaviour = "forward";
-  /** How many connections were reset on purpose since the relay began. */
-  resets = 0;
+  /** How often it has misbehaved since it began: chunks swallowed or answered with rubbish, connections reset. */
+  struck = 0;
   /** How many more resets the reset behaviours may do before they forward again. */
   resetsLeft = 0;
   readonly #serverPort: number;
@@ -113,6 +113,7 @@ export class Relay {
   refuse(): void {
     this.#listener?.stop(true);
     this.#listener = null;
+    this.struck += 1;
     this.resetAll();
   }
 
@@ -158,8 +159,10 @@ export class Relay {
     if (link.dead) return;
     switch (this.behaviour) {
       case "mute":
+        this.struck += 1;
         return;
       case "garbage":
+        this.struck += 1;
         link.toFront.push(rubbish(), false);
         return;
       case "reset in request":
@@ -186,7 +189,7 @@ export class Relay {
   }
 
   #cut(link: Link): void {
-    this.resets += 1;
+    this.struck += 1;
     this.resetsLeft -= 1;
     this.#drop(link);
   }
