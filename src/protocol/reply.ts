@@ -116,7 +116,7 @@ export class ValueView {
       this.dataBytes = parseUint(bytes, start + 3, at);
       this.flagsStart = at;
       this.flagsEnd = textEnd;
-      return this.dataBytes >= 0;
+      return this.dataBytes >= 0 && this.dataBytes <= ITEM_BYTES_MAX;
     }
     this.keyStart = start + 6;
     this.keyEnd = wordEnd(bytes, this.keyStart, textEnd);
@@ -128,11 +128,21 @@ export class ValueView {
     if (lengthEnd < textEnd) {
       this.casStart = lengthEnd + 1;
       this.casEnd = textEnd;
+      if (!isUnique(bytes, this.casStart, this.casEnd)) return false;
     }
-    return this.dataBytes >= 0 && this.flagsEnd > this.flagsStart && this.keyEnd > this.keyStart;
+    return this.dataBytes >= 0 && this.dataBytes <= ITEM_BYTES_MAX && this.flagsEnd > this.flagsStart && this.keyEnd > this.keyStart;
   }
 }
 const EMPTY = new Uint8Array(0);
+/** memcached's own upper bound of -I: a longer item is no item. */
+const ITEM_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** 1 to 20 digits. */
+function isUnique(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end <= start || end - start > 20) return false;
+  for (let i = start; i < end; i++) if (bytes[i]! < ZERO || bytes[i]! > NINE) return false;
+  return true;
+}
 
 function wordEnd(bytes: Uint8Array, from: number, limit: number): number {
   let at = from;
