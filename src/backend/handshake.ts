@@ -88,15 +88,19 @@ export class Handshake extends SilentCaller {
   private judge(lines: Map<string, string>): void {
     const now = this.server.nowMs;
     const listed = new Map<string, boolean>();
+    // All connections over a unix socket look alike, without a name: one busy one stands for all, but for the one
+    // that asks.
+    let unixBusy = -1;
     for (const [name, value] of lines) {
       if (!name.endsWith(":addr")) continue;
-      const state = lines.get(`${name.slice(0, -5)}:state`) ?? "";
+      const connection = name.slice(0, -5);
+      const state = lines.get(`${connection}:state`) ?? "";
+      if (state === "conn_listening") continue;
       const idle = state === "conn_read" || state === "conn_waiting";
-      const address = value.replace(/^(tcp6?|udp6?|unix):/, "");
-      // All our connections over a unix socket look alike: one busy one stands for all.
-      const key = value.startsWith("unix:") ? "unix" : address;
-      listed.set(key, idle && (listed.get(key) ?? true));
+      if (!/^(tcp|udp)6?:/.test(value)) unixBusy += idle ? 0 : 1;
+      else listed.set(value.replace(/^(tcp|udp)6?:/, ""), idle);
     }
+    listed.set("unix", unixBusy <= 0);
     for (const ghost of this.server.ghosts) {
       const idle = listed.get(ghost);
       if (idle === undefined) this.server.ghosts.delete(ghost);
