@@ -77,7 +77,7 @@ export class Lane implements Flushable {
     readonly address: Address,
     private readonly connectTimeoutMs: number,
     /** How long a request may wait for its answer, ms. */
-    private readonly requestTimeoutMs: number,
+    public requestTimeoutMs: number,
     tails: TailPool,
   ) {
     this.out = new Outbound(tails);
@@ -110,6 +110,11 @@ export class Lane implements Flushable {
   moved(): void {
     this.progressMs = this.clock.nowMs;
     if (!this.joined) this.turn.join(this);
+  }
+
+  /** We were away: what waits may have been answered long ago, and is judged anew from now on. */
+  excuse(): void {
+    this.progressMs = this.clock.nowMs;
   }
 
   /** The server has taken nothing for longer than ms though something waits for it. */
@@ -161,6 +166,9 @@ export class Lane implements Flushable {
     const socket = this.socket;
     const established = socket !== null;
     const attempt = this.attempt;
+    // Those that begin to wait below wait for the next connection.
+    const waiting = this.waiting;
+    this.waiting = [];
     this.connection = this.socket = this.attempt = null;
     this.ready = false;
     attempt?.abort();
@@ -179,7 +187,7 @@ export class Lane implements Flushable {
       caller.onFailure(role, reason, begin < left);
       begin = endOffset;
     }
-    this.failWaiting(reason);
+    for (const { caller, role } of waiting) caller.onFailure(role, reason, false);
   }
 
   private failWaiting(reason: FailureReason): void {
@@ -316,7 +324,10 @@ export class Lane implements Flushable {
       this.inFlight.pop();
       this.answered++;
     }
-    if (!caller.onValue(role, this.view)) this.fail("foreign_key");
+    if (caller.onValue(role, this.view)) return;
+    this.fail("foreign_key");
+    // Its question is no longer among those that failed with the lane.
+    if (status === Status.VA) caller.onFailure(role, "foreign_key", true);
   }
 
   private fill(chunk: Uint8Array, from: number): number {

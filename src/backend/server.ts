@@ -103,7 +103,7 @@ export class Server implements LaneOwner, Introduced {
   borrow(): Lane {
     const free = this.bulkFree.pop();
     if (free !== undefined) return free;
-    const lane = this.makeLane(BULK_TIMEOUT_MS);
+    const lane = this.makeLane(this.world.requestTimeoutMs);
     this.bulk.add(lane);
     this.handshakes.set(lane, new Handshake(this, lane, false));
     lane.connect();
@@ -134,6 +134,12 @@ export class Server implements LaneOwner, Introduced {
     this.control.fail("stopping");
     for (const lane of this.lanes) lane.fail("stopping");
     for (const lane of this.bulk) lane.fail("stopping");
+  }
+
+  /** We were stopped for a while: silence until now says nothing about it. */
+  excuse(): void {
+    for (const lane of this.handshakes.keys()) lane.excuse();
+    this.control.excuse();
   }
 
   /** Called every tick. */
@@ -197,6 +203,8 @@ export class Server implements LaneOwner, Introduced {
       this.handshakes.delete(lane);
       const free = this.bulkFree.indexOf(lane);
       if (free !== -1) this.bulkFree.splice(free, 1);
+      // What it left unanswered may still be executed: no other lane may be used before the barrier has seen it gone.
+      if (unanswered && reason !== "abandoned") for (const each of this.lanes) if (each.ready) each.fail(reason);
       return;
     }
     if (this.stopping || reason === "down") return;
@@ -206,7 +214,7 @@ export class Server implements LaneOwner, Introduced {
       if (reason === "request_timeout") return this.goDown("silent");
       return lane.connect();
     }
-    if (!introduced) return this.goDown(reason === "request_timeout" ? "handshake" : reason);
+    if (!introduced) return this.goDown(reason === "request_timeout" ? "silent" : reason);
     if (this.health.strike(lane.answered > lane.answeredBeforeServing)) return this.goDown(reason);
     if (this.state === "up") this.become("suspect", reason);
     lane.connect();
@@ -243,7 +251,13 @@ export class Server implements LaneOwner, Introduced {
 
   introduced(lane: Lane): void {
     if (lane === this.control) return this.controlAnswered();
-    if (this.bulk.has(lane)) return lane.serve();
+    if (this.bulk.has(lane)) {
+      lane.requestTimeoutMs = BULK_TIMEOUT_MS;
+      lane.serve();
+      // Whoever wanted it may have given up.
+      if (lane.inFlight.count === 0) this.bulkFree.push(lane);
+      return;
+    }
     this.introducedLanes.add(lane);
     if (this.state !== "down") {
       lane.serve();
