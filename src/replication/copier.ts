@@ -6,6 +6,8 @@ import { Sync, type SyncOutcome } from "./sync.ts";
 
 /** Copies under way per server and lane. */
 const COPIES_PER_LANE = 16;
+/** Stale entries of a pair queued at a time. */
+const STALE_WINDOW = 1024;
 /** A copy that failed is tried again after this time, ms. */
 const RETRY_MS = 50;
 
@@ -48,7 +50,7 @@ export class Copier {
     let busy = this.busy.get(pair);
     if (busy === undefined) this.busy.set(pair, (busy = new Set()));
     for (const [key, entry] of pair.stale) {
-      if (busy.size >= COPIES_PER_LANE * this.lanes * 2) return;
+      if (busy.size >= STALE_WINDOW) return;
       if (busy.has(key)) continue;
       busy.add(key);
       this.add({ pair, key, laneIndex: laneOf(key), to: entry.side, generation: entry.generation, settled: null });
@@ -71,6 +73,9 @@ export class Copier {
   }
 
   private run(): void {
+    // A copy that fails at once ends inside this loop: it must not begin the loop again.
+    if (this.starting) return;
+    this.starting = true;
     while (this.running < COPIES_PER_LANE * this.lanes && this.next < this.queue.length) {
       const job = this.queue[this.next++]!;
       if (this.next > 1024 && this.next * 2 > this.queue.length) {
@@ -80,7 +85,9 @@ export class Copier {
       this.running++;
       new Sync(job.pair, job.key, job.laneIndex, other(job.to), (outcome) => this.ended(job, outcome)).start();
     }
+    this.starting = false;
   }
+  private starting = false;
 
   private ended(job: Job, outcome: SyncOutcome): void {
     this.running--;
@@ -98,6 +105,8 @@ export class Copier {
     if (outcome === "copied") this.counters.sync_copied++;
     else if (outcome === "removed") this.counters.sync_removed++;
     else if (outcome === "equal") this.counters.sync_equal++;
+    else if (outcome === "refused") this.counters.unreplicable++;
     job.settled?.(outcome);
+    this.run();
   }
 }

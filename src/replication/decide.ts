@@ -30,6 +30,8 @@ export class Decide extends Keyed {
   private readonly dataEnd: number;
   private lead: Side = PRIMARY;
   private waited = false;
+  /** It waits for a lane; the client's later requests wait behind it. */
+  private parked = false;
   private locked = false;
   /** The lead's verdict. */
   private verdict: Uint8Array | null = null;
@@ -53,8 +55,8 @@ export class Decide extends Keyed {
   }
 
   lockGranted(): void {
+    this.begin(); // before the client's later requests
     this.client.resume();
-    this.begin();
   }
 
   private begin(): void {
@@ -66,9 +68,9 @@ export class Decide extends Keyed {
   }
 
   private ask(side: Side): void {
+    this.lead = side;
     const lane = this.lane(side);
     if (!lane.ready) return this.onFailure(Asked.COMMAND, this.absence(side), false);
-    this.lead = side;
     const { out } = lane;
     const { bytes, words } = this;
     let native: string | null = null;
@@ -159,14 +161,22 @@ export class Decide extends Keyed {
       if (this.applied) this.pool.lacks(this.pair, this.key, other(this.lead));
       return this.conclude();
     }
-    const side = role === Asked.COMMAND && !sent ? leadFor(this.pair, this) : this.lead;
-    this.blame(side, reason);
-    if (!sent || role === Asked.PRESENCE) return this.elsewhere(side);
+    this.blame(this.lead, reason);
+    if (reason === "request_timeout" || reason === "connect_timeout") this.waited = true;
+    else if (this.parked) return this.onReady(); // another may be open by now
+    if (this.parked) {
+      this.parked = false;
+      this.client.resume();
+    }
+    if (!sent || role === Asked.PRESENCE) return this.elsewhere(this.lead);
     this.unknown();
   }
 
+  /** The lane we waited for serves. */
   override onReady(): void {
+    this.parked = false;
     this.begin();
+    this.client.resume();
   }
 
   /** Nothing was sent to the lead. The other side holds the last acknowledged state: it may decide. */
@@ -182,7 +192,8 @@ export class Decide extends Keyed {
       this.fail("no server can decide it");
       return this.release();
     }
-    this.waited = true;
+    this.waited = this.parked = true;
+    this.client.block();
     this.lane(opening).wait(this, Asked.COMMAND);
   }
 

@@ -79,7 +79,8 @@ export abstract class Keyed extends Slot {
   }
 
   private isOpening(side: Side): boolean {
-    return this.server(side).isOpening(this.lane(side));
+    const lane = this.lane(side);
+    return !lane.ready && this.server(side).isOpening(lane);
   }
 }
 

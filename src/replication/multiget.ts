@@ -118,7 +118,7 @@ export class MultiGet extends Slot {
     if (!lane.ready) {
       const next = this.alternative(index, side);
       if (next === -1) {
-        if (this.retried[index]! < 2 && pair.server(side)!.isOpening(lane)) return this.waitFor(index, side, lane);
+        if (this.retried[index]! < 2 && pair.server(side)!.isOpening(lane)) return this.waitFor(index, lane);
         this.pool.counters.unanswered_keys++;
         this.states[index] = MISS;
         return;
@@ -143,16 +143,16 @@ export class MultiGet extends Slot {
   }
 
   /** The lane is being opened and there is no other: the key is asked when it serves. */
-  private waitFor(index: number, side: Side, lane: Lane): void {
+  private waitFor(index: number, lane: Lane): void {
     this.open++;
     this.retried[index] = 2;
-    lane.wait(new Opening(this, index, side), 0);
+    lane.wait(new Opening(this, index), 0);
   }
 
   /** The wait for a lane ended. */
-  opened(index: number, side: Side): void {
+  opened(index: number): void {
     const groups: Fragment[] = [];
-    this.ask(index, side, groups);
+    this.ask(index, this.leadOf(index), groups);
     this.send(groups);
     this.closed();
   }
@@ -331,13 +331,13 @@ class Fragment extends SilentCaller {
 
 /** One key of a multi-get waits for a lane. */
 class Opening extends SilentCaller {
-  constructor(private readonly whole: MultiGet, private readonly index: number, private readonly side: Side) {
+  constructor(private readonly whole: MultiGet, private readonly index: number) {
     super();
   }
   override onReady(): void {
-    this.whole.opened(this.index, this.side);
+    this.whole.opened(this.index);
   }
   override onFailure(): void {
-    this.whole.opened(this.index, this.side);
+    this.whole.opened(this.index);
   }
 }

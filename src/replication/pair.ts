@@ -62,7 +62,8 @@ export class Pair {
     const server = this.server(side);
     if (server === null || server.state === "down") return false;
     if (key !== null && this.stale.get(key)?.side === side) return false;
-    return !server.cold || this.server(other(side))!.state === "down";
+    // Which keys it lacks is not known in full while it is cold or its list has overflowed.
+    return (!server.cold && !this.overflow[side]) || this.server(other(side))!.state === "down";
   }
 
   /** Side lacks the newest acknowledged state of the key. */

@@ -22,6 +22,10 @@ const LATE_TICK_MS = 100;
 /** How often stale entries of reachable pairs are worked off, in ticks. */
 const REPAIR_TICKS = 3;
 
+const STATE_WORDS: Record<HealthState, string> = {
+  up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
+};
+
 export interface PoolOptions {
   readonly primaries: readonly { readonly label: string; readonly address: Address }[];
   readonly backups: readonly { readonly label: string; readonly address: Address }[];
@@ -170,8 +174,8 @@ export class Pool implements ServerOwner, Around {
   }
 
   stateChanged(server: Server, from: HealthState, reason: string): void {
-    const level = server.state === "down" ? "warn" : "info";
-    this.log[level]("server is " + server.state, {
+    const bad = server.state === "down" || server.state === "suspect";
+    this.log[bad ? "warn" : "info"](STATE_WORDS[server.state], {
       server: server.label, role: this.sideOf(server) === PRIMARY ? "primary" : "backup", from, reason,
       missed: this.peersOf(server).reduce((sum, { pair }) => sum + pair.lacking[this.sideOf(server)], 0),
     });
@@ -207,7 +211,7 @@ export class Pool implements ServerOwner, Around {
     if (!server.cold && !lacks && !this.flushDue(server) && !this.unknown.has(server)) {
       return server.admit("up", "missed nothing");
     }
-    server.admit("rejoin", server.cold ? "restarted" : "missed writes");
+    server.admit("rejoin", server.cold ? "restarted" : this.flushDue(server) ? "missed a flush_all" : "missed writes");
     this.bringBack(server, "returned");
   }
 
@@ -233,11 +237,13 @@ export class Pool implements ServerOwner, Around {
     const flush = owed !== undefined && owed <= this.nowMs;
     if (flush) server.cold = true; // what it held before the flush must not be served
     const full = server.cold || this.unknown.has(server) || peers.some(({ pair }) => pair.overflow[side]);
-    const returning = new Returning(server, side, peers, full, flush, this, (compared, ms) => {
+    const returning = new Returning(server, side, peers, full, flush, this, (compared, ms, missed) => {
       this.returning.delete(server);
       if (flush) this.owedFlush.delete(server);
       this.unknown.delete(server);
-      this.log.info("server is synchronised", { server: server.label, full, compared, ms: Math.round(ms) });
+      this.log.info("server is synchronised", {
+        server: server.label, scope: full ? "every key" : "missed writes", keys: full ? compared : missed, ms: Math.round(ms),
+      });
       server.trust("synchronised");
     });
     this.returning.set(server, returning);
@@ -278,14 +284,19 @@ export class Pool implements ServerOwner, Around {
     const before = this.nowMs;
     const now = (this.nowMs = this.platform.clock.nowMs());
     this.schedule();
-    // After a pause of ours the answers may lie unread in the kernel: read them before judging anyone.
-    if (now - before > LATE_TICK_MS) return;
+    // After a pause of ours the answers may lie unread in the kernel, and requests sent since carry deadlines of before.
+    if (now - before > LATE_TICK_MS) {
+      for (const server of this.servers) server.excuse();
+      return;
+    }
     for (const server of this.primaries) server.tick(now);
     for (const server of this.backups) server.tick(now);
     for (const upload of [...this.uploads]) upload.tick(now, this.options.requestTimeoutMs);
     // Delayed ones take effect on the other servers now.
     for (const [server, atMs] of this.owedFlush) {
-      if (now >= atMs && server.state === "up" && server.lanes[0]!.ready) this.flushNow(server, () => {});
+      if (now < atMs || server.state !== "up" || !server.lanes[0]!.ready) continue;
+      if (this.backups.length === 0) this.flushNow(server, () => {});
+      else this.bringBack(server, "missed a flush_all"); // what was stored since is filled in again from its peers
     }
     if (this.backups.length > 0) this.tickPairs(now);
     this.afterTick();

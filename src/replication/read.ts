@@ -22,6 +22,9 @@ export class Read extends Keyed {
   private readonly exptimeEnd: number;
   private tried = 0;
   private waited = false;
+  /** It waits for a lane. */
+  private parked = false;
+  private forgot = false;
   private hit = false;
 
   constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array, lineStart: number) {
@@ -95,6 +98,8 @@ export class Read extends Keyed {
   override onFailure(role: number, reason: FailureReason): void {
     const side = role as Side;
     this.blame(side, reason);
+    const patient = reason !== "request_timeout" && reason !== "connect_timeout";
+    if (this.parked && patient) return this.onReady(); // another may be open by now
     if (!this.restart()) {
       this.client.cut("the value that was being sent cannot be finished");
       return this.finish();
@@ -104,13 +109,18 @@ export class Read extends Keyed {
       this.pool.counters.failover_reads++;
       return this.ask(next);
     }
-    const opening = this.waited ? -1 : this.opening(side);
+    if (!this.forgot && this.pair.stale.size !== 0 && mustForget(this.pair, this.key)) {
+      this.forgot = true;
+      return this.start();
+    }
+    const opening = this.waited || !patient ? -1 : this.opening(side);
     if (opening === -1) return this.fail("no server can answer");
-    this.waited = true;
+    this.waited = this.parked = true;
     this.lane(opening).wait(this, opening);
   }
 
   override onReady(): void {
+    this.parked = false;
     this.tried = 0;
     this.start();
   }

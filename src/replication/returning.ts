@@ -13,6 +13,8 @@ import { Dump, type DumpWorld } from "./dump.ts";
 import type { Pair, Side } from "./pair.ts";
 
 const AGAIN_MS = 200;
+/** How often progress is logged, ms. */
+const TELL_MS = 5000;
 export const FLUSH_ALL = latin1("flush_all\r\n");
 /** Keys handed to the copier at a time. */
 const BATCH = 512;
@@ -41,6 +43,10 @@ export class Returning {
   private atMs = 0;
   private stopped = false;
   private readonly begunMs: number;
+  /** Stale entries it had on arrival. */
+  private readonly missed: number;
+  private listedKeys = 0;
+  private toldMs: number;
   private compared = 0;
 
   /**
@@ -53,8 +59,10 @@ export class Returning {
     private readonly full: boolean,
     private owesFlush: boolean,
     private readonly around: Around,
-    private readonly done: (compared: number, ms: number) => void,
+    private readonly done: (compared: number, ms: number, missed: number) => void,
   ) {
+    this.missed = peers.reduce((sum, { pair }) => sum + pair.lacking[side], 0);
+    this.toldMs = around.clock.nowMs();
     this.begunMs = around.clock.nowMs();
   }
 
@@ -74,11 +82,11 @@ export class Returning {
       if (this.peers.some(({ server }) => server.state === "down")) return;
       return this.list();
     }
-    if (this.full && !this.feed()) return;
+    if (this.full && !this.feed()) return this.tell(nowMs);
     if (this.peers.some(({ pair }) => pair.lacking[this.side] > 0)) return;
     for (const { pair } of this.peers) pair.overflow[this.side] = false;
     this.stopped = true;
-    this.done(this.compared, nowMs - this.begunMs);
+    this.done(this.compared, nowMs - this.begunMs, this.missed);
   }
 
   /** The flush_all it missed comes first. */
@@ -113,10 +121,19 @@ export class Returning {
       }
       this.atMs = 0;
       this.listed = true;
+      this.listedKeys = keys.size;
       this.iterator = keys.values();
     };
     this.dumps = from.map((server) => new Dump(this.around, server.address, dumpsByHash(server.version), keys, ended(server)));
     for (const dump of this.dumps) dump.start();
+  }
+
+  /** How far it is, now and then. */
+  private tell(nowMs: number): void {
+    if (nowMs - this.toldMs < TELL_MS) return;
+    this.toldMs = nowMs;
+    const { label } = this.server;
+    this.around.log.info("server is being synchronised", { server: label, keys: this.compared, listed: this.listedKeys });
   }
 
   /** Hands keys to the copier as it works them off; true when all are settled. */

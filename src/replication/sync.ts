@@ -17,10 +17,13 @@ const RELATIVE_MAX_S = 30 * 24 * 3600;
 const TTL_SLACK_S = 2;
 const LETTER_C = 99, LETTER_F = 102, LETTER_T = 116;
 
-const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3 } as const;
+const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3, DROP: 4 } as const;
 
-/** equal, copied, removed: both sides hold the same. turned: from is not the key's lead any more. failed: ask again later. */
-export type SyncOutcome = "equal" | "copied" | "removed" | "turned" | "failed";
+/**
+ * equal, copied, removed: both sides hold the same. refused: the target cannot hold it (too large for it) and holds
+ * nothing older. turned: from is not the key's lead any more. failed: ask again later.
+ */
+export type SyncOutcome = "equal" | "copied" | "removed" | "refused" | "turned" | "failed";
 
 /**
  * The exptime that gives a copy the remaining time `t` of a meta answer: -1 (unlimited) becomes 0, and times of 30
@@ -103,6 +106,7 @@ export class Sync extends SilentCaller {
 
   override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     if (this.over) return;
+    if (role === Asked.WRITE && status === Status.SERVER_ERROR) return this.refused();
     if (status === Status.ERROR || status === Status.CLIENT_ERROR || status === Status.SERVER_ERROR) {
       return this.end("failed");
     }
@@ -114,6 +118,8 @@ export class Sync extends SilentCaller {
         if (status !== Status.HD) return this.start(); // someone wrote in between
         this.put(this.from, `mg ${this.key} c u\r\n`, Asked.AGAIN);
         return;
+      case Asked.DROP:
+        return status === Status.EX ? this.start() : this.end("refused");
       case Asked.AGAIN: {
         const source = this.held[Asked.FROM];
         const at = new Int32Array(2);
@@ -146,6 +152,13 @@ export class Sync extends SilentCaller {
     putText(lane.out, `ms ${this.key} ${source.data.length - 2} ${guard} F${source.flags} T${exptime}\r\n`);
     putBytes(lane.out, source.data);
     lane.expect(Expect.META, this, Asked.WRITE);
+  }
+
+  /** The target does not take it. What it holds may be older, so it goes. */
+  private refused(): void {
+    const target = this.held[Asked.TO];
+    if (target === null) return this.end("refused");
+    this.put(this.to, `md ${this.key} C${target.cas}\r\n`, Asked.DROP);
   }
 
   private exptime(ttl: number): number {

@@ -109,6 +109,8 @@ export class Upload extends Write {
     if (this.complete) return;
     this.complete = true;
     this.abandon();
+    this.unblock();
+    if (!this.done) this.finish();
   }
 
   /** Called every tick. */

@@ -27,6 +27,8 @@ export class Write extends Keyed {
   protected pending = 0;
   protected lead: Side = PRIMARY;
   protected waited = false;
+  /** It waits for a lane; the client's later requests wait behind it. */
+  private parked = false;
   /** The answering side's line. */
   private lineBytes: Uint8Array | null = null;
   private replyStart = 0;
@@ -111,12 +113,20 @@ export class Write extends Keyed {
   private replicaMissed = false;
 
   override onFailure(role: number, reason: FailureReason, sent: boolean): void {
+    if (reason === "request_timeout" || reason === "connect_timeout") this.waited = true;
+    else if (this.parked) return this.onReady(role); // another may be open by now
+    if (this.parked) {
+      this.parked = false;
+      this.client.resume();
+    }
     this.decided(role as Side, sent ? Fate.UNKNOWN : Fate.UNSENT, reason);
   }
 
   /** The lane we waited for serves. */
   override onReady(_role: number): void {
-    this.place();
+    this.parked = false;
+    this.start(); // the key may be locked by now
+    this.client.resume();
   }
 
   protected decided(side: Side, fate: FateCode, reason: FailureReason | null): void {
@@ -164,7 +174,7 @@ export class Write extends Keyed {
       if (this.op !== Op.SET) this.pool.repair(pair, this.key, replica);
     } else if (this.replicaMissed && this.op === Op.TOUCH) {
       this.pool.repair(pair, this.key, replica);
-    } else if (this.op !== Op.TOUCH && pair.stale.size !== 0) pair.clear(this.key);
+    } else if (led === Fate.APPLIED && this.op !== Op.TOUCH && pair.stale.size !== 0) pair.clear(this.key);
     this.speak();
   }
 
@@ -175,8 +185,9 @@ export class Write extends Keyed {
     if (!sent) {
       const opening = this.waited || this.done ? -1 : this.opening(this.lead);
       if (opening === -1) return this.fail("no server can take it");
-      this.waited = true;
+      this.waited = this.parked = true;
       this.pending = 1;
+      this.client.block();
       return this.lane(opening).wait(this, opening);
     }
     this.pool.counters.unknown_writes++;
