@@ -5,11 +5,10 @@ import type { ProxyConfig } from "./config/config.ts";
 import { Door } from "./frontend/door.ts";
 import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
-import type { Address, Listener, Platform } from "./platform/platform.ts";
+import type { Address, CloseCause, Listener, Platform } from "./platform/platform.ts";
 import { Pool } from "./replication/pool.ts";
 import { buildRing, ringServers } from "./ring/ring.ts";
 
-export const VERSION = "0.1.0";
 /** Connections the kernel may hold before we accept them. */
 const BACKLOG = 4096;
 
@@ -28,6 +27,8 @@ export class Proxy {
     private readonly platform: Platform,
     private readonly config: ProxyConfig,
     log: Log,
+    /** What `stats proxy` calls tandem_version. */
+    version = "source",
   ) {
     const turn = new Turn((run) => platform.afterTurn(run));
     const tails = new TailPool();
@@ -47,7 +48,7 @@ export class Proxy {
       },
       turn, tails, this.counters, log,
     );
-    this.door = new Door(platform, this.pool, turn, tails, this.counters, log, config.clientsMax, VERSION);
+    this.door = new Door(platform, this.pool, turn, tails, this.counters, log, config.clientsMax, version);
     this.pool.afterTick = () => this.door.tick();
   }
 
@@ -74,7 +75,8 @@ export class Proxy {
           if (failed || this.stopping) return;
           failed = true;
           this.stop(0, () => {});
-          done({ ok: false, reason: `cannot listen on ${addressText(address)}: ${cause}${detail === "" ? "" : ` (${detail})`}` });
+          const why = LISTEN_WORDS[cause] ?? (detail === "" ? cause : detail);
+          done({ ok: false, reason: `cannot listen on ${addressText(address)}: ${why}` });
         },
       });
     }
@@ -98,6 +100,10 @@ export class Proxy {
     look();
   }
 }
+
+const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {
+  in_use: "something listens there already", denied: "not permitted", not_found: "no such address or directory",
+};
 
 function addressText(address: Address): string {
   if (address.kind === "unix") return address.path;

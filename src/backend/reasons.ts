@@ -9,7 +9,7 @@ export const FAILURE_REASONS = [
   "reset", // the server (or something between) reset the connection
   "closed", // the server closed the connection
   "request_timeout", // the oldest request got no answer in time
-  "silent", // the control connection got no answer in time
+  "silent", // it accepts connections and does not answer
   "unexpected_reply", // a line that cannot answer the request it would belong to
   "unasked_reply", // bytes came though nothing was asked
   "malformed_reply", // a value whose length or end does not fit

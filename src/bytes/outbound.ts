@@ -3,23 +3,30 @@
 //
 //   head ─▶ [piece: start..end) [piece) … [tail buffer: ....used )        total = bytes waiting
 
-const TAIL_BYTES = 16 * 1024;
-const TAILS_KEPT = 256;
-/** From here on a piece is referenced instead of copied. */
-const REFERENCE_BYTES = 16 * 1024;
+/** Tail buffers come in two sizes: most turns need little, and a value of some KiB should still leave in one write. */
+const SMALL_BYTES = 4 * 1024, LARGE_BYTES = 64 * 1024;
+/** Free tails kept of each size. */
+const SMALL_KEPT = 1024, LARGE_KEPT = 64;
+/** From here on a piece is referenced instead of copied: the copy would cost more than a write of its own. */
+const REFERENCE_BYTES = 32 * 1024;
 /** Below this a byte loop beats the call into TypedArray.set. */
 const LOOP_BYTES = 48;
 
 /** Tail buffers between uses: thousands of idle connections share a few. One per proxy. */
 export class TailPool {
-  private readonly free: Uint8Array[] = [];
+  private readonly small: Uint8Array[] = [];
+  private readonly large: Uint8Array[] = [];
 
-  take(): Uint8Array {
-    return this.free.pop() ?? new Uint8Array(TAIL_BYTES);
+  /** A buffer with room for at least length bytes (at most REFERENCE_BYTES). */
+  take(length: number): Uint8Array {
+    if (length <= SMALL_BYTES) return this.small.pop() ?? new Uint8Array(SMALL_BYTES);
+    return this.large.pop() ?? new Uint8Array(LARGE_BYTES);
   }
 
   give(tail: Uint8Array): void {
-    if (tail.length === TAIL_BYTES && this.free.length < TAILS_KEPT) this.free.push(tail);
+    if (tail.length === SMALL_BYTES) {
+      if (this.small.length < SMALL_KEPT) this.small.push(tail);
+    } else if (this.large.length < LARGE_KEPT) this.large.push(tail);
   }
 }
 
@@ -63,17 +70,30 @@ export class Outbound {
     else tail.set(bytes.subarray(start, end), at);
   }
 
-  /** Makes room for length bytes (at most 16 KiB) and returns where in `buffer` they start; the caller fills them. */
+  /** Makes room for length bytes (fewer than 32 KiB) and returns where in `buffer` they start; the caller fills them. */
   reserve(length: number): number {
-    if (this.tail === null || this.tailUsed + length > this.tail.length) {
-      this.sealTail();
-      this.tail = length <= TAIL_BYTES ? this.pool.take() : new Uint8Array(length);
-      this.tailStart = this.tailUsed = 0;
-    }
+    const tail = this.tail;
+    if (tail === null || this.tailUsed + length > tail.length) this.widen(length);
     const at = this.tailUsed;
     this.tailUsed += length;
     this.total += length;
     return at;
+  }
+
+  /** A small tail that is full moves into a large one; a large one is sealed. */
+  private widen(length: number): void {
+    const tail = this.tail;
+    if (tail === null || this.tailStart === this.tailUsed || tail.length !== SMALL_BYTES) {
+      this.sealTail();
+      this.tail = this.pool.take(length);
+      return;
+    }
+    const wide = this.pool.take(LARGE_BYTES);
+    wide.set(tail.subarray(this.tailStart, this.tailUsed));
+    this.tail = wide;
+    this.tailUsed -= this.tailStart;
+    this.tailStart = 0;
+    this.pool.give(tail);
   }
 
   /** The array that reserve's offset points into, until the next call. */

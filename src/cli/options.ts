@@ -86,9 +86,9 @@ export const OPTIONS: readonly Option[] = [
     difference: "0 is an error, not 4096; a number above the file descriptor limit is an error",
   }),
   row("lanes", "connections kept to each server; a key always takes the same one", {
-    short: "i", kind: "integer", placeholder: "NUMBER", fallback: "1", min: 1, max: 64, commands: RUN,
+    short: "i", kind: "integer", placeholder: "NUMBER", fallback: "1", min: 1, max: 255, commands: RUN,
     unit: "connections", magent: "number, set max keep alive connections for one memcached server, default is 20",
-    difference: "exactly so many, all pipelined: 1 is enough where magent needed one a request; at most 64",
+    difference: "exactly so many, all pipelined: 1 is enough where magent needed one a request; at most 255",
   }),
   row("user", "user name or uid to become once the ports are bound", {
     short: "u", kind: "text", placeholder: "USER", magent: "uid",

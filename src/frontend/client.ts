@@ -23,6 +23,8 @@ const SLOTS_MAX = 10_000;
 export const GATHER_BYTES_MAX = 1024 * 1024;
 /** A get line may be this long, bytes. */
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
+/** First byte of every request of the binary protocol, and of no text command. */
+const BINARY_MAGIC = 0x80;
 /** How long a client that was told goodbye may take to hang up, ms. */
 const GOODBYE_MS = 2000;
 /** How long a lane may wait for one client that reads slowly, ms; after that its value is kept in memory instead. */
@@ -245,6 +247,10 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
       return this.consume(start + taken) && (taken > 0 || this.upload === null);
     }
     const reader = this.reader;
+    if (input[start] === BINARY_MAGIC) {
+      this.cut("the binary protocol is not spoken");
+      return false;
+    }
     const found = reader.read(input, start, end, this.scanned);
     if (found !== Found.LINE) {
       this.scanned = end - start;

@@ -96,7 +96,7 @@ describe("problems", () => {
     expect(problem("-p", "0x10")).toBe("-p 0x10: is no such number; allowed: 0 to 65535");
     expect(problem("-p", "1k")).toBe("-p 1k: is no such number; allowed: 0 to 65535");
     expect(problem("-n", "0")).toBe("-n 0: is too low; allowed: 1 to 1000000 connections");
-    expect(problem("-i65")).toBe("-i 65: is too high; allowed: 1 to 64 connections");
+    expect(problem("-i256")).toBe("-i 256: is too high; allowed: 1 to 255 connections");
     expect(problem("--timeout", "0")).toBe("--timeout 0: is too low; allowed: 1 to 60000 ms");
     expect(problem("--unix-mode", "999")).toBe("--unix-mode 999: is no such number; allowed: octal permission bits, 0 to 777");
     expect(problem("--unix-mode", "1777")).toBe("--unix-mode 1777: is too high; allowed: octal permission bits, 0 to 777");
