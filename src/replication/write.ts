@@ -7,6 +7,7 @@ import { Op } from "../protocol/commands.ts";
 import { Expect, type ExpectCode, Status, type StatusCode } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import { CRLF, putBytes, putLine, putSpace, putText, putVerb } from "./compose.ts";
+import { Forget, mustForget } from "./forget.ts";
 import { Keyed, leadFor } from "./keyed.ts";
 import { BACKUP, other, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
@@ -51,6 +52,7 @@ export class Write extends Keyed {
   }
 
   start(): void {
+    if (this.forgetFirst()) return;
     const locks = this.pair.locks;
     if (locks.size !== 0 && locks.has(this.key)) {
       this.client.block();
@@ -59,6 +61,22 @@ export class Write extends Keyed {
     }
     this.place();
   }
+
+  /** A delete or touch must not speak of a copy that does not count: the stale one goes first. */
+  private forgetFirst(): boolean {
+    const { pair } = this;
+    if (this.forgot || this.op === Op.SET || pair.stale.size === 0 || !mustForget(pair, this.key)) return false;
+    this.forgot = true;
+    this.pool.counters.forgotten++;
+    this.client.block();
+    const forgotten = (): void => {
+      this.start();
+      this.client.resume();
+    };
+    new Forget(pair, this.key, this.laneIndex, forgotten).start();
+    return true;
+  }
+  private forgot = false;
 
   /** The two-step command before us is through; once placed in the lanes our order is fixed. */
   lockGranted(): void {
