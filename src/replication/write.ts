@@ -170,9 +170,10 @@ export class Write extends Keyed {
     if (leadAnswered && replicaAnswered) return this.bothAnswered(led, copied);
     if (!leadAnswered && !replicaAnswered) return this.none();
     const took = leadAnswered ? lead : replica;
-    if (this.op === Op.TOUCH && took === replica && pair.stale.get(this.key)?.side === replica) {
-      // Touching the stale copy does not make it the newest.
-      pair.touchEntry(this.key);
+    if (this.op !== Op.SET && took === replica && pair.stale.get(this.key)?.side === replica) {
+      // Its word is about a stale copy. A touch does not make that the newest; a delete leaves nothing to be stale.
+      if (this.op === Op.TOUCH) pair.touchEntry(this.key);
+      else this.pool.lacks(pair, this.key, lead);
       if (!this.done) this.fail("outcome unknown");
       return;
     }
