@@ -13,6 +13,12 @@ const BARRIER_POLL_MS = 25;
 /** A connection of ours that was seen idle twice this far apart has nothing left to execute. */
 const BARRIER_IDLE_MS = 100;
 
+/**
+ * States in which a connection does nothing until more bytes come. None will come from a socket that we have reset, so
+ * half a value (conn_nread) whose RST was lost is as harmless as silence.
+ */
+const WAITS_FOR_INPUT: ReadonlySet<string> = new Set(["conn_read", "conn_waiting", "conn_new_cmd", "conn_nread", "conn_swallow"]);
+
 const Asked = { STATS: 1, SETTINGS: 2, CONNS: 3 } as const;
 
 /** What the handshake needs of the server it introduces. */
@@ -96,7 +102,7 @@ export class Handshake extends SilentCaller {
       const connection = name.slice(0, -5);
       const state = lines.get(`${connection}:state`) ?? "";
       if (state === "conn_listening") continue;
-      const idle = state === "conn_read" || state === "conn_waiting";
+      const idle = WAITS_FOR_INPUT.has(state);
       if (!/^(tcp|udp)6?:/.test(value)) unixBusy += idle ? 0 : 1;
       else listed.set(value.replace(/^(tcp|udp)6?:/, ""), idle);
     }
