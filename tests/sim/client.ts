@@ -203,8 +203,7 @@ export class SimClient implements SocketHandlers {
     if (line.startsWith("SERVER_ERROR ")) {
       this.history.error(line);
       if (hits.size > 0) this.complain(`${line} in the middle of an answer`);
-      for (const call of calls) this.history.abandon(call, nowUs);
-      for (const call of calls) this.slow(call, nowUs);
+      for (const call of calls) this.history.refuse(call, nowUs);
       return;
     }
     if (calls.length === 0) {
@@ -227,14 +226,6 @@ export class SimClient implements SocketHandlers {
       } else {
         this.history.settle(call, nowUs, outcome, outcome === "number" ? line.trimEnd() : "");
       }
-    }
-  }
-
-  private slow(call: Call, nowUs: number): void {
-    const took = nowUs - call.startUs;
-    if (took > this.history.slowestUs) {
-      this.history.slowestUs = took;
-      this.history.slowest = call;
     }
   }
 

@@ -30,6 +30,8 @@ export interface Call {
   /** When the answer was read; for an unknown outcome, from when on it is settled. */
   endUs: number;
   outcome: Outcome;
+  /** It was answered by an error line. */
+  refused: boolean;
   /** The value of a hit (trailing spaces of numbers cut), or the number that incr and decr answered. */
   seen: string;
   seenFlags: number;
@@ -44,10 +46,9 @@ export class History {
   readonly errors = new Map<string, number>();
   /** The longest time from a command to its answer, microseconds. */
   slowestUs = 0;
-  slowest: Call | null = null;
 
-  begin(call: Omit<Call, "id" | "endUs" | "outcome" | "seen" | "seenFlags">): Call {
-    const whole: Call = { ...call, id: this.calls.length, endUs: Infinity, outcome: "open", seen: "", seenFlags: 0 };
+  begin(call: Omit<Call, "id" | "endUs" | "outcome" | "refused" | "seen" | "seenFlags">): Call {
+    const whole: Call = { ...call, id: this.calls.length, endUs: Infinity, outcome: "open", refused: false, seen: "", seenFlags: 0 };
     this.calls.push(whole);
     return whole;
   }
@@ -58,11 +59,20 @@ export class History {
     call.outcome = outcome;
     call.seen = seen;
     call.seenFlags = seenFlags;
+    this.timed(call, nowUs);
+  }
+
+  private timed(call: Call, nowUs: number): void {
     const took = nowUs - call.startUs;
-    if (took > this.slowestUs && !call.noreply) {
-      this.slowestUs = took;
-      this.slowest = call;
-    }
+    if (took > this.slowestUs && !call.noreply) this.slowestUs = took;
+  }
+
+  /** An error line came at nowUs. */
+  refuse(call: Call, nowUs: number): void {
+    call.endUs = nowUs;
+    call.outcome = "unknown";
+    call.refused = true;
+    this.timed(call, nowUs);
   }
 
   /** No answer will come: what it did is settled by settledUs. */

@@ -3,6 +3,7 @@
 // gone is a miss, never an older value. At the end both sides hold the same and nothing is left open.
 import { check } from "./checker.ts";
 import { drawKinds, type FaultClass, type FaultKind, Nemesis } from "./faults.ts";
+import { type History, say } from "./history.ts";
 import { CLOSING_US, drawHabits, type Habits } from "./load.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT, type Leniency } from "./model.ts";
@@ -77,10 +78,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B", spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
   violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
-  const { slowest, slowestUs } = pair.history;
-  if (slowest !== null && slowestUs > PATIENCE_US + nemesis.stalledUs) {
-    violations.push(`I11: an answer took ${slowestUs / 1000} ms: ${slowest.kind} ${slowest.key} at ${slowest.startUs / 1000} ms`);
-  }
+  violations.push(...impatience(pair.history, nemesis.stalledUs));
   if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));
   const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
@@ -88,9 +86,22 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
     violations,
     counts: {
       calls: pair.history.calls.length, undecided: verdict.undecided.length, errors: errorCount, struck: nemesis.struck,
-      slowest_ms_max: Math.floor(slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
+      slowest_ms_max: Math.floor(pair.history.slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
     },
   };
+}
+
+/** I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times. */
+function impatience({ calls }: History, stalledUs: number): string[] {
+  const out: string[] = [];
+  for (const call of calls) {
+    const took = call.endUs - call.startUs;
+    if (call.noreply || took === Infinity || took <= PATIENCE_US + stalledUs || call.outcome === "unknown" && !call.refused) continue;
+    // Commands of one connection are answered in order, and those on one key may have to wait for each other.
+    const ahead = calls.filter((other) => other.id < call.id && other.endUs > call.startUs && (other.key === call.key || other.session === call.session));
+    if (took > PATIENCE_US * (1 + Math.min(3, ahead.length)) + stalledUs) out.push(`I11: ${took / 1000} ms, behind ${ahead.length} others: ${say(call)}`);
+  }
+  return out;
 }
 
 /** I5: both servers of each key hold the same. */
