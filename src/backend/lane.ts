@@ -17,6 +17,9 @@ const LINE_BYTES_MAX = 16 * 1024;
 /** An item up to this size is gathered before it is told, so that a reset in its middle can fail over cleanly. */
 export const GATHER_BYTES_MAX = 1024 * 1024 + 512;
 
+/** From here on an item is a transfer of its own: while it moves, its deadline is not the requests' one. */
+const LARGE_BYTES = 64 * 1024;
+
 /** The proxy's time, read once a tick: good to TICK_MS, free to ask. */
 export interface CoarseClock {
   readonly nowMs: number;
@@ -335,7 +338,7 @@ export class Lane implements Flushable {
     const take = Math.min(gather.length - this.gathered, chunk.length - from);
     gather.set(chunk.subarray(from, from + take), this.gathered);
     this.gathered += take;
-    this.progressMs = this.clock.nowMs;
+    if (gather.length > LARGE_BYTES) this.progressMs = this.clock.nowMs;
     if (this.gathered === gather.length) {
       this.gather = null;
       const lf = indexOf(gather, LF, 0, gather.length);
