@@ -214,7 +214,7 @@ export class Lane implements Flushable {
   }
 
   drained(): void {
-    this.progressMs = this.clock.nowMs;
+    if (this.out.total > LARGE_BYTES) this.progressMs = this.clock.nowMs;
     this.out.drained();
     this.flush();
   }
