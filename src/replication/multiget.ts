@@ -82,6 +82,10 @@ export class MultiGet extends Slot {
       const pair = pool.pair;
       this.pairs.push(pair);
       this.laneIndexes[i] = pool.laneIndex;
+      if (this.exptimeEnd !== 0 && pair.locks.size !== 0 && pair.locks.has(this.key(i))) {
+        this.afterLock(i);
+        continue;
+      }
       if (pair.stale.size !== 0 && mustForget(pair, this.key(i))) {
         this.forget(i);
         continue;
@@ -97,6 +101,19 @@ export class MultiGet extends Slot {
     const usual = pair.stale.size === 0 ? pair.usualLead : -1;
     if (usual !== -1) return usual;
     return pair.backup === null ? PRIMARY : pair.leadOf(this.key(index));
+  }
+
+  /** A gat changes the item on both sides: its place is after the command in two steps that holds the key. */
+  private afterLock(index: number): void {
+    const pair = this.pairs[index]!, key = this.key(index);
+    this.open++;
+    this.client.block();
+    const lockGranted = (): void => {
+      this.opened(index);
+      pair.unlock(key);
+      this.client.resume();
+    };
+    pair.lock(key, { lockGranted });
   }
 
   private forget(index: number): void {
@@ -149,7 +166,7 @@ export class MultiGet extends Slot {
     lane.wait(new Opening(this, index), 0);
   }
 
-  /** The wait for a lane ended. */
+  /** The wait for a lane or a lock ended. */
   opened(index: number): void {
     const groups: Fragment[] = [];
     this.ask(index, this.leadOf(index), groups);

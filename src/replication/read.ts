@@ -37,6 +37,19 @@ export class Read extends Keyed {
   }
 
   start(): void {
+    // A gat changes the item on both sides: its place is after the command in two steps that holds the key.
+    if (this.exptimeEnd === 0 || !this.pair.locks.has(this.key)) return this.place();
+    this.client.block();
+    this.pair.lock(this.key, this);
+  }
+
+  lockGranted(): void {
+    this.place();
+    this.pair.unlock(this.key);
+    this.client.resume();
+  }
+
+  private place(): void {
     const pair = this.pair;
     if (pair.stale.size !== 0 && mustForget(pair, this.key)) {
       this.pool.counters.forgotten++;
