@@ -25,11 +25,14 @@ function pick<T>(below: Below, from: readonly T[]): T {
 
 const KEYS = ["$a", "$b", "$c", "$d", "$e", "$f"];
 // Only these are counted on, and they never hold white space alone: there memcached 1.6.18 looks for digits behind the
-// end of the value, in whatever its memory held before.
+// end of the value, in whatever its memory held before. Only the others are appended to, where padding would show.
 const NUMERIC = ["$e", "$f"];
+const TEXTUAL = ["$a", "$b", "$c", "$d"];
 const EXPTIMES = ["0", "0", "0", "0", "100", "2592000", "-1"];
 const FLAGS = ["0", "0", "1", "65535", "4294967295"];
-const NUMBERS = ["0", "1", "7", "99", "18446744073709551615", "18446744073709551614", "4294967296"];
+// From 2^63 on memcached 1.6.18 looks for a minus sign, and beyond the end of the value too: those are for transcripts,
+// on servers whose memory is still empty.
+const NUMBERS = ["0", "1", "7", "99", "100", "4294967295", "4294967296", "99999999999999"];
 
 /** A session of 4 to 40 commands. */
 export function session(below: Below): Step[] {
@@ -48,7 +51,7 @@ export function valid(below: Below): Step {
     case 3:
       return store(below, pick(below, ["add", "replace"]), key, quiet);
     case 4:
-      return store(below, pick(below, ["append", "prepend"]), key, quiet);
+      return store(below, pick(below, ["append", "prepend"]), pick(below, TEXTUAL), quiet);
     case 5:
       return store(below, "cas", key, ` <cas>${quiet}`);
     case 6:

@@ -54,9 +54,11 @@ const SENTINELS = [
   { command: "stats reset\r\n", answer: /(?:^|\n)RESET\r\n$/, used: /reset/i },
 ] as const;
 
-/** How long a sentinel may go unanswered before the connection counts as silent, ms. */
-export interface Patience {
+export interface Manner {
+  /** How long a sentinel may go unanswered before the connection counts as silent, ms. */
   readonly silentMs: number;
+  /** Spaces after a number are left out, and not counted. */
+  readonly unpadded?: boolean;
 }
 
 /**
@@ -64,7 +66,7 @@ export interface Patience {
  * for, and returns all answers, without the sentinels', as comparable text.
  */
 export async function converse(
-  port: number, steps: readonly Step[], prefix: string, cut: Cut, patience: Patience,
+  port: number, steps: readonly Step[], prefix: string, cut: Cut, manner: Manner,
 ): Promise<Answer> {
   const client = await Client.open(port);
   const uniques = new Uniques();
@@ -81,15 +83,15 @@ export async function converse(
       client.send(sentinel.command);
       let ended: Answer["ended"] = "open";
       try {
-        await client.until((got) => sentinel.answer.test(textOf(got.subarray(-64))), patience.silentMs, "the sentinel");
+        await client.until((got) => sentinel.answer.test(textOf(got.subarray(-64))), manner.silentMs, "the sentinel");
       } catch (problem) {
         if (!(problem instanceof NoReply)) throw problem;
         ended = problem.reason === "closed" ? "closed" : "silent";
       }
       const answer = client.take();
-      if (ended !== "open") return { text: text + comparable(answer, prefix, uniques), ended };
+      if (ended !== "open") return { text: text + comparable(answer, prefix, uniques, manner.unpadded), ended };
       const own = sentinel.answer.exec(textOf(answer.subarray(-64)))![0].replace(/^\n/, "").length;
-      text += comparable(answer.subarray(0, answer.length - own), prefix, uniques);
+      text += comparable(answer.subarray(0, answer.length - own), prefix, uniques, manner.unpadded);
     }
     return { text, ended: "open" };
   } finally {
@@ -123,8 +125,12 @@ export class Uniques {
   }
 }
 
-/** Answer bytes as text with cas uniques named, the prefix written `$`, versions hidden and long runs shortened. */
-export function comparable(answer: Uint8Array, prefix: string, uniques: Uniques): string {
+/**
+ * Answer bytes as text with cas uniques named, the prefix written `$`, versions hidden and long runs shortened. A number
+ * that shrinks by decr keeps its length and is filled with spaces, unless an answer with its old value is still on its
+ * way: `unpadded` leaves such spaces out.
+ */
+export function comparable(answer: Uint8Array, prefix: string, uniques: Uniques, unpadded = false): string {
   const raw = textOf(answer);
   let text = "";
   for (let at = 0; at < raw.length; ) {
@@ -138,9 +144,11 @@ export function comparable(answer: Uint8Array, prefix: string, uniques: Uniques)
       continue;
     }
     const [, key, flags, length, unique] = value;
-    text += `VALUE ${key} ${flags} ${length}${unique === undefined ? "" : ` ${uniques.name(key!, unique)}`}\r\n`;
     const stop = Math.min(raw.length, at + Number(length) + 2);
-    text += raw.slice(at, stop);
+    const number = unpadded ? /^(\d+) +\r\n$/.exec(raw.slice(at, stop)) : null;
+    const shown = number === null ? length : number[1]!.length;
+    text += `VALUE ${key} ${flags} ${shown}${unique === undefined ? "" : ` ${uniques.name(key!, unique)}`}\r\n`;
+    text += number === null ? raw.slice(at, stop) : `${number[1]}\r\n`;
     at = stop;
   }
   return text
