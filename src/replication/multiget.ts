@@ -41,6 +41,8 @@ export class MultiGet extends Slot {
   private readonly retried: Uint8Array;
   /** Items that wait for the cursor, by key; one item may have come in several parts. */
   private readonly kept: (Part[] | null)[];
+  /** A gat's touches on the other sides. */
+  private touches: TouchOther[] | null = null;
   private cursor = 0;
   /** Requests under way, and one while they are being sent. */
   private open = 0;
@@ -207,7 +209,9 @@ export class MultiGet extends Slot {
       pair: this.pairs[index]!, laneIndex: this.laneIndexes[index]!, bytes,
       keyStart: this.keyStart[index]!, keyEnd: this.keyEnd[index]!, key: this.key(index),
     };
-    new TouchOther(this.pool, of, other(this.sides[index] as Side)).start(this.exptimeStart, this.exptimeEnd);
+    const touch = new TouchOther(this.pool, of, other(this.sides[index] as Side));
+    (this.touches ??= [])[index] = touch;
+    touch.start(this.exptimeStart, this.exptimeEnd);
   }
 
   isKey(index: number, bytes: Uint8Array, start: number, end: number): boolean {
@@ -218,6 +222,7 @@ export class MultiGet extends Slot {
 
   /** An item (or its beginning) of the key at index came. */
   item(index: number, value: ValueView): void {
+    this.touches?.[index]?.leadSaid(true);
     const pair = this.pairs[index]!;
     const tagged = value.casEnd !== 0 && pair.backup !== null
       ? tagItem(value, pair.server(this.sides[index] as Side)!.casTag) : null;
@@ -234,6 +239,7 @@ export class MultiGet extends Slot {
   }
 
   missed(index: number): void {
+    this.touches?.[index]?.leadSaid(false);
     this.states[index] = MISS;
   }
 

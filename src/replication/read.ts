@@ -20,6 +20,7 @@ export class Read extends Keyed {
   private readonly lineEnd: number;
   private readonly exptimeStart: number;
   private readonly exptimeEnd: number;
+  private touch: TouchOther | null = null;
   private tried = 0;
   private waited = false;
   /** It waits for a lane. */
@@ -74,7 +75,8 @@ export class Read extends Keyed {
     }
     lane.expect(Expect.VALUES, this, side);
     if (this.exptimeEnd !== 0 && this.pair.backup !== null) {
-      new TouchOther(this.pool, this, other(side)).start(this.exptimeStart, this.exptimeEnd);
+      this.touch = new TouchOther(this.pool, this, other(side));
+      this.touch.start(this.exptimeStart, this.exptimeEnd);
     }
   }
 
@@ -96,6 +98,7 @@ export class Read extends Keyed {
   override onReply(side: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     if (status === Status.END) {
       const counters = this.pool.counters;
+      this.touch?.leadSaid(this.hit);
       if (this.hit) counters.get_hits++;
       else counters.get_misses++;
       this.say(bytes, start, end);
@@ -155,8 +158,11 @@ export class Read extends Keyed {
   }
 }
 
-/** The other side's part of a gat: the same touch, answered to nobody; what it misses is repaired. */
+/** The other side's part of a gat: the same touch, answered to nobody; when only one side has the item, it is repaired. */
 export class TouchOther extends SilentCaller {
+  private leadHas: boolean | null = null;
+  private has: boolean | null = null;
+
   constructor(
     private readonly pool: Pool,
     private readonly of: {
@@ -177,8 +183,18 @@ export class TouchOther extends SilentCaller {
   }
 
   override onReply(_role: number, status: StatusCode): void {
-    // It lacks an item that the lead may have.
-    if (status === Status.NOT_FOUND) this.pool.repair(this.of.pair, this.of.key, this.side);
+    this.has = status === Status.TOUCHED;
+    this.compare();
+  }
+
+  leadSaid(has: boolean): void {
+    this.leadHas = has;
+    this.compare();
+  }
+
+  private compare(): void {
+    if (this.has === null || this.leadHas === null || this.has === this.leadHas) return;
+    this.pool.repair(this.of.pair, this.of.key, this.side);
   }
 
   override onFailure(): void {

@@ -93,6 +93,7 @@ export class Write extends Keyed {
     if (this.pending === 1) return this.send(PRIMARY);
     this.send(PRIMARY);
     this.send(BACKUP);
+    if (this.fates[PRIMARY] === Fate.UNSENT) this.lonely(PRIMARY);
   }
 
   protected send(side: Side): void {
@@ -125,10 +126,11 @@ export class Write extends Keyed {
       this.replyEnd = end;
       this.replySide = side;
     }
-    if (!refused && this.op === Op.TOUCH && status === Status.NOT_FOUND && side !== this.lead) this.replicaMissed = true;
+    if (this.op === Op.TOUCH && status === Status.NOT_FOUND) this.misses++;
     this.decided(side, refused ? Fate.REFUSED : Fate.APPLIED, null);
   }
-  private replicaMissed = false;
+  /** Sides that a touch did not find the item on. */
+  private misses = 0;
 
   override onFailure(role: number, reason: FailureReason, sent: boolean): void {
     if (reason === "request_timeout" || reason === "connect_timeout") this.waited = true;
@@ -151,9 +153,16 @@ export class Write extends Keyed {
     this.fates[side] = fate;
     if (reason !== null) this.blame(side, reason);
     if (--this.pending === 0) return this.settle();
+    if (reason !== null) this.lonely(side);
     // --ack lead | any: the client need not wait for the other side.
     const ack = this.pool.ack;
     if (fate === Fate.APPLIED && !this.done && (ack === "any" || (ack === "lead" && side === this.lead))) this.speak();
+  }
+
+  /** One side lacks it and the other has it under way: later requests on the key belong behind it, on that side. */
+  private lonely(lacking: Side): void {
+    const { pair } = this;
+    if (this.fates[other(lacking)] === Fate.PENDING && !pair.stale.has(this.key)) this.pool.lacks(pair, this.key, lacking);
   }
 
   protected settle(): void {
@@ -191,7 +200,8 @@ export class Write extends Keyed {
     } else if (led === Fate.APPLIED && copied === Fate.REFUSED) {
       this.pool.counters.unreplicable++;
       if (this.op !== Op.SET) this.pool.repair(pair, this.key, replica);
-    } else if (this.replicaMissed && this.op === Op.TOUCH) {
+    } else if (this.misses === 1) {
+      // Only one has it: near its end, or evicted. The replica becomes like the lead, or a copy would outlive it.
       this.pool.repair(pair, this.key, replica);
     } else if (led === Fate.APPLIED && this.op !== Op.TOUCH && pair.stale.size !== 0) pair.clear(this.key);
     this.speak();
