@@ -128,9 +128,7 @@ export class Decide extends Keyed {
         if (this.applied) this.pool.repair(this.pair, this.key, other(this.lead));
         return this.conclude();
       case Asked.COPY:
-        if (status === Status.STORED) {
-          if (this.pair.stale.size !== 0) this.pair.clear(this.key);
-        } else this.pool.counters.unreplicable++; // refused: it dropped its old copy
+        if (status !== Status.STORED) this.pool.counters.unreplicable++; // refused: it dropped its old copy
         return this.conclude();
       case Asked.PRESENCE:
         this.verdict = status === Status.HD ? EXISTS : NOT_FOUND;

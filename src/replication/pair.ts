@@ -91,7 +91,7 @@ export class Pair {
     if (entry !== undefined) entry.generation = ++this.generation;
   }
 
-  /** Both sides hold the same newest state. */
+  /** Both sides were found alike after the entry was made; for the copier, which alone can know. */
   clear(key: string): void {
     const entry = this.stale.get(key);
     if (entry === undefined) return;

@@ -203,7 +203,9 @@ export class Write extends Keyed {
     } else if (this.misses === 1) {
       // Only one has it: near its end, or evicted. The replica becomes like the lead, or a copy would outlive it.
       this.pool.repair(pair, this.key, replica);
-    } else if (led === Fate.APPLIED && this.op !== Op.TOUCH && pair.stale.size !== 0) pair.clear(this.key);
+    }
+    // A stale entry stays, though both sides are alike now: a copy under way may still undo this on one of them, and
+    // will find that out. Only the copier clears.
     this.speak();
   }
 
