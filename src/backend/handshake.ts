@@ -13,6 +13,9 @@ const BARRIER_POLL_MS = 25;
 /** A connection of ours that was seen idle twice this far apart has nothing left to execute. */
 const BARRIER_IDLE_MS = 100;
 
+/** One that is stuck in a write that we will never read can do nothing but fail; it is given longer, ms. */
+const BARRIER_WRITE_MS = 2000;
+
 /**
  * States in which a connection does nothing until more bytes come. None will come from a socket that we have reset, so
  * half a value (conn_nread) whose RST was lost is as harmless as silence.
@@ -50,7 +53,6 @@ export class Handshake extends SilentCaller {
 
   begin(): void {
     this.pollAt = 0;
-    this.idleSince.clear();
     this.ask(STATS, Asked.STATS);
   }
 
@@ -76,7 +78,10 @@ export class Handshake extends SilentCaller {
       if (this.withSettings) return this.ask(STATS_SETTINGS, Asked.SETTINGS);
     } else if (role === Asked.SETTINGS) this.server.settingsRead(lines);
     else this.judge(lines);
-    if (this.server.ghosts.size === 0) this.server.introduced(this.lane);
+    if (this.server.ghosts.size === 0) {
+      this.idleSince.clear();
+      this.server.introduced(this.lane);
+    }
     else this.pollAt = this.server.nowMs + (role === Asked.CONNS ? BARRIER_POLL_MS : 0);
   }
 
@@ -93,7 +98,8 @@ export class Handshake extends SilentCaller {
   /** Which ghosts are gone: not listed any more, or seen idle for a while (their RST was lost). */
   private judge(lines: Map<string, string>): void {
     const now = this.server.nowMs;
-    const listed = new Map<string, boolean>();
+    /** Of each address: how long it must be seen as it is now, ms; Infinity while it may execute something. */
+    const listed = new Map<string, number>();
     // All connections over a unix socket look alike, without a name: one busy one stands for all, but for the one
     // that asks.
     let unixBusy = -1;
@@ -102,19 +108,19 @@ export class Handshake extends SilentCaller {
       const connection = name.slice(0, -5);
       const state = lines.get(`${connection}:state`) ?? "";
       if (state === "conn_listening") continue;
-      const idle = WAITS_FOR_INPUT.has(state);
-      if (!/^(tcp|udp)6?:/.test(value)) unixBusy += idle ? 0 : 1;
-      else listed.set(value.replace(/^(tcp|udp)6?:/, ""), idle);
+      const patience = WAITS_FOR_INPUT.has(state) ? BARRIER_IDLE_MS : state === "conn_mwrite" ? BARRIER_WRITE_MS : Infinity;
+      if (!/^(tcp|udp)6?:/.test(value)) unixBusy += patience === BARRIER_IDLE_MS ? 0 : 1;
+      else listed.set(value.replace(/^(tcp|udp)6?:/, ""), patience);
     }
-    listed.set("unix", unixBusy <= 0);
+    listed.set("unix", unixBusy <= 0 ? BARRIER_IDLE_MS : Infinity);
     for (const ghost of this.server.ghosts) {
-      const idle = listed.get(ghost);
-      if (idle === undefined) this.server.ghosts.delete(ghost);
-      else if (!idle) this.idleSince.delete(ghost);
+      const patience = listed.get(ghost);
+      if (patience === undefined) this.server.ghosts.delete(ghost);
+      else if (patience === Infinity) this.idleSince.delete(ghost);
       else {
         const since = this.idleSince.get(ghost) ?? now;
         this.idleSince.set(ghost, since);
-        if (now - since >= BARRIER_IDLE_MS) this.server.ghosts.delete(ghost);
+        if (now - since >= patience) this.server.ghosts.delete(ghost);
       }
     }
   }
