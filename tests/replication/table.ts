@@ -1,0 +1,168 @@
+// The test language: client sends, backend receives exactly, backend sends, client receives exactly, close, all pipes
+// empty. One proxy with its real rooms over backends that are dumb sockets; time passes by hand.
+import { expect } from "bun:test";
+import type { Log } from "../../src/observe/log.ts";
+import { PRIMARY, type Pair } from "../../src/replication/pair.ts";
+import { Proxy } from "../../src/proxy.ts";
+import { FakeBackend } from "../support/fake_backend.ts";
+import { FakePlatform, type FakeSocket } from "../support/fake_platform.ts";
+
+export interface TableOptions {
+  readonly primaries?: number;
+  /** 0: no backups. */
+  readonly backups?: number;
+  readonly lanes?: number;
+  readonly ack?: "both" | "lead" | "any";
+  readonly itemBytesMax?: number;
+  readonly clientsMax?: number;
+  /** Called before the proxy starts. */
+  readonly before?: (table: Table) => void;
+}
+
+/** One backend with the verbs of the test language. */
+export class Backend extends FakeBackend {
+  constructor(private readonly platform: FakePlatform, readonly label: string, pid: number) {
+    super(pid);
+    platform.peers.set(label, this);
+  }
+  /** A lane got exactly this since it was last looked at. */
+  receives(text: string, lane = 0): this {
+    const socket = this.lanes[lane];
+    expect([this.label, socket === undefined ? "no such lane" : short(socket.take())]).toEqual([this.label, short(text)]);
+    return this;
+  }
+  sends(...texts: (string | Uint8Array)[]): this {
+    return this.sendsOn(0, ...texts);
+  }
+  sendsOn(lane: number, ...texts: (string | Uint8Array)[]): this {
+    this.lanes[lane]!.send(...texts);
+    this.platform.settle();
+    return this;
+  }
+  /** It is asked exactly this, and answers at once. */
+  answers(question: string, answer: string, lane = 0): this {
+    return this.receives(question, lane).sendsOn(lane, answer);
+  }
+  /** One lane ends. */
+  closes(lane = 0): void {
+    this.lanes[lane]!.close("reset");
+    this.platform.settle();
+  }
+  override dies(): void {
+    super.dies();
+    this.platform.settle();
+  }
+}
+
+export class Customer {
+  constructor(private readonly platform: FakePlatform, readonly socket: FakeSocket) {}
+  sends(...texts: (string | Uint8Array)[]): this {
+    this.socket.send(...texts);
+    this.platform.settle();
+    return this;
+  }
+  receives(text: string): this {
+    expect(short(this.socket.take())).toBe(short(text));
+    return this;
+  }
+  receivesMatch(pattern: RegExp): this {
+    expect(short(this.socket.take())).toMatch(pattern);
+    return this;
+  }
+  halfCloses(): void {
+    this.socket.end();
+    this.platform.settle();
+  }
+  closes(): void {
+    this.socket.close("reset");
+    this.platform.settle();
+  }
+}
+
+/** Long runs of one character, shortened to their length, so that a failure can be read. */
+function short(text: string): string {
+  return text.replace(/([^\r\n])\1{63,}/g, (run, one: string) => `{${one}*${run.length}}`);
+}
+
+export class Table {
+  readonly platform = new FakePlatform();
+  readonly primaries: Backend[] = [];
+  readonly backups: Backend[] = [];
+  readonly proxy: Proxy;
+  readonly said: string[] = [];
+  readonly client: Customer;
+
+  constructor(options: TableOptions = {}) {
+    const { primaries = 1, backups = 1, lanes = 1, ack = "both", itemBytesMax = 64 * 1024 * 1024, clientsMax = 10 } = options;
+    for (let i = 0; i < primaries; i++) this.primaries.push(new Backend(this.platform, `p${i}:1`, 100 + i));
+    for (let i = 0; i < backups; i++) this.backups.push(new Backend(this.platform, `b${i}:1`, 200 + i));
+    const spec = ({ label }: Backend) => ({
+      address: { kind: "tcp", host: label.slice(0, -2), port: 1 } as const, weight: 1, name: null, label,
+    });
+    const say = (message: string, fields: object = {}): void => void this.said.push(`${message} ${JSON.stringify(fields)}`);
+    const log: Log = { verbosity: 0, info: say, warn: say, error: say, debug: say };
+    this.proxy = new Proxy(this.platform, {
+      listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
+      pool: {
+        name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
+        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax,
+      },
+    }, log);
+    options.before?.(this);
+    this.proxy.start(() => {});
+    this.platform.settle();
+    this.client = this.join();
+  }
+
+  get P(): Backend {
+    return this.primaries[0]!;
+  }
+  get B(): Backend {
+    return this.backups[0]!;
+  }
+  get pair(): Pair {
+    return this.proxy.pool.pairs[0]!;
+  }
+  /** One more client. */
+  join(): Customer {
+    const customer = new Customer(this.platform, this.platform.connectClient());
+    this.platform.settle();
+    return customer;
+  }
+  pass(ms: number): this {
+    this.platform.pass(ms);
+    return this;
+  }
+  /** The side that lacks the key's newest state: "P", "B" or "". */
+  lacks(key: string): string {
+    const entry = this.pair.stale.get(key);
+    return entry === undefined ? "" : entry.side === PRIMARY ? "P" : "B";
+  }
+  /** States of the primaries and the backups. */
+  get states(): string {
+    return this.proxy.pool.servers.map(({ state, cold }) => (cold ? `${state} cold` : state)).join(" ");
+  }
+  /** All pipes are empty: nothing unread, nothing unanswered, nothing locked. */
+  ends(): void {
+    const unread = [...this.primaries, ...this.backups].map((backend) => backend.unread);
+    const waiting = this.proxy.pool.servers.flatMap(({ lanes }) => lanes.map(({ inFlight, out }) => inFlight.count + out.total));
+    expect([this.client.socket.unread, unread.join(""), waiting.filter((count) => count > 0), [...this.pair.locks.keys()]])
+      .toEqual(["", "", [], []]);
+  }
+}
+
+/** `verb key flags 0 bytes` with its data. */
+export function store(verb: string, key: string, data: string, words = ""): string {
+  return `${verb} ${key} 0 0 ${data.length}${words}\r\n${data}\r\n`;
+}
+
+/** The answer to a get of one key. */
+export function value(key: string, data: string, flags = "0"): string {
+  return `VALUE ${key} ${flags} ${data.length}\r\n${data}\r\nEND\r\n`;
+}
+
+/** Both sides get the same request. */
+export function both(table: Table, request: string): void {
+  table.P.receives(request);
+  table.B.receives(request);
+}
