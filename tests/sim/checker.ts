@@ -36,25 +36,30 @@ export function check(history: History, lenient: Leniency): Verdict {
   return { violations, undecided };
 }
 
-interface Possibility {
-  readonly state: State;
-  /** Bit i: the open call in slot i has taken effect. */
-  readonly done: number;
-}
+/**
+ * A state and the open calls that have taken effect in it, in one number: the state's number times 2^30, plus bit i
+ * for the call in slot i.
+ */
+type Possibility = number;
+const MASKS = 2 ** OPEN_MAX;
 
 type Step = { readonly atUs: number; readonly begins: boolean; readonly call: Call };
 
 class Judge {
-  private possible = new Map<string, Possibility>();
+  private possible = new Set<Possibility>();
   private readonly slots: (Call | null)[] = [];
   private readonly slotOf = new Map<Call, number>();
-  private readonly names = new Map<string, number>();
+  /** Every state met so far, by number and by name. */
+  private readonly states: State[] = [];
+  private readonly numbers = new Map<string, number>();
+  /** What each call makes of each state it was tried in. */
+  private readonly known = new Map<Call, Map<number, number[]>>();
 
   constructor(
     private readonly calls: readonly Call[],
     private readonly lenient: Leniency,
   ) {
-    this.add(this.possible, { state: null, done: 0 });
+    this.possible.add(this.number(null) * MASKS);
   }
 
   /** The violation in words, "undecided", or null. */
@@ -94,29 +99,53 @@ class Judge {
   }
 
   /** Every possibility in which `call` has taken effect, reached from the present ones; null when too many. */
-  private answered(call: Call): Map<string, Possibility> | null {
+  private answered(call: Call): Set<Possibility> | null {
     const bit = 1 << this.slotOf.get(call)!;
-    const out = new Map<string, Possibility>();
-    const seen = new Map<string, Possibility>(this.possible);
-    const queue = [...this.possible.values()];
+    const out = new Set<Possibility>();
+    const seen = new Set<Possibility>(this.possible);
+    const queue = [...this.possible];
     for (let at = 0; at < queue.length; at++) {
       const now = queue[at]!;
-      if ((now.done & bit) !== 0) {
-        this.add(out, now);
+      const done = now % MASKS;
+      if ((done & bit) !== 0) {
+        out.add(now);
         continue;
       }
+      const state = (now - done) / MASKS;
       for (let slot = 0; slot < this.slots.length; slot++) {
         const other = this.slots[slot];
-        if (other === null || other === undefined || (now.done & (1 << slot)) !== 0) continue;
-        if (!this.inTurn(other, now.done)) continue;
-        for (const state of follow(now.state, other, this.lenient)) {
-          const next = { state, done: now.done | (1 << slot) };
-          if (this.add(seen, next)) queue.push(next);
+        if (other === null || other === undefined || (done & (1 << slot)) !== 0) continue;
+        if (!this.inTurn(other, done)) continue;
+        for (const after of this.follow(state, other)) {
+          const next = after * MASKS + (done | (1 << slot));
+          if (seen.has(next)) continue;
+          seen.add(next);
+          queue.push(next);
         }
       }
       if (queue.length > POSSIBILITIES_MAX) return null;
     }
     return out;
+  }
+
+  /** The numbers of the states that may follow a state when a call takes effect. */
+  private follow(state: number, call: Call): number[] {
+    let known = this.known.get(call);
+    if (known === undefined) this.known.set(call, (known = new Map()));
+    let after = known.get(state);
+    if (after === undefined) known.set(state, (after = follow(this.states[state]!, call, this.lenient).map((one) => this.number(one))));
+    return after;
+  }
+
+  private number(state: State): number {
+    const name = nameOf(state);
+    let number = this.numbers.get(name);
+    if (number === undefined) {
+      number = this.states.length;
+      this.numbers.set(name, number);
+      this.states.push(state);
+    }
+    return number;
   }
 
   /** True when no earlier call of the same connection still has to take effect. */
@@ -149,26 +178,16 @@ class Judge {
     const slot = this.slotOf.get(call)!;
     this.slots[slot] = null;
     this.slotOf.delete(call);
-    const kept = new Map<string, Possibility>();
-    for (const one of this.possible.values()) this.add(kept, { state: one.state, done: one.done & ~(1 << slot) });
+    const kept = new Set<Possibility>();
+    for (const one of this.possible) {
+      const done = one % MASKS;
+      kept.add(one - done + (done & ~(1 << slot)));
+    }
     this.possible = kept;
   }
 
-  private add(to: Map<string, Possibility>, one: Possibility): boolean {
-    const text = nameOf(one.state);
-    let number = this.names.get(text);
-    if (number === undefined) {
-      number = this.names.size;
-      this.names.set(text, number);
-    }
-    const name = `${one.done} ${number}`;
-    if (to.has(name)) return false;
-    to.set(name, one);
-    return true;
-  }
-
-  private explain(call: Call, before: Map<string, Possibility>): string {
-    const states = new Set([...before.values()].map((one) => nameOf(one.state).slice(0, 120)));
+  private explain(call: Call, before: Set<Possibility>): string {
+    const states = new Set([...before].map((one) => nameOf(this.states[Math.floor(one / MASKS)]!).slice(0, 120)));
     const near = this.calls.filter((other) => other.startUs <= call.endUs && other.endUs >= call.startUs - 3_000_000);
     const open = this.slots.filter((other): other is Call => other !== null && other !== undefined && other !== call);
     return [

@@ -48,6 +48,8 @@ export class SimClient implements SocketHandlers {
   private place = 0;
   private pending: Pending[] = [];
   private input = "";
+  /** Characters of input without which nothing more can be read. */
+  private need = 0;
   private output = "";
   private hits = new Map<string, { value: string; flags: number; token: string }>();
   private ending = false;
@@ -73,7 +75,8 @@ export class SimClient implements SocketHandlers {
     let text = "";
     for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
     this.input += text;
-    this.read();
+    // A long value in small pieces is looked at once, not at each piece.
+    if (this.input.length >= this.need) this.read();
     if (this.pending.length === 0 && !this.ending && this.socket !== null) this.rest();
   }
 
@@ -103,6 +106,7 @@ export class SimClient implements SocketHandlers {
     this.session = ++this.sessions.last;
     this.place = 0;
     this.input = this.output = "";
+    this.need = 0;
     this.hits.clear();
     this.ending = false;
     this.process.net.connect({ kind: "tcp", host: this.to.host, port: this.to.port }, 1000, this);
@@ -173,7 +177,9 @@ export class SimClient implements SocketHandlers {
       if (line.startsWith("VALUE ")) {
         const parts = line.split(" ");
         const length = Number(parts[3]);
-        if (this.input.length < end + 2 + length + 2) return;
+        this.need = end + 2 + length + 2;
+        if (this.input.length < this.need) return;
+        this.need = 0;
         const value = this.input.slice(end + 2, end + 2 + length);
         if (this.input.slice(end + 2 + length, end + 4 + length) !== "\r\n") this.complain(`no line end after the value of ${line}`);
         this.input = this.input.slice(end + 4 + length);

@@ -27,7 +27,7 @@ const PATIENCE_US = 2 * REQUEST_TIMEOUT_MS * 1000 + 100_000;
 export type Mood = FaultClass | "calm" | "zombie";
 
 const ZOMBIE_FAULTS: readonly FaultKind[] = ["hang", "deaf", "partition_to", "partition"];
-const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 40_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0 };
+const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 60_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0 };
 
 /** bend may break the proxy on purpose, to show that the simulation notices. */
 export function pairScenario(mood: Mood, bend: (pair: PairWorld) => void = () => {}): Scenario {
@@ -56,7 +56,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) {
     return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
   }
-  const endUs = world.nowUs + dice.pick([10, 20, 30]) * SECOND_US;
+  const endUs = world.nowUs + (zombie ? 10 : dice.pick([10, 20, 30])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxy: pair.proxyHost, servers: pair.servers.map(({ host }) => host) }, {
     cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
     spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
