@@ -3,6 +3,7 @@
 import type { Lane } from "../backend/lane.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { SilentCaller } from "../backend/caller.ts";
+import { END } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import { Expect, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
@@ -27,6 +28,8 @@ export class Read extends Keyed {
   private parked = false;
   private forgot = false;
   private hit = false;
+  /** The item has come to its end: only END is missing. */
+  private whole = false;
 
   constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array, lineStart: number) {
     super(client, pool, reader, bytes);
@@ -83,6 +86,7 @@ export class Read extends Keyed {
   override onValue(side: number, value: ValueView): boolean {
     if (this.hit || !this.isKey(value.bytes, value.keyStart, value.keyEnd)) return false;
     this.hit = true;
+    this.whole = !value.partial;
     if (value.casEnd !== 0 && this.pair.backup !== null) {
       const item = tagItem(value, this.server(side as Side).casTag);
       this.say(item, 0, item.length);
@@ -90,7 +94,8 @@ export class Read extends Keyed {
     return true;
   }
 
-  override onChunk(side: number, bytes: Uint8Array, start: number, end: number): void {
+  override onChunk(side: number, bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    this.whole = last;
     this.say(bytes, start, end);
     if (this.head) this.client.holdLane(this.lane(side as Side));
   }
@@ -116,6 +121,7 @@ export class Read extends Keyed {
     this.blame(side, reason);
     const patient = reason !== "request_timeout" && reason !== "connect_timeout";
     if (this.parked && patient) return this.onReady(); // another may be open by now
+    if (this.whole) return this.answer(END);
     if (!this.restart()) {
       this.client.cut("the value that was being sent cannot be finished");
       return this.finish();
@@ -153,7 +159,7 @@ export class Read extends Keyed {
 
   /** Takes the answer so far back; false when some of it has left. */
   private restart(): boolean {
-    this.hit = false;
+    this.hit = this.whole = false;
     return this.unsay();
   }
 }
