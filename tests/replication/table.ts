@@ -133,6 +133,11 @@ export class Table {
     this.platform.pass(ms);
     return this;
   }
+  /** Lets time pass, at most five seconds, until something holds. */
+  passUntil(holds: () => boolean): void {
+    for (let i = 0; i < 250 && !holds(); i++) this.pass(20);
+    expect(holds()).toBe(true);
+  }
   /** The side that lacks the key's newest state: "P", "B" or "". */
   lacks(key: string): string {
     const entry = this.pair.stale.get(key);

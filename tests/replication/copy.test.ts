@@ -1,0 +1,383 @@
+// What brings two sides together again: the copy of one key, the way of a returning server, flush_all, and values that
+// stream to both.
+import { describe, expect, test } from "bun:test";
+import { exptimeOf } from "../../src/replication/sync.ts";
+import { dumpsByHash } from "../../src/replication/returning.ts";
+import { Customer, store, Table, value } from "./table.ts";
+
+const READ = "mg k v f t c u\r\n";
+
+/** A pair whose backup lacks k, at the moment when the copier asks for it. */
+function lacking(): Table {
+  const t = new Table();
+  t.pair.mark("k", 1);
+  t.pass(60);
+  return t;
+}
+
+describe("the copy of one key", () => {
+  test("equal: nothing is written", () => {
+    const t = lacking();
+    t.B.answers(READ, "VA 1 f3 t-1 c5\r\nx\r\n");
+    t.P.answers(READ, "VA 1 f3 t-1 c9\r\nx\r\n");
+    expect([t.lacks("k"), t.proxy.counters.sync_equal]).toEqual(["", 1]);
+    t.ends();
+  });
+
+  for (const [name, target, source, write, after] of [
+    ["the target has none", "EN\r\n", "VA 1 f3 t-1 c9\r\nx\r\n", "ms k 1 ME F3 T0\r\nx\r\n", "HD c9\r\n"],
+    ["the target differs", "VA 1 f3 t-1 c5\r\ny\r\n", "VA 1 f3 t70 c9\r\nx\r\n", "ms k 1 C5 F3 T70\r\nx\r\n", "HD c9\r\n"],
+    ["only the time differs", "VA 1 f0 t10 c5\r\nx\r\n", "VA 1 f0 t13 c9\r\nx\r\n", "ms k 1 C5 F0 T13\r\nx\r\n", "HD c9\r\n"],
+    ["one lives for ever", "VA 1 f0 t2 c5\r\nx\r\n", "VA 1 f0 t-1 c9\r\nx\r\n", "ms k 1 C5 F0 T0\r\nx\r\n", "HD c9\r\n"],
+    ["thirty days", "EN\r\n", "VA 1 f0 t2592001 c9\r\nx\r\n", `ms k 1 ME F0 T${1_700_000_100 + 2_592_001}\r\nx\r\n`, "HD c9\r\n"],
+    ["the source has none", "VA 1 f3 t-1 c5\r\ny\r\n", "EN\r\n", "md k C5\r\n", "EN\r\n"],
+  ] as const) {
+    test(name, () => {
+      const t = lacking();
+      t.B.answers(READ, target);
+      t.P.answers(READ, source);
+      t.B.answers(write, "HD\r\n");
+      t.P.answers("mg k c u\r\n", after);
+      expect(t.lacks("k")).toBe("");
+      t.ends();
+    });
+  }
+
+  for (const refusal of ["EX\r\n", "NF\r\n", "NS\r\n"]) {
+    test(`someone wrote on the target in between (${refusal.trim()}): read again`, () => {
+      const t = lacking();
+      t.B.answers(READ, "VA 1 f0 t-1 c5\r\ny\r\n");
+      t.P.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+      t.B.answers("ms k 1 C5 F0 T0\r\nx\r\n", refusal);
+      t.B.answers(READ, "VA 1 f0 t-1 c6\r\nx\r\n");
+      t.P.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+      expect(t.lacks("k")).toBe("");
+      t.ends();
+    });
+  }
+
+  test("the source changed in between: again", () => {
+    const t = lacking();
+    t.B.answers(READ, "EN\r\n");
+    t.P.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+    t.B.answers("ms k 1 ME F0 T0\r\nx\r\n", "HD\r\n");
+    t.P.answers("mg k c u\r\n", "HD c10\r\n");
+    expect(t.lacks("k")).toBe("B");
+    t.B.answers(READ, "VA 1 f0 t-1 c6\r\nx\r\n");
+    t.P.answers(READ, "VA 1 f0 t-1 c10\r\nx\r\n");
+    expect(t.lacks("k")).toBe("");
+  });
+
+  test("the lead turned while it was reading: it writes nothing", () => {
+    const t = lacking();
+    t.B.answers(READ, "VA 1 f0 t-1 c5\r\ny\r\n");
+    t.pair.mark("k", 0);
+    t.P.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+    t.B.receives("");
+    expect(t.lacks("k")).toBe("P");
+  });
+
+  test("a marking while it was copying survives it", () => {
+    const t = lacking();
+    t.B.answers(READ, "EN\r\n");
+    t.pair.mark("k", 1);
+    t.P.answers(READ, "EN\r\n");
+    expect(t.lacks("k")).toBe("B");
+  });
+
+  test("a target that refuses the item loses its older copy, and the copier is done with it", () => {
+    const t = lacking();
+    t.B.answers(READ, "VA 1 f0 t-1 c5\r\ny\r\n");
+    t.P.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+    t.B.answers("ms k 1 C5 F0 T0\r\nx\r\n", "SERVER_ERROR object too large for cache\r\n");
+    t.B.answers("md k C5\r\n", "NF\r\n");
+    expect([t.lacks("k"), t.proxy.counters.unreplicable]).toEqual(["", 1]);
+    t.pass(200).ends();
+  });
+
+  test("a source that answers an error is asked again later", () => {
+    const t = lacking();
+    t.B.answers(READ, "EN\r\n");
+    t.P.answers(READ, "SERVER_ERROR busy\r\n");
+    expect(t.lacks("k")).toBe("B");
+    t.pass(60);
+    t.B.receives(READ);
+  });
+
+  test("a length beyond all memory ends the lane, not the proxy", () => {
+    const t = lacking();
+    t.B.answers(READ, "VA 999999999999999 f0 t-1 c1\r\nx\r\n");
+    expect(t.proxy.pool.backups[0]!.health.reason).toBe("malformed_reply");
+    expect(t.lacks("k")).toBe("B");
+  });
+
+  test("large items come in pieces", () => {
+    const t = lacking();
+    const data = "d".repeat(1_500_000);
+    t.B.answers(READ, "EN\r\n");
+    t.P.receives(READ).sends(`VA ${data.length} f0 t-1 c9\r\n`, data.slice(0, 700_000), data.slice(700_000), "\r\n");
+    t.B.answers(`ms k ${data.length} ME F0 T0\r\n${data}\r\n`, "HD\r\n");
+    t.P.answers("mg k c u\r\n", "HD c9\r\n");
+    expect(t.lacks("k")).toBe("");
+  });
+
+  test("remaining times become exptimes", () => {
+    const of = (text: string): number => exptimeOf(Uint8Array.from(text, (c) => c.charCodeAt(0)), 0, text.length, 1_700_000_000.5);
+    expect(["-1", "0", "1", "2591999", "2592000", "what", ""].map(of))
+      .toEqual([0, -1, 1, 2_591_999, 1_700_000_000 + 2_592_000, -1, -1]);
+  });
+});
+
+describe("a server that returns", () => {
+  test("same life, nothing missed: it is trusted at once", () => {
+    const t = new Table();
+    t.P.dies();
+    t.P.welcome = "accept";
+    t.pass(3000);
+    expect(t.states).toBe("up up");
+  });
+
+  test("it missed a write: it is not read before it has it", () => {
+    const t = new Table();
+    t.P.dies();
+    t.client.sends(store("set", "k", "n"));
+    t.B.answers(store("set", "k", "n"), "STORED\r\n");
+    t.client.receives("STORED\r\n");
+    t.P.welcome = "accept";
+    t.passUntil(() => t.P.lanes[0]?.unread === READ);
+    expect(t.states).toBe("rejoin up");
+    t.client.sends("get j\r\n", store("set", "i", "1"));
+    t.B.receives(`get j\r\n${store("set", "i", "1")}`).sends("END\r\nSTORED\r\n");
+    t.P.receives(READ + store("set", "i", "1")).sends("VA 1 f0 t-1 c3\r\no\r\n", "STORED\r\n");
+    t.client.receives("END\r\nSTORED\r\n");
+    t.B.answers(READ, "VA 1 f0 t-1 c9\r\nn\r\n");
+    t.P.answers("ms k 1 C3 F0 T0\r\nn\r\n", "HD\r\n");
+    t.B.answers("mg k c u\r\n", "HD c9\r\n");
+    t.pass(40);
+    expect([t.states, t.lacks("k")]).toEqual(["up up", ""]);
+    t.client.sends("get k\r\n");
+    t.P.answers("get k\r\n", value("k", "n"));
+    t.client.receives(value("k", "n"));
+    t.ends();
+  });
+
+  test("another life answers while the connections live: it is out at once and comes back cold", () => {
+    const t = new Table();
+    t.P.lives(999);
+    t.pass(1100);
+    expect(t.said.join("\n")).toMatch(/restarted/);
+    t.pass(3000);
+    expect(t.states).toMatch(/^(rejoin|down) cold up$/);
+    // It leads nothing before it is filled.
+    t.client.sends("get k\r\n");
+    t.B.answers("get k\r\n", "END\r\n");
+    t.client.receives("END\r\n");
+  });
+
+  test("versions that list their keys by hash", () => {
+    expect(["1.6.18", "1.6.19", "1.6.45", "1.7.0", "2.0", "1.5.99", "", "what"].map(dumpsByHash))
+      .toEqual([false, true, true, true, true, false, false, false]);
+  });
+});
+
+describe("flush_all", () => {
+  test("all at once, behind the client's earlier requests and before its later ones", () => {
+    const t = new Table();
+    t.client.sends("get k\r\nflush_all\r\nget j\r\n");
+    t.P.receives("get k\r\n");
+    t.B.receives("");
+    t.P.sends("END\r\n");
+    t.client.receives("END\r\n");
+    t.P.receives("flush_all\r\n").sends("OK\r\n");
+    t.B.receives("flush_all\r\n");
+    t.client.receives("");
+    t.P.receives("");
+    t.B.sends("OK\r\n");
+    t.client.receives("OK\r\n");
+    t.P.answers("get j\r\n", "END\r\n");
+    t.client.receives("END\r\n");
+    t.ends();
+  });
+  test("with a delay, without a reply", () => {
+    const t = new Table();
+    t.client.sends("flush_all 10 noreply\r\nmn\r\n");
+    for (const side of [t.P, t.B]) side.answers("flush_all 10\r\n", "OK\r\n");
+    t.client.receives("MN\r\n");
+    t.ends();
+  });
+  test("a server that refuses says so", () => {
+    const t = new Table();
+    t.client.sends("flush_all\r\n");
+    t.P.answers("flush_all\r\n", "CLIENT_ERROR flush_all not allowed\r\n");
+    t.B.answers("flush_all\r\n", "OK\r\n");
+    t.client.receives("CLIENT_ERROR flush_all not allowed\r\n");
+  });
+  test("one that is away does it when it returns, before it is read", () => {
+    const t = new Table();
+    t.P.dies();
+    t.client.sends("flush_all\r\n");
+    t.B.answers("flush_all\r\n", "OK\r\n");
+    t.client.receives("OK\r\n");
+    t.P.welcome = "accept";
+    t.passUntil(() => t.P.lanes[0]?.unread === "flush_all\r\n");
+    t.P.receives("flush_all\r\n");
+    expect(t.states).toBe("rejoin cold up");
+    t.client.sends("get k\r\n");
+    t.B.answers("get k\r\n", "END\r\n");
+    t.client.receives("END\r\n");
+  });
+  test("one that is up but missed it loses what was stored since, so it is filled again before it is read", () => {
+    const t = new Table();
+    t.proxy.pool.owesFlush(t.proxy.pool.primaries[0]!, 0);
+    t.pass(60);
+    t.P.receives("flush_all\r\n");
+    expect(t.states).toBe("rejoin cold up");
+  });
+  test("nobody there: an error", () => {
+    const t = new Table({ backups: 0 });
+    t.P.dies();
+    t.client.sends("flush_all\r\n");
+    t.client.receivesMatch(/^SERVER_ERROR tandem: no server can be flushed\r\n$/);
+    t.ends();
+  });
+});
+
+describe("a large set", () => {
+  const LENGTH = 1_500_000;
+  const HEADER = `set k 0 0 ${LENGTH}\r\n`;
+  const BODY = "v".repeat(LENGTH);
+
+  function begun(t: Table, body: string, client: Customer = t.client): void {
+    client.sends(HEADER, body);
+    for (const side of [t.P, t.B]) side.receives(HEADER + body, 1);
+  }
+
+  test("it streams over connections of its own; the servers get its end behind a fence on the key's lanes", () => {
+    const t = new Table();
+    begun(t, BODY.slice(0, 1_000_000));
+    t.client.sends(`${BODY.slice(1_000_000)}\r\nget k\r\n`);
+    for (const side of [t.P, t.B]) {
+      side.receives(BODY.slice(1_000_000), 1);
+      side.receives("mn\r\n");
+    }
+    t.P.sends("MN\r\n");
+    t.P.receives("", 1);
+    t.B.sends("MN\r\n");
+    for (const side of [t.P, t.B]) side.receives("\r\n", 1);
+    t.P.sendsOn(1, "STORED\r\n");
+    t.client.receives("");
+    t.P.receives("");
+    t.B.sendsOn(1, "STORED\r\n");
+    t.client.receives("STORED\r\n");
+    t.P.answers("get k\r\n", "END\r\n");
+    t.client.receives("END\r\n");
+    // The connections are used again.
+    begun(t, BODY);
+    expect(t.P.lanes.length).toBe(2);
+  });
+
+  test("nobody else waits for a slow one; a command in two steps on the key waits for its end only", () => {
+    const t = new Table();
+    const two = t.join();
+    begun(t, BODY);
+    two.sends("get k\r\n", "incr k 1\r\n");
+    t.P.receives("get k\r\nincr k 1\r\nmg k v f t\r\n").sends("END\r\n");
+    t.client.sends("\r\n");
+    t.P.receives(""); // the key is locked: no fence yet
+    t.P.sends("NOT_FOUND\r\nEN\r\n");
+    two.receives("END\r\nNOT_FOUND\r\n");
+    for (const side of [t.P, t.B]) side.answers("mn\r\n", "MN\r\n");
+    for (const side of [t.P, t.B]) side.answers("\r\n", "STORED\r\n", 1);
+    t.client.receives("STORED\r\n");
+    t.ends();
+  });
+
+  test("a bad end: nothing is stored anywhere", () => {
+    const t = new Table();
+    begun(t, BODY);
+    t.client.sends("xx", "mn\r\n");
+    t.client.receives("CLIENT_ERROR bad data chunk\r\nMN\r\n");
+    expect([t.P.lanes.length, t.B.lanes.length]).toEqual([1, 1]);
+    t.ends();
+  });
+
+  for (const how of ["halfCloses", "closes"] as const) {
+    test(`a client that ${how} in the middle leaves nothing behind`, () => {
+      const t = new Table();
+      begun(t, "half");
+      t.client[how]();
+      expect([t.P.lanes.length, t.B.lanes.length, t.proxy.pool.uploads.size]).toEqual([1, 1, 0]);
+      if (how === "halfCloses") expect(t.client.socket.finished).toBe(true);
+      expect(t.states).toBe("up up");
+    });
+  }
+
+  test("one side lost in the middle: the other's word", () => {
+    const t = new Table();
+    begun(t, "v".repeat(1000));
+    t.B.dies();
+    t.client.sends(`${"v".repeat(LENGTH - 1000)}\r\n`);
+    t.P.receives("v".repeat(LENGTH - 1000), 1).answers("mn\r\n", "MN\r\n").answers("\r\n", "STORED\r\n", 1);
+    t.client.receives("STORED\r\n");
+    expect(t.lacks("k")).toBe("B");
+    t.ends();
+  });
+
+  test("both lost in the middle: one error, and the rest of the value is swallowed", () => {
+    const t = new Table();
+    begun(t, "v".repeat(1000));
+    t.P.dies();
+    t.B.dies();
+    t.client.receivesMatch(/^SERVER_ERROR tandem: /);
+    t.client.sends(`${"v".repeat(LENGTH - 1000)}\r\n`, "mn\r\n");
+    t.client.receives("MN\r\n");
+    t.ends();
+  });
+
+  test("too large for the servers: their word, and the connection stays usable", () => {
+    const t = new Table();
+    begun(t, "v".repeat(1000));
+    for (const side of [t.P, t.B]) side.sendsOn(1, "SERVER_ERROR out of memory storing object\r\n");
+    t.client.receives("SERVER_ERROR out of memory storing object\r\n");
+    t.client.sends(`${"v".repeat(LENGTH - 1000)}\r\n`, "mn\r\n");
+    t.client.receives("MN\r\n");
+    t.ends();
+  });
+
+  test("a hung server is not waited for beyond two deadlines", () => {
+    for (const backups of [0, 1]) {
+      const t = new Table({ backups });
+      for (const side of [...t.primaries, ...t.backups]) side.stopped = true;
+      t.client.sends(HEADER);
+      t.pass(650);
+      t.client.receivesMatch(/^SERVER_ERROR tandem: /);
+    }
+  });
+
+  test("an end without an answer may be executed later: the key's lane waits for the barrier", () => {
+    const t = new Table();
+    begun(t, BODY);
+    const zombie = t.P.lanes[1]!.local;
+    t.P.connections([[`tcp:${zombie}`, "conn_parse_cmd"]]);
+    t.client.sends("\r\n");
+    for (const side of [t.P, t.B]) side.answers("mn\r\n", "MN\r\n");
+    for (const side of [t.P, t.B]) side.receives("\r\n", 1);
+    t.B.sendsOn(1, "STORED\r\n");
+    t.pass(340);
+    t.client.receives("STORED\r\n");
+    expect([t.lacks("k"), t.proxy.pool.primaries[0]!.lanes[0]!.ready]).toEqual(["P", false]);
+    t.client.sends(store("set", "k", "new"));
+    t.B.answers(store("set", "k", "new"), "STORED\r\n");
+    t.client.receives("STORED\r\n");
+    t.P.connections([]);
+    t.pass(60);
+    expect(t.proxy.pool.primaries[0]!.lanes[0]!.ready).toBe(true);
+  });
+
+  test("a client that stops in the middle of its value is cut off", () => {
+    const t = new Table();
+    begun(t, "v");
+    t.pass(10_100);
+    expect([t.client.socket.aborted, t.proxy.counters.clients_cut, t.states]).toEqual([true, 1, "up up"]);
+  });
+});

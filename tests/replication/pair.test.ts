@@ -1,0 +1,113 @@
+// Who is trusted for a key, by the states of both sides and the key's entry; locks; entries.
+import { describe, expect, test } from "bun:test";
+import { Pair, type Side } from "../../src/replication/pair.ts";
+import type { Server } from "../../src/backend/server.ts";
+
+/** What a pair looks at of a server, in short: state, "cold" when it lost its memory. */
+type Look = "up" | "suspect" | "down" | "rejoin" | "cold";
+
+function server(look: Look): Server {
+  const state = look === "cold" ? "rejoin" : look;
+  const seen = { state, cold: look === "cold", leads: look === "up" || look === "suspect" };
+  return seen as Partial<Server> as Server;
+}
+
+// primary, backup, entry of the key: -, P (the primary lacks it) or B; then the lead, and whether P and B may answer.
+const TABLE: readonly string[] = [
+  "up       up       - P  PB",
+  "up       up       P B  .B",
+  "up       up       B P  P.",
+  "suspect  up       - P  PB",
+  "suspect  up       P B  .B",
+  "down     up       - B  .B",
+  "down     up       P B  .B",
+  "down     up       B P  ..",
+  "rejoin   up       - B  PB",
+  "rejoin   up       P B  .B",
+  "rejoin   up       B P  P.",
+  "cold     up       - B  .B",
+  "cold     up       B P  ..",
+  "up       down     - P  P.",
+  "up       down     P B  ..",
+  "up       rejoin   - P  PB",
+  "up       cold     - P  P.",
+  "down     down     - B  ..",
+  "down     rejoin   - B  .B",
+  "down     suspect  - B  .B",
+  "down     cold     - B  .B",
+  "cold     down     - P  P.",
+  "rejoin   down     - P  P.",
+  "rejoin   rejoin   - P  PB",
+  "cold     rejoin   - B  .B",
+  "rejoin   cold     - P  P.",
+  "suspect  suspect  - P  PB",
+  "suspect  suspect  B P  P.",
+];
+
+test("leads and substitutes by state", () => {
+  for (const row of TABLE) {
+    const [primary, backup, entry] = row.split(/ +/) as [Look, Look, string];
+    const pair = new Pair(server(primary), server(backup));
+    if (entry !== "-") pair.mark("k", entry === "P" ? 0 : 1);
+    const may = ([0, 1] as const).map((side) => (pair.mayServe(side, "k") ? "PB"[side] : ".")).join("");
+    expect(`${primary.padEnd(9)}${backup.padEnd(9)}${entry} ${"PB"[pair.leadOf("k")]}  ${may}`).toBe(row);
+  }
+});
+
+test("without a backup the primary leads, whatever its state", () => {
+  for (const look of ["up", "suspect", "down", "rejoin"] as const) {
+    const pair = new Pair(server(look), null);
+    pair.mark("k", 0);
+    expect([pair.leadOf("k"), pair.stale.size, pair.mayServe(1, "k")]).toEqual([0, 0, false]);
+  }
+});
+
+test("a side whose list overflowed is not read while the other is there", () => {
+  const pair = new Pair(server("suspect"), server("rejoin"));
+  pair.overflow[1] = true;
+  expect(pair.mayServe(1, "k")).toBe(false);
+  const alone = new Pair(server("down"), server("rejoin"));
+  alone.overflow[1] = true;
+  expect(alone.mayServe(1, "k")).toBe(true);
+});
+
+describe("entries", () => {
+  test("marking turns the side and renews the generation; the counts follow", () => {
+    const pair = new Pair(server("up"), server("up"));
+    pair.mark("a", 0);
+    pair.mark("b", 0);
+    const first = pair.stale.get("a")!.generation;
+    pair.mark("a", 1);
+    expect([pair.stale.get("a")!.side, pair.stale.get("a")!.generation > first, pair.lacking]).toEqual([1, true, [1, 1]]);
+    pair.clear("a");
+    pair.clear("a");
+    pair.clear("nothing");
+    expect(pair.lacking).toEqual([1, 0]);
+  });
+  test("beyond half a million the side is to be compared as a whole", () => {
+    const pair = new Pair(server("up"), server("up"));
+    for (let i = 0; i < 500_000; i++) pair.mark(`${i}`, 1);
+    expect(pair.overflow).toEqual([false, false]);
+    pair.mark("one more", 1);
+    pair.mark("7", 0);
+    expect([pair.overflow, pair.stale.size, pair.lacking]).toEqual([[false, true], 500_000, [1, 499_999]]);
+  });
+});
+
+test("a lock passes from one to the next in the order of asking", () => {
+  const pair = new Pair(server("up"), server("up"));
+  const heard: string[] = [];
+  const waiter = (name: string) => ({ lockGranted: () => void heard.push(name) });
+  expect([pair.lock("k", waiter("a")), pair.lock("k", waiter("b")), pair.lock("k", waiter("c")), pair.lock("j", waiter("d"))])
+    .toEqual([true, false, false, true]);
+  pair.unlock("k");
+  expect(heard).toEqual(["b"]);
+  pair.unlock("k");
+  pair.unlock("k");
+  expect([heard, [...pair.locks.keys()]]).toEqual([["b", "c"], ["j"]]);
+});
+
+const SIDES: readonly Side[] = [0, 1];
+test("the two sides are each other's other", () => {
+  for (const side of SIDES) expect(new Pair(server("up"), server("down")).server(side)!.state).toBe(side === 0 ? "up" : "down");
+});
