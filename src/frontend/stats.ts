@@ -17,7 +17,7 @@ const GENERAL: readonly (keyof Counters)[] = [
 
 /** The whole answer to `stats [words]`. */
 export function statsAnswer(door: Door, words: string): Uint8Array {
-  switch (words) {
+  switch (words.startsWith("reset ") ? "reset" : words) {
     case "":
       return lines(general(door));
     case "proxy":
