@@ -48,7 +48,7 @@ export const COMMANDS: readonly Command[] = [
   { name: "touch", op: Op.TOUCH, shape: "touch", wordsMin: 3, wordsMax: 4 },
   { name: "delete", op: Op.DELETE, shape: "delete", wordsMin: 2, wordsMax: 4 },
   { name: "flush_all", op: Op.FLUSH_ALL, shape: "flush", wordsMin: 1, wordsMax: 3 },
-  { name: "verbosity", op: Op.VERBOSITY, shape: "verbosity", wordsMin: 2, wordsMax: 4 },
+  { name: "verbosity", op: Op.VERBOSITY, shape: "verbosity", wordsMin: 2, wordsMax: 3 },
   { name: "version", op: Op.VERSION, shape: "words", wordsMin: 1, wordsMax: ANY },
   { name: "stats", op: Op.STATS, shape: "words", wordsMin: 1, wordsMax: ANY },
   { name: "quit", op: Op.QUIT, shape: "words", wordsMin: 1, wordsMax: ANY },

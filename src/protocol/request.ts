@@ -14,6 +14,7 @@ export const KEY_BYTES_MAX = 250;
 const WORDS_KEPT = 9;
 /** memcached's INT_MAX - 2: a data block cannot be longer. */
 const VALUE_BYTES_MAX = 2147483645;
+const INT32_MAX = 2147483647;
 /** Without a newline in this many bytes memcached closes, unless the line is a get. */
 const LINE_BYTES_MAX = 2048;
 
@@ -202,10 +203,15 @@ export class RequestReader {
       for (let i = this.at[8]!; i < this.at[9]!; i++) length = length * 10 + bytes[i]! - ZERO;
     } else {
       const unusual = parseInt64(bytes, this.at[8]!, this.at[9]!);
-      if (unusual === null || unusual < 0n || unusual > 2147483647n) return this.refuse(BAD_FORMAT);
-      length = Number(unusual);
+      if (unusual === null) return this.refuse(BAD_FORMAT);
+      length = Number(BigInt.asIntN(32, unusual));
     }
-    if (length > VALUE_BYTES_MAX) return this.refuse(BAD_FORMAT);
+    if (length > INT32_MAX) {
+      // memcached keeps the lower 32 bits of a length; servers are told what it comes to.
+      length |= 0;
+      this.plain = false;
+    }
+    if (length < 0 || length > VALUE_BYTES_MAX) return this.refuse(BAD_FORMAT);
     if (words === 6 && !this.isNumber(bytes, 5) && parseUint64(bytes, this.at[10]!, this.at[11]!) === null) {
       return this.refuse(BAD_FORMAT);
     }
