@@ -17,8 +17,7 @@ export const FAILURE_REASONS = [
   "refused_command", // the server called our store a bad command: its data block would be read as commands
   "handshake", // identity could not be read
   "restarted", // another incarnation answers at the address
-  "down", // the server is out of service; nothing was sent
-  "overloaded", // too many bytes wait for it; nothing was sent
+  "down", // the server is out of service
   "abandoned", // the client left in the middle of a value that was being stored
   "stopping", // tandem is shutting down
   "failed", // anything else the runtime reported
