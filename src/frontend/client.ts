@@ -347,6 +347,8 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     if (this.joined || this.running) return;
     this.finished = true;
     this.ending = true;
+    // Its place is free from here on: who has seen our goodbye may send the next client.
+    this.door.left(this);
     this.socket!.finish(GOODBYE_MS);
   }
 }

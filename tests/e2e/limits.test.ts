@@ -191,7 +191,7 @@ describe("a value of 32 MiB", () => {
     }
   }, 120_000);
 
-  test("a client that does not read costs no memory, gets all of it later, and nobody else waits", async () => {
+  test("a client that does not read costs at most its value, gets all of it later, and others wait a moment at most", async () => {
     const slow = held(await Client.open(tandem.port));
     const other = held(await Client.open(tandem.port));
     slow.send(`set big2 0 0 ${value.length}\r\n`);
@@ -222,7 +222,8 @@ describe("a value of 32 MiB", () => {
     expect(Buffer.compare(got.values[0]!.bytes, value)).toBe(0);
     expect(wrong).toBe(0);
     expect(longest).toBeLessThan(SLOWEST_MS);
-    expect(peak - base).toBeLessThan(24 * MIB);
+    // The lane waits for it a tenth of a second; then the rest is kept for it, so that nobody else goes on waiting.
+    expect(peak - base).toBeLessThan(value.length + 16 * MIB);
   }, 60_000);
 
   /** Resident memory once it has not grown for a while. */
