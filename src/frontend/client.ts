@@ -183,6 +183,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     if (this.closed) return;
     this.door.cut(this, why);
     this.ending = true;
+    this.out.clear();
     this.socket!.abort();
   }
 

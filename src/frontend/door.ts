@@ -17,6 +17,8 @@ import { ClientConnection } from "./client.ts";
 
 /** How long a refused client may take to hang up, ms. */
 const GOODBYE_MS = 1000;
+/** Unread answers of all clients together, bytes, and how often they are summed up, in ticks. */
+const BACKLOG_TOTAL_MAX = 256 * 1024 * 1024, BUDGET_TICKS = 10;
 /** Longest part of a command shown in the log. */
 const TRACE_CHARS = 80;
 /** What `version` says while no server's version is known. */
@@ -27,6 +29,7 @@ export class Door {
   /** Clients that wait for room on a lane. */
   crowded: { client: ClientConnection; lane: Upstream }[] = [];
   readonly startedMs: number;
+  private ticks = 0;
 
   constructor(
     readonly platform: Platform,
@@ -73,10 +76,23 @@ export class Door {
 
   /** Called every tick. */
   tick(): void {
+    if (++this.ticks % BUDGET_TICKS === 0) this.keepBudget();
     if (this.crowded.length === 0) return;
     const waiting = this.crowded;
     this.crowded = [];
     for (const entry of waiting) if (!entry.client.roomOn(entry.lane)) this.crowded.push(entry);
+  }
+
+  /** Answers that clients do not read may fill so much memory and no more: the one that is owed most is cut off. */
+  private keepBudget(): void {
+    let total = 0;
+    for (const { backlog } of this.clients) total += backlog;
+    while (total > BACKLOG_TOTAL_MAX) {
+      let worst: ClientConnection | null = null;
+      for (const client of this.clients) if (worst === null || client.backlog > worst.backlog) worst = client;
+      total -= worst!.backlog;
+      worst!.cut("answers that are not read fill the memory");
+    }
   }
 
   /** A constant line in its place among the client's answers. */
