@@ -68,6 +68,8 @@ export class Server implements LaneOwner, Introduced {
   /** Extra connections for large values, and those of them that are free. */
   private readonly bulk = new Set<Lane>();
   private readonly bulkFree: Lane[] = [];
+  /** The control connection has told who answers on it. */
+  private controlKnown = false;
   private nextProbeAt = 0;
   private riseAnswers = 0;
   private riseBegan = 0;
@@ -192,8 +194,10 @@ export class Server implements LaneOwner, Introduced {
   }
 
   laneOpened(lane: Lane): void {
-    if (lane === this.control) this.controlHandshake.begin();
-    else this.handshakes.get(lane)!.begin();
+    if (lane === this.control) {
+      this.controlKnown = false;
+      this.controlHandshake.begin();
+    } else this.handshakes.get(lane)!.begin();
   }
 
   laneClosed(lane: Lane, reason: FailureReason, established: boolean, unanswered: boolean): void {
@@ -212,7 +216,8 @@ export class Server implements LaneOwner, Introduced {
     if (!established) return this.goDown(reason);
     if (lane === this.control) {
       if (reason === "request_timeout") return this.goDown("silent");
-      return lane.connect();
+      // One new attempt; a server that never tells who it is would be asked again and again without a pause.
+      return this.controlKnown ? lane.connect() : this.goDown(reason);
     }
     if (!introduced) return this.goDown(reason === "request_timeout" ? "silent" : reason);
     if (this.health.strike(lane.answered > lane.answeredBeforeServing)) return this.goDown(reason);
@@ -280,7 +285,7 @@ export class Server implements LaneOwner, Introduced {
 
   private controlAnswered(): void {
     const now = this.nowMs;
-    this.control.ready = true;
+    this.control.ready = this.controlKnown = true;
     if (this.state !== "down") {
       if (this.nextProbeAt <= now) this.nextProbeAt = now + PROBE_MS;
       return;
