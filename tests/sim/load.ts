@@ -116,7 +116,8 @@ export class MixedLoad implements Load {
 
   private read(dice: Prng, key: string): Request {
     if (dice.chance(1, 20)) {
-      const ttl = this.ttl(dice);
+      // Not "expire at once": asked again at the other server, which has been told already, it finds nothing.
+      const ttl = Math.max(0, this.ttl(dice));
       const verb = dice.pick(["gat", "gats"] as const);
       return this.one(verb, key, `${verb} ${ttl} ${key}\r\n`, { kind: "gat", ttl });
     }
