@@ -81,7 +81,14 @@ export class Customer {
 
 /** Long runs of one character, shortened to their length, so that a failure can be read. */
 function short(text: string): string {
-  return text.replace(/([^\r\n])\1{63,}/g, (run, one: string) => `{${one}*${run.length}}`);
+  if (text.length < 64) return text;
+  let out = "";
+  for (let at = 0, end = 0; at < text.length; at = end) {
+    const one = text[at]!;
+    while (end < text.length && text[end] === one) end++;
+    out += end - at < 64 ? text.slice(at, end) : `{${one}*${end - at}}`;
+  }
+  return out;
 }
 
 export class Table {
