@@ -160,12 +160,9 @@ export class Decide extends Keyed {
       return this.conclude();
     }
     this.blame(this.lead, reason);
-    if (reason === "request_timeout" || reason === "connect_timeout") this.waited = true;
-    else if (this.parked) return this.onReady(); // another may be open by now
-    if (this.parked) {
-      this.parked = false;
-      this.client.resume();
-    }
+    if (this.parked) return this.onReady(); // another may be open by now
+    // Who waited for an answer has no patience left for a connection.
+    if (reason === "request_timeout") this.waited = true;
     if (!sent || role === Asked.PRESENCE) return this.elsewhere(this.lead);
     this.unknown();
   }

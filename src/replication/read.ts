@@ -15,6 +15,8 @@ import type { Pool } from "./pool.ts";
 import type { Client } from "./slot.ts";
 import { tagItem } from "./tokens.ts";
 
+const BOTH = 3;
+
 export class Read extends Keyed {
   private readonly lineStart: number;
   /** After the line feed when the line may be forwarded as it is, else 0. */
@@ -119,8 +121,12 @@ export class Read extends Keyed {
   override onFailure(role: number, reason: FailureReason): void {
     const side = role as Side;
     this.blame(side, reason);
-    const patient = reason !== "request_timeout" && reason !== "connect_timeout";
-    if (this.parked && patient) return this.onReady(); // another may be open by now
+    if (this.parked) {
+      // Another lane may be open by now. Who waited a whole deadline has patience for one answer, not for two.
+      this.parked = false;
+      this.tried = reason === "connect_timeout" ? BOTH : 0;
+      return this.start();
+    }
     if (this.whole) return this.answer(END);
     if (!this.restart()) {
       this.client.cut("the value that was being sent cannot be finished");
@@ -135,7 +141,7 @@ export class Read extends Keyed {
       this.forgot = true;
       return this.start();
     }
-    const opening = this.waited || !patient ? -1 : this.opening(side);
+    const opening = this.waited || reason === "request_timeout" ? -1 : this.opening(side);
     if (opening === -1) return this.fail("no server can answer");
     this.waited = this.parked = true;
     this.lane(opening).wait(this, opening);

@@ -133,12 +133,9 @@ export class Write extends Keyed {
   private misses = 0;
 
   override onFailure(role: number, reason: FailureReason, sent: boolean): void {
-    if (reason === "request_timeout" || reason === "connect_timeout") this.waited = true;
-    else if (this.parked) return this.onReady(role); // another may be open by now
-    if (this.parked) {
-      this.parked = false;
-      this.client.resume();
-    }
+    if (this.parked) return this.onReady(role); // another may be open by now
+    // Who waited for an answer has no patience left for a connection.
+    if (reason === "request_timeout") this.waited = true;
     this.decided(role as Side, sent ? Fate.UNKNOWN : Fate.UNSENT, reason);
   }
 
