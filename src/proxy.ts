@@ -2,6 +2,7 @@
 import { TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { ProxyConfig } from "./config/config.ts";
+import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
 import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
@@ -104,8 +105,3 @@ export class Proxy {
 const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {
   in_use: "something listens there already", denied: "not permitted", not_found: "no such address or directory",
 };
-
-function addressText(address: Address): string {
-  if (address.kind === "unix") return address.path;
-  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
-}
