@@ -1,7 +1,7 @@
 // What is asked on every new connection before client traffic: who answers there (identity), what it allows, and
 // whether bytes of our dead connections may still be executed behind our back (the barrier).
 import { latin1, textOf } from "../bytes/ascii.ts";
-import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
+import { Expect, type ExpectCode, Status, type StatusCode } from "../protocol/reply.ts";
 import { SilentCaller } from "./caller.ts";
 import type { Lane } from "./lane.ts";
 
@@ -22,7 +22,7 @@ const BARRIER_WRITE_MS = 2000;
  */
 const WAITS_FOR_INPUT: ReadonlySet<string> = new Set(["conn_read", "conn_waiting", "conn_new_cmd", "conn_nread", "conn_swallow"]);
 
-const Asked = { STATS: 1, SETTINGS: 2, CONNS: 3 } as const;
+const Asked = { STATS: 1, SETTINGS: 2, CONNS: 3, EXPLICIT: 4 } as const;
 
 /** What the handshake needs of the server it introduces. */
 export interface Introduced {
@@ -31,7 +31,9 @@ export interface Introduced {
   readonly ghosts: Set<string>;
   /** Identity was read; false: this connection must not be used (the server has dealt with it). */
   identified(lane: Lane, stats: Map<string, string>): boolean;
-  settingsRead(settings: Map<string, string>): void;
+  /** Returns the question that shows whether it takes explicit cas uniques, or null when that is known. */
+  settingsRead(settings: Map<string, string>): Uint8Array | null;
+  explicitAnswered(status: StatusCode, bytes: Uint8Array, start: number, end: number): void;
   /** Identity known and barrier passed. */
   introduced(lane: Lane): void;
 }
@@ -69,14 +71,17 @@ export class Handshake extends SilentCaller {
     if (space !== -1) this.lines.set(text.slice(0, space), text.slice(space + 1));
   }
 
-  override onReply(role: number, status: StatusCode): void {
+  override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     const lines = this.lines;
     this.lines = new Map();
-    if (status !== Status.END && role !== Asked.CONNS) return this.lane.fail("handshake");
+    if (status !== Status.END && (role === Asked.STATS || role === Asked.SETTINGS)) return this.lane.fail("handshake");
     if (role === Asked.STATS) {
       if (!this.server.identified(this.lane, lines)) return;
       if (this.withSettings) return this.ask(STATS_SETTINGS, Asked.SETTINGS);
-    } else if (role === Asked.SETTINGS) this.server.settingsRead(lines);
+    } else if (role === Asked.SETTINGS) {
+      const question = this.server.settingsRead(lines);
+      if (question !== null) return this.ask(question, Asked.EXPLICIT, Expect.META);
+    } else if (role === Asked.EXPLICIT) this.server.explicitAnswered(status, bytes, start, end);
     else this.judge(lines);
     if (this.server.ghosts.size === 0) {
       this.idleSince.clear();
@@ -90,9 +95,9 @@ export class Handshake extends SilentCaller {
     this.pollAt = 0;
   }
 
-  private ask(command: Uint8Array, role: number): void {
+  private ask(command: Uint8Array, role: number, expect: ExpectCode = Expect.STATS): void {
     this.lane.out.push(command, 0, command.length);
-    this.lane.expect(Expect.STATS, this, role);
+    this.lane.expect(expect, this, role);
   }
 
   /** Which ghosts are gone: not listed any more, or seen idle for a while (their RST was lost). */

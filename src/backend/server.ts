@@ -4,6 +4,8 @@ import { latin1 } from "../bytes/ascii.ts";
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
 import type { Address, Net, Random } from "../platform/platform.ts";
+import type { StatusCode } from "../protocol/reply.ts";
+import { ExplicitCas } from "./explicit_cas.ts";
 import { Handshake, type Introduced } from "./handshake.ts";
 import { Health, type HealthState } from "./health.ts";
 import { type CoarseClock, Lane, type LaneOwner } from "./lane.ts";
@@ -25,6 +27,8 @@ export interface BackendWorld {
   readonly tails: TailPool;
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  /** Begins the keys of items of our own. */
+  readonly controlPrefix: string;
 }
 
 /** Who decides what a server's coming and going means. */
@@ -60,6 +64,8 @@ export class Server implements LaneOwner, Introduced {
   version = "";
   /** Its latest answer to `stats`. */
   stats = new Map<string, string>();
+  /** Whether writes may carry a cas unique of ours. */
+  readonly explicitCas: ExplicitCas;
   /** Its clock (Unix seconds) less ours (monotonic seconds). */
   private clockOffset = 0;
   private readonly control: Lane;
@@ -85,6 +91,7 @@ export class Server implements LaneOwner, Introduced {
     private readonly world: BackendWorld,
     private readonly owner: ServerOwner,
   ) {
+    this.explicitCas = new ExplicitCas(world.controlPrefix);
     this.control = this.makeLane(CONTROL_TIMEOUT_MS);
     this.controlHandshake = new Handshake(this, this.control, true);
     for (let i = 0; i < lanes; i++) {
@@ -250,8 +257,13 @@ export class Server implements LaneOwner, Introduced {
     return true;
   }
 
-  settingsRead(settings: Map<string, string>): void {
+  settingsRead(settings: Map<string, string>): Uint8Array | null {
     this.itemBytesMax = Number(settings.get("item_size_max") ?? 0);
+    return this.explicitCas.ask(this.incarnation!, this.version, settings);
+  }
+
+  explicitAnswered(status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    this.explicitCas.answered(status, bytes, start, end);
   }
 
   introduced(lane: Lane): void {

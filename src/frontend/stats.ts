@@ -73,6 +73,7 @@ function servers(door: Door): Lines {
       const name = `${role}:${index}`;
       answer.push([`${name}:address`, server.label], [`${name}:state`, server.state]);
       answer.push([`${name}:reason`, server.health.reason], [`${name}:version`, server.version || "unknown"]);
+      answer.push([`${name}:explicit_cas`, server.explicitCas.works ? "yes" : "no"]);
       answer.push([`${name}:cold`, server.cold ? "yes" : "no"]);
       answer.push([`${name}:in_flight`, server.lanes.reduce((sum, lane) => sum + lane.inFlight.count, 0)]);
       answer.push([`${name}:queue_bytes`, server.lanes.reduce((sum, lane) => sum + lane.out.total, 0)]);

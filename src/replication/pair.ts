@@ -37,6 +37,11 @@ export class Pair {
     return side === PRIMARY ? this.primary : this.backup;
   }
 
+  /** Both sides take explicit cas uniques: each write gives its version to both, so that tokens hold on either. */
+  get explicit(): boolean {
+    return this.backup !== null && this.primary.explicitCas.works && this.backup.explicitCas.works;
+  }
+
   /** Trusted for keys without a stale entry; -1 when neither side is. */
   get usualLead(): Side | -1 {
     if (this.primary.leads) return PRIMARY;

@@ -11,14 +11,18 @@ import type { Log } from "../observe/log.ts";
 import type { Address, Platform, Timer } from "../platform/platform.ts";
 import { Expect } from "../protocol/reply.ts";
 import type { Ring } from "../ring/ring.ts";
+import { CONTROL_PREFIX } from "./control.ts";
 import { Copier } from "./copier.ts";
 import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
 import { type Around, FLUSH_ALL, type Peer, Returning, Told } from "./returning.ts";
+import { VersionClock } from "./version.ts";
 
 /** Granularity of deadlines and probes, ms. */
 export const TICK_MS = 20;
 /** A tick that comes this late says that we were stopped, not that the servers were slow. */
 const LATE_TICK_MS = 100;
+/** Versions that are ahead of the wall clock by more are worth a word, ms. */
+const AHEAD_MS = 60_000;
 /** How often stale entries of reachable pairs are worked off, in ticks. */
 const REPAIR_TICKS = 3;
 
@@ -46,6 +50,9 @@ export class Pool implements ServerOwner, Around {
   readonly copier: Copier;
   readonly ack: "both" | "lead" | "any";
   readonly connectTimeoutMs: number;
+  /** Tells this proxy from others: 8 hex digits. */
+  readonly proxyId: string;
+  readonly versions: VersionClock;
   /** The pair and lane of the key that route() saw last. */
   pair: Pair;
   laneIndex = 0;
@@ -79,6 +86,10 @@ export class Pool implements ServerOwner, Around {
   ) {
     this.nowMs = platform.clock.nowMs();
     this.ack = options.ack;
+    const id = platform.random.u32();
+    this.proxyId = id.toString(16).padStart(8, "0");
+    this.versions = new VersionClock(id);
+    this.versions.wall(platform.clock.wallSeconds() * 1000);
     this.connectTimeoutMs = options.connectTimeoutMs;
     this.primaryRing = options.primaryRing;
     this.backupRing = options.backupRing;
@@ -86,6 +97,7 @@ export class Pool implements ServerOwner, Around {
     const world: BackendWorld = {
       net: platform.net, random: platform.random, turn, clock: this, tails,
       connectTimeoutMs: options.connectTimeoutMs, requestTimeoutMs: options.requestTimeoutMs,
+      controlPrefix: CONTROL_PREFIX,
     };
     const make = ({ label, address }: { label: string; address: Address }): Server =>
       new Server(label, address, options.lanes, world, this);
@@ -284,6 +296,7 @@ export class Pool implements ServerOwner, Around {
     const before = this.nowMs;
     const now = (this.nowMs = this.platform.clock.nowMs());
     this.schedule();
+    this.readWall();
     // After a pause of ours the answers may lie unread in the kernel, and requests sent since carry deadlines of before.
     if (now - before > LATE_TICK_MS) {
       for (const server of this.servers) server.excuse();
@@ -301,6 +314,16 @@ export class Pool implements ServerOwner, Around {
     if (this.backups.length > 0) this.tickPairs(now);
     this.afterTick();
   }
+
+  private readWall(): void {
+    this.versions.wall(this.platform.clock.wallSeconds() * 1000);
+    const ahead = this.versions.aheadMs > AHEAD_MS;
+    if (ahead && !this.ahead) {
+      this.log.warn("the wall clock is behind the versions in use", { seconds: Math.round(this.versions.aheadMs / 1000) });
+    }
+    this.ahead = ahead;
+  }
+  private ahead = false;
 
   private tickPairs(now: number): void {
     for (const returning of [...this.returning.values()]) returning.tick(now);

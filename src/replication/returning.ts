@@ -8,6 +8,7 @@ import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import type { Clock } from "../platform/platform.ts";
 import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
+import { CONTROL_PREFIX } from "./control.ts";
 import type { Copier } from "./copier.ts";
 import { Dump, type DumpWorld } from "./dump.ts";
 import type { Pair, Side } from "./pair.ts";
@@ -144,6 +145,7 @@ export class Returning {
         this.iterator = null;
         break;
       }
+      if (key.startsWith(CONTROL_PREFIX)) continue; // no client's, and each server's own
       const pair = this.around.pairOf(key);
       if (pair.server(this.side) !== this.server) continue;
       this.open++;

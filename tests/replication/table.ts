@@ -15,6 +15,8 @@ export interface TableOptions {
   readonly ack?: "both" | "lead" | "any";
   readonly itemBytesMax?: number;
   readonly clientsMax?: number;
+  /** The backends take explicit cas uniques. */
+  readonly explicit?: boolean;
   /** Called before the proxy starts. */
   readonly before?: (table: Table) => void;
 }
@@ -42,6 +44,12 @@ export class Backend extends FakeBackend {
   /** It is asked exactly this, and answers at once. */
   answers(question: string, answer: string, lane = 0): this {
     return this.receives(question, lane).sendsOn(lane, answer);
+  }
+  /** From now on the process of this pid answers, and takes explicit cas uniques. */
+  livesExplicit(pid: number, answer = "HD c4611686018427387905\r\n"): void {
+    this.lives(pid, "1.6.38");
+    this.standing.set("stats settings\r\n", "STAT item_size_max 67108864\r\nSTAT cas_enabled yes\r\nEND\r\n");
+    this.standing.set("ms __tandem:e 1 T5 E4611686018427387905 c\r\n1\r\n", answer);
   }
   /** One lane ends. */
   closes(lane = 0): void {
@@ -115,6 +123,7 @@ export class Table {
         lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax,
       },
     }, log);
+    if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);
     options.before?.(this);
     this.proxy.start(() => {});
     this.platform.settle();

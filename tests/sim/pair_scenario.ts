@@ -1,6 +1,7 @@
 // One proxy over primaries and backups, clients that never stop asking, and everything that can go wrong. What is
 // claimed depends on the class of faults: A, one server at a time: nothing acknowledged is lost; B, anything: what is
 // gone is a miss, never an older value. At the end both sides hold the same and nothing is left open.
+import { CONTROL_PREFIX } from "../../src/replication/control.ts";
 import { check } from "./checker.ts";
 import { drawKinds, type FaultClass, type FaultKind, Nemesis } from "./faults.ts";
 import { type History, say } from "./history.ts";
@@ -117,7 +118,7 @@ function differences(pair: PairWorld): string[] {
   const byLabel = new Map<string, MemcachedHost>();
   for (const server of pair.servers) byLabel.set(`${server.host.ip}:11211`, server);
   const keys = new Set<string>();
-  for (const { server } of pair.servers) for (const item of server!.engine.store.dump()) keys.add(item.key);
+  for (const { server } of pair.servers) for (const item of server!.engine.store.dump()) if (!item.key.startsWith(CONTROL_PREFIX)) keys.add(item.key);
   for (const key of keys) {
     const owner = pair.proxy.pool.pairOf(key);
     const primary = byLabel.get(owner.primary.label)!;

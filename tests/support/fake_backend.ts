@@ -6,7 +6,7 @@ export class FakeBackend implements Peer {
   welcome: "accept" | "lost" | Cause = "accept";
   /** Takes everything and says nothing, as a stopped process does. */
   stopped = false;
-  /** Lines that it answers by itself. */
+  /** Requests that it answers by itself. */
   readonly standing = new Map<string, string>();
   private sockets: FakeSocket[] = [];
   private control: FakeSocket | null = null;
@@ -18,9 +18,11 @@ export class FakeBackend implements Peer {
   }
 
   /** From now on the process of this pid answers. */
-  lives(pid: number): void {
-    this.standing.set("stats\r\n", `STAT pid ${pid}\r\nSTAT uptime 100\r\nSTAT time 1700000100\r\nSTAT version 1.6.18\r\nSTAT curr_items 3\r\nEND\r\n`);
+  lives(pid: number, version = this.version): void {
+    this.version = version;
+    this.standing.set("stats\r\n", `STAT pid ${pid}\r\nSTAT uptime 100\r\nSTAT time 1700000100\r\nSTAT version ${version}\r\nSTAT curr_items 3\r\nEND\r\n`);
   }
+  private version = "1.6.18";
 
   /** What `stats conns` lists: pairs of address and state. */
   connections(list: readonly (readonly [address: string, state: string])[]): void {
@@ -40,12 +42,11 @@ export class FakeBackend implements Peer {
   private answerStanding(socket: FakeSocket): void {
     for (;;) {
       const text = socket.unread;
-      const line = text.slice(0, text.indexOf("\n") + 1);
-      const answer = this.standing.get(line);
-      if (line === "" || answer === undefined) return;
+      const known = [...this.standing].find(([question]) => text.startsWith(question));
+      if (known === undefined) return;
       socket.take();
-      socket.untake(text.slice(line.length));
-      socket.send(answer);
+      socket.untake(text.slice(known[0].length));
+      socket.send(known[1]);
     }
   }
 
