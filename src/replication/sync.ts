@@ -3,19 +3,18 @@
 //
 //   read both ─▶ equal: done · from has none: remove guarded · to has none: add · else: replace guarded ─▶ from
 //   unchanged? done : again
-import { equal, latin1, textOf } from "../bytes/ascii.ts";
+import { latin1, textOf } from "../bytes/ascii.ts";
 import { SilentCaller } from "../backend/caller.ts";
 import type { Lane } from "../backend/lane.ts";
 import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import { putBytes, putText } from "./compose.ts";
+import { addChunk, differenceOf, type Held, heldFrom } from "./held.ts";
 import { other, type Pair, type Side } from "./pair.ts";
 
 const ROUNDS_MAX = 12;
 /** From here on memcached takes a number for a date (30 days). */
 const RELATIVE_MAX_S = 30 * 24 * 3600;
-/** Remaining times this close count as equal, seconds. */
-const TTL_SLACK_S = 2;
-const LETTER_C = 99, LETTER_F = 102, LETTER_T = 116;
+const LETTER_C = 99;
 
 const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3, DROP: 4 } as const;
 
@@ -36,19 +35,10 @@ export function exptimeOf(bytes: Uint8Array, start: number, end: number, serverU
   return seconds < RELATIVE_MAX_S ? seconds : Math.floor(serverUnixSeconds) + seconds;
 }
 
-/** What one side holds: null means nothing. */
-interface Held {
-  cas: string;
-  flags: string;
-  ttl: number;
-  data: Uint8Array;
-  /** Data bytes there so far (a large item comes in pieces); its CR LF included at the end. */
-  filled: number;
-}
-
 export class Sync extends SilentCaller {
   private readonly to: Side;
   private rounds = 0;
+  /** What each side holds, by Asked.TO and Asked.FROM; null: nothing. */
   private held: [Held | null, Held | null] = [null, null];
   private over = false;
 
@@ -81,26 +71,13 @@ export class Sync extends SilentCaller {
 
   override onValue(role: number, value: ValueView): boolean {
     if (role !== Asked.TO && role !== Asked.FROM) return false;
-    const { bytes } = value;
-    const flag = (letter: number): string => {
-      const at = new Int32Array(2);
-      return metaFlag(bytes, value.flagsStart, value.flagsEnd, letter, at) ? textOf(bytes, at[0]!, at[1]!) : "";
-    };
-    const have = Math.min(value.end, value.dataStart + value.dataBytes + 2) - value.dataStart;
-    let data: Uint8Array;
-    if (value.partial) {
-      data = new Uint8Array(value.dataBytes + 2);
-      data.set(bytes.subarray(value.dataStart, value.dataStart + have));
-    } else data = bytes.subarray(value.dataStart, value.dataStart + have);
-    this.held[role] = { cas: flag(LETTER_C), flags: flag(LETTER_F), ttl: Number(flag(LETTER_T)), data, filled: have };
+    this.held[role] = heldFrom(value);
     if (!value.partial) this.readDone(role);
     return true;
   }
 
   override onChunk(role: number, bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    const held = this.held[role as 0 | 1]!;
-    held.data.set(bytes.subarray(start, end), held.filled);
-    held.filled += end - start;
+    addChunk(this.held[role as 0 | 1]!, bytes, start, end);
     if (last) this.readDone(role);
   }
 
@@ -144,7 +121,7 @@ export class Sync extends SilentCaller {
       this.put(this.to, `md ${this.key} C${target!.cas}\r\n`, Asked.WRITE);
       return;
     }
-    if (target !== null && same(source, target)) return this.end("equal");
+    if (target !== null && differenceOf(source, target) === null) return this.end("equal");
     const exptime = this.exptime(source.ttl);
     const guard = target === null ? "ME" : `C${target.cas}`;
     const lane = this.lane(this.to);
@@ -182,13 +159,4 @@ export class Sync extends SilentCaller {
     this.over = true;
     this.done(outcome);
   }
-}
-
-function same(a: Held, b: Held): boolean {
-  return a.data.length === b.data.length && a.flags === b.flags && closeTtl(a.ttl, b.ttl) &&
-    equal(a.data, 0, b.data, 0, a.data.length);
-}
-
-function closeTtl(a: number, b: number): boolean {
-  return a === -1 || b === -1 ? a === b : Math.abs(a - b) <= TTL_SLACK_S;
 }
