@@ -66,6 +66,8 @@ export class Server implements LaneOwner, Introduced {
   stats = new Map<string, string>();
   /** Whether writes may carry a cas unique of ours. */
   readonly explicitCas: ExplicitCas;
+  /** When it came into its present state, ms on our clock. */
+  sinceMs: number;
   /** Its clock (Unix seconds) less ours (monotonic seconds). */
   private clockOffset = 0;
   private readonly control: Lane;
@@ -92,6 +94,7 @@ export class Server implements LaneOwner, Introduced {
     private readonly owner: ServerOwner,
   ) {
     this.explicitCas = new ExplicitCas(world.controlPrefix);
+    this.sinceMs = world.clock.nowMs;
     this.control = this.makeLane(CONTROL_TIMEOUT_MS);
     this.controlHandshake = new Handshake(this, this.control, true);
     for (let i = 0; i < lanes; i++) {
@@ -320,7 +323,9 @@ export class Server implements LaneOwner, Introduced {
     this.health.state = state;
     this.health.reason = reason;
     this.leads = (state === "up" || state === "suspect") && !this.cold;
-    if (from !== state) this.owner.stateChanged(this, from, reason);
+    if (from === state) return;
+    this.sinceMs = this.nowMs;
+    this.owner.stateChanged(this, from, reason);
   }
 }
 

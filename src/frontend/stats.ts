@@ -68,19 +68,26 @@ function proxy(door: Door): Lines {
 
 function servers(door: Door): Lines {
   const answer: Lines = [];
+  const { pool } = door;
+  const now = door.platform.clock.nowMs();
+  const missed = (server: Door["pool"]["servers"][number]): number =>
+    pool.pairs.reduce((sum, { primary, backup, lacking }) =>
+      sum + (primary === server ? lacking[0] : backup === server ? lacking[1] : 0), 0);
   const tell = (role: string, list: Door["pool"]["servers"]): void =>
     list.forEach((server, index) => {
       const name = `${role}:${index}`;
       answer.push([`${name}:address`, server.label], [`${name}:state`, server.state]);
       answer.push([`${name}:reason`, server.health.reason], [`${name}:version`, server.version || "unknown"]);
       answer.push([`${name}:explicit_cas`, server.explicitCas.works ? "yes" : "no"]);
+      answer.push([`${name}:state_seconds`, Math.max(0, Math.floor((now - server.sinceMs) / 1000))]);
+      answer.push([`${name}:missed_writes`, missed(server)]);
       answer.push([`${name}:cold`, server.cold ? "yes" : "no"]);
       answer.push([`${name}:in_flight`, server.lanes.reduce((sum, lane) => sum + lane.inFlight.count, 0)]);
       answer.push([`${name}:queue_bytes`, server.lanes.reduce((sum, lane) => sum + lane.out.total, 0)]);
       answer.push([`${name}:answered`, server.lanes.reduce((sum, lane) => sum + lane.answered, 0)]);
     });
-  tell("primary", door.pool.primaries);
-  tell("backup", door.pool.backups);
+  tell("primary", pool.primaries);
+  tell("backup", pool.backups);
   return answer;
 }
 

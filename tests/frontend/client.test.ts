@@ -192,6 +192,26 @@ describe("stats", () => {
     t.client.sends("stats reset\r\n").receives("RESET\r\n");
     t.client.sends("stats\r\n").receivesMatch(/\r\nSTAT curr_connections 1\r\n[^]*\r\nSTAT get_misses 0\r\n/);
   });
+
+  test("servers: for how long each is in its state, and what it missed", () => {
+    const t = new Table();
+    const of = (role: string): Record<string, string> => {
+      t.client.sends("stats servers\r\n");
+      const lines = [...t.client.socket.take().matchAll(/^STAT (\w+):0:(\S+) (.*)\r$/gm)].filter((line) => line[1] === role);
+      return Object.fromEntries(lines.map((line) => [line[2], line[3]]));
+    };
+    t.pass(2500);
+    expect(of("backup")).toMatchObject({ state: "up", state_seconds: "2", missed_writes: "0" });
+    t.B.dies();
+    t.passUntil(() => t.proxy.pool.backups[0]!.state === "down");
+    t.client.sends(store("set", "k", "1"), store("set", "j", "1"));
+    t.P.answers(store("set", "k", "1") + store("set", "j", "1"), "STORED\r\nSTORED\r\n");
+    t.client.receives("STORED\r\nSTORED\r\n");
+    expect(of("backup")).toMatchObject({ state: "down", state_seconds: "0", missed_writes: "2" });
+    expect(of("primary")).toMatchObject({ state: "up", missed_writes: "0" });
+    t.pass(3000);
+    expect(of("backup")).toMatchObject({ state: "down", state_seconds: "3" });
+  });
 });
 
 test("drained: answers under way are given, no request is read any more", () => {
