@@ -9,12 +9,11 @@ import { type BackendWorld, Server, type ServerOwner } from "../backend/server.t
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Platform, Timer } from "../platform/platform.ts";
-import { Expect } from "../protocol/reply.ts";
 import type { Ring } from "../ring/ring.ts";
+import { Comebacks, type Rings } from "./comebacks.ts";
 import { CONTROL_PREFIX } from "./control.ts";
 import { Copier } from "./copier.ts";
 import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
-import { type Around, FLUSH_ALL, type Peer, Returning, Told } from "./returning.ts";
 import { VersionClock } from "./version.ts";
 
 /** Granularity of deadlines and probes, ms. */
@@ -43,11 +42,13 @@ export interface PoolOptions {
   readonly itemBytesMax: number;
 }
 
-export class Pool implements ServerOwner, Around {
+export class Pool implements ServerOwner, Rings {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
   readonly pairs: Pair[] = [];
   readonly copier: Copier;
+  /** Servers on their way back. */
+  readonly comebacks = new Comebacks(this);
   readonly ack: "both" | "lead" | "any";
   readonly connectTimeoutMs: number;
   /** Tells this proxy from others: 8 hex digits. */
@@ -67,11 +68,6 @@ export class Pool implements ServerOwner, Around {
   private readonly backupCount: number;
   private readonly lanes: number;
   private readonly single: boolean;
-  private readonly returning = new Map<Server, Returning>();
-  /** Servers that could not be reached when we began: what they hold is unknown. */
-  private readonly unknown = new Set<Server>();
-  /** A flush_all that a server missed: when it takes effect, ms on our clock. */
-  private readonly owedFlush = new Map<Server, number>();
   private timer: Timer | null = null;
   private ticks = 0;
   private stopping = false;
@@ -131,7 +127,7 @@ export class Pool implements ServerOwner, Around {
   stop(): void {
     this.stopping = true;
     this.timer?.cancel();
-    for (const returning of this.returning.values()) returning.stop();
+    this.comebacks.stop();
     for (const server of this.servers) server.stop();
   }
 
@@ -162,7 +158,7 @@ export class Pool implements ServerOwner, Around {
   lacks(pair: Pair, key: string, side: Side): void {
     pair.mark(key, side);
     const server = pair.server(side);
-    if (server !== null && server.state === "up" && pair.overflow[side]) this.bringBack(server, "missed writes overflowed");
+    if (server !== null && server.state === "up" && pair.overflow[side]) this.comebacks.bringBack(server, "missed writes overflowed");
   }
 
   /** As lacks, and at once. */
@@ -174,7 +170,7 @@ export class Pool implements ServerOwner, Around {
 
   /** A server did not get a flush_all; delaySeconds as the client gave it. */
   owesFlush(server: Server, delaySeconds: number): void {
-    this.owedFlush.set(server, this.nowMs + delaySeconds * 1000);
+    this.comebacks.owesFlush(server, delaySeconds);
   }
 
   /** "primary 10.0.0.1:11211 down, backup 10.0.0.2:11211 request_timeout": for error lines. */
@@ -188,18 +184,14 @@ export class Pool implements ServerOwner, Around {
   stateChanged(server: Server, from: HealthState, reason: string): void {
     const bad = server.state === "down" || server.state === "suspect";
     this.log[bad ? "warn" : "info"](STATE_WORDS[server.state], {
-      server: server.label, role: this.sideOf(server) === PRIMARY ? "primary" : "backup", from, reason,
-      missed: this.peersOf(server).reduce((sum, { pair }) => sum + pair.lacking[this.sideOf(server)], 0),
+      server: server.label, role: this.comebacks.sideOf(server) === PRIMARY ? "primary" : "backup", from, reason,
+      missed: this.comebacks.missed(server),
     });
-    if (server.state !== "down") return;
-    this.returning.get(server)?.stop();
-    this.returning.delete(server);
+    if (server.state === "down") this.comebacks.left(server);
   }
 
   missing(server: Server, reason: string): void {
-    if (this.unknown.has(server)) return;
-    this.unknown.add(server);
-    this.log.warn("server cannot be reached", { server: server.label, reason });
+    this.comebacks.missing(server, reason);
   }
 
   memoryLost(server: Server): void {
@@ -208,83 +200,15 @@ export class Pool implements ServerOwner, Around {
   }
 
   arrived(server: Server): void {
-    if (this.backups.length === 0) {
-      if (!this.flushDue(server)) return server.admit("up", "answers");
-      return this.flushNow(server, () => server.admit("up", "flushed"));
-    }
-    const peersLead = this.peersOf(server).some((peer) => peer.server.leads);
-    const side = this.sideOf(server);
-    const lacks = this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
-    const first = server.health.reason === "starting" && !this.unknown.has(server);
-    if (!server.cold && !this.flushDue(server) && (first || !peersLead)) {
-      // Nobody knows better than it does; what it is known to lack is led by the others key by key.
-      return server.admit("up", "answers");
-    }
-    if (!server.cold && !lacks && !this.flushDue(server) && !this.unknown.has(server)) {
-      return server.admit("up", "missed nothing");
-    }
-    server.admit("rejoin", server.cold ? "restarted" : this.flushDue(server) ? "missed a flush_all" : "missed writes");
-    this.bringBack(server, "returned");
+    this.comebacks.arrived(server);
   }
 
   reconnected(server: Server): void {
-    const side = this.sideOf(server);
-    const lacks = this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
-    if (!lacks && !this.flushDue(server)) return server.trust("reconnected");
-    server.distrust("missed writes");
-    this.bringBack(server, "reconnected");
+    this.comebacks.reconnected(server);
   }
 
   canWait(server: Server): boolean {
-    const peers = this.peersOf(server);
-    return peers.length > 0 && peers.every((peer) => peer.server.leads);
-  }
-
-  private bringBack(server: Server, why: string): void {
-    if (server.state === "up") server.distrust(why);
-    this.returning.get(server)?.stop();
-    const side = this.sideOf(server);
-    const peers = this.peersOf(server);
-    const owed = this.owedFlush.get(server);
-    const flush = owed !== undefined && owed <= this.nowMs;
-    if (flush) server.cold = true; // what it held before the flush must not be served
-    const full = server.cold || this.unknown.has(server) || peers.some(({ pair }) => pair.overflow[side]);
-    const returning = new Returning(server, side, peers, full, flush, this, (compared, ms, missed) => {
-      this.returning.delete(server);
-      if (flush) this.owedFlush.delete(server);
-      this.unknown.delete(server);
-      this.log.info("server is synchronised", {
-        server: server.label, scope: full ? "every key" : "missed writes", keys: full ? compared : missed, ms: Math.round(ms),
-      });
-      server.trust("synchronised");
-    });
-    this.returning.set(server, returning);
-  }
-
-  /** Does the flush_all that a server missed; it stays owed when that fails. */
-  private flushNow(server: Server, done: () => void): void {
-    const lane = server.lanes[0]!;
-    this.owedFlush.delete(server);
-    lane.out.push(FLUSH_ALL, 0, FLUSH_ALL.length);
-    lane.expect(Expect.OK, new Told((ok) => (ok ? done() : void this.owedFlush.set(server, 0))), 0);
-  }
-
-  private flushDue(server: Server): boolean {
-    return (this.owedFlush.get(server) ?? Infinity) <= this.nowMs;
-  }
-
-  private sideOf(server: Server): Side {
-    return this.primaries.includes(server) ? PRIMARY : BACKUP;
-  }
-
-  private peersOf(server: Server): Peer[] {
-    const side = this.sideOf(server);
-    const peers: Peer[] = [];
-    for (const pair of this.pairs) {
-      const peer = pair.server(side === PRIMARY ? BACKUP : PRIMARY);
-      if (pair.server(side) === server && peer !== null) peers.push({ server: peer, pair });
-    }
-    return peers;
+    return this.comebacks.canWait(server);
   }
 
   private schedule(): void {
@@ -305,12 +229,7 @@ export class Pool implements ServerOwner, Around {
     for (const server of this.primaries) server.tick(now);
     for (const server of this.backups) server.tick(now);
     for (const upload of [...this.uploads]) upload.tick(now, this.options.requestTimeoutMs);
-    // Delayed ones take effect on the other servers now.
-    for (const [server, atMs] of this.owedFlush) {
-      if (now < atMs || server.state !== "up" || !server.lanes[0]!.ready) continue;
-      if (this.backups.length === 0) this.flushNow(server, () => {});
-      else this.bringBack(server, "missed a flush_all"); // what was stored since is filled in again from its peers
-    }
+    this.comebacks.tickFlushes(now);
     if (this.backups.length > 0) this.tickPairs(now);
     this.afterTick();
   }
@@ -326,7 +245,7 @@ export class Pool implements ServerOwner, Around {
   private ahead = false;
 
   private tickPairs(now: number): void {
-    for (const returning of [...this.returning.values()]) returning.tick(now);
+    this.comebacks.tick(now);
     this.copier.tick(now);
     if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
   }

@@ -1,0 +1,155 @@
+// Which servers are on their way back, and what each of them must do before it is trusted: the bookkeeping around
+// returning.ts. Decides on arrival whether a server may serve at once, owes a flush_all, or lacks keys.
+import type { Server } from "../backend/server.ts";
+import type { Log } from "../observe/log.ts";
+import { Expect } from "../protocol/reply.ts";
+import { BACKUP, type Pair, PRIMARY, type Side } from "./pair.ts";
+import { type Around, FLUSH_ALL, type Peer, Returning, Told } from "./returning.ts";
+
+/** The servers and pairs of the pool around it. */
+export interface Rings extends Around {
+  readonly primaries: readonly Server[];
+  readonly backups: readonly Server[];
+  readonly pairs: readonly Pair[];
+  readonly log: Log;
+  /** Time of this tick, ms. */
+  readonly nowMs: number;
+}
+
+export class Comebacks {
+  /** Those that are being brought back. */
+  readonly returning = new Map<Server, Returning>();
+  /** Servers that could not be reached when we began: what they hold is unknown. */
+  private readonly unknown = new Set<Server>();
+  /** A flush_all that a server missed: when it takes effect, ms on our clock. */
+  private readonly owedFlush = new Map<Server, number>();
+
+  constructor(private readonly pool: Rings) {}
+
+  stop(): void {
+    for (const returning of this.returning.values()) returning.stop();
+  }
+
+  /** It went down again. */
+  left(server: Server): void {
+    this.returning.get(server)?.stop();
+    this.returning.delete(server);
+  }
+
+  missing(server: Server, reason: string): void {
+    if (this.unknown.has(server)) return;
+    this.unknown.add(server);
+    this.pool.log.warn("server cannot be reached", { server: server.label, reason });
+  }
+
+  arrived(server: Server): void {
+    if (this.pool.backups.length === 0) {
+      if (!this.flushDue(server)) return server.admit("up", "answers");
+      return this.flushNow(server, () => server.admit("up", "flushed"));
+    }
+    const peersLead = this.peersOf(server).some((peer) => peer.server.leads);
+    const lacks = this.lacks(server);
+    const first = server.health.reason === "starting" && !this.unknown.has(server);
+    if (!server.cold && !this.flushDue(server) && (first || !peersLead)) {
+      // Nobody knows better than it does; what it is known to lack is led by the others key by key.
+      return server.admit("up", "answers");
+    }
+    if (!server.cold && !lacks && !this.flushDue(server) && !this.unknown.has(server)) {
+      return server.admit("up", "missed nothing");
+    }
+    server.admit("rejoin", server.cold ? "restarted" : this.flushDue(server) ? "missed a flush_all" : "missed writes");
+    this.bringBack(server, "returned");
+  }
+
+  reconnected(server: Server): void {
+    if (!this.lacks(server) && !this.flushDue(server)) return server.trust("reconnected");
+    server.distrust("missed writes");
+    this.bringBack(server, "reconnected");
+  }
+
+  canWait(server: Server): boolean {
+    const peers = this.peersOf(server);
+    return peers.length > 0 && peers.every((peer) => peer.server.leads);
+  }
+
+  /** Takes it out of the lead until it holds what its peers hold; begins anew when that was under way. */
+  bringBack(server: Server, why: string): void {
+    if (server.state === "up") server.distrust(why);
+    this.returning.get(server)?.stop();
+    const side = this.sideOf(server);
+    const peers = this.peersOf(server);
+    const owed = this.owedFlush.get(server);
+    const flush = owed !== undefined && owed <= this.pool.nowMs;
+    if (flush) server.cold = true; // what it held before the flush must not be served
+    const full = server.cold || this.unknown.has(server) || peers.some(({ pair }) => pair.overflow[side]);
+    const returning = new Returning(server, side, peers, full, flush, this.pool, (compared, ms, missed) => {
+      this.returning.delete(server);
+      if (flush) this.owedFlush.delete(server);
+      this.unknown.delete(server);
+      this.pool.log.info("server is synchronised", {
+        server: server.label, scope: full ? "every key" : "missed writes", keys: full ? compared : missed, ms: Math.round(ms),
+      });
+      server.trust("synchronised");
+    });
+    this.returning.set(server, returning);
+  }
+
+  /** A server did not get a flush_all; delaySeconds as the client gave it. */
+  owesFlush(server: Server, delaySeconds: number): void {
+    this.owedFlush.set(server, this.pool.nowMs + delaySeconds * 1000);
+  }
+
+  /** Called every tick: flushes that are due. */
+  tickFlushes(now: number): void {
+    // Delayed ones take effect on the other servers now.
+    for (const [server, atMs] of this.owedFlush) {
+      if (now < atMs || server.state !== "up" || !server.lanes[0]!.ready) continue;
+      if (this.pool.backups.length === 0) this.flushNow(server, () => {});
+      else this.bringBack(server, "missed a flush_all"); // what was stored since is filled in again from its peers
+    }
+  }
+
+  /** Called every tick. */
+  tick(now: number): void {
+    for (const returning of [...this.returning.values()]) returning.tick(now);
+  }
+
+  sideOf(server: Server): Side {
+    return this.pool.primaries.includes(server) ? PRIMARY : BACKUP;
+  }
+
+  /** Those that share keys with it. */
+  peersOf(server: Server): Peer[] {
+    const side = this.sideOf(server);
+    const peers: Peer[] = [];
+    for (const pair of this.pool.pairs) {
+      const peer = pair.server(side === PRIMARY ? BACKUP : PRIMARY);
+      if (pair.server(side) === server && peer !== null) peers.push({ server: peer, pair });
+    }
+    return peers;
+  }
+
+  /** Keys known to be stale on it. */
+  missed(server: Server): number {
+    const side = this.sideOf(server);
+    return this.peersOf(server).reduce((sum, { pair }) => sum + pair.lacking[side], 0);
+  }
+
+  /** Some of what it holds is known to be old, or may be. */
+  private lacks(server: Server): boolean {
+    const side = this.sideOf(server);
+    return this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
+  }
+
+  /** Does the flush_all that a server missed; it stays owed when that fails. */
+  private flushNow(server: Server, done: () => void): void {
+    const lane = server.lanes[0]!;
+    this.owedFlush.delete(server);
+    lane.out.push(FLUSH_ALL, 0, FLUSH_ALL.length);
+    lane.expect(Expect.OK, new Told((ok) => (ok ? done() : void this.owedFlush.set(server, 0))), 0);
+  }
+
+  private flushDue(server: Server): boolean {
+    return (this.owedFlush.get(server) ?? Infinity) <= this.pool.nowMs;
+  }
+}
