@@ -1,5 +1,6 @@
 // argv → what to run. The one place that joins commands, proxy and process log; the doors (main.*.ts) bring the
-// platform. Exit codes: 0 done, 1 it could not be done, 2 it was not asked rightly.
+// platform. Exit codes: 0 done, 1 it could not be done, 2 it was not asked rightly, 3 nobody to ask; some commands say
+// more with 1 (cli/help.ts).
 import { type Build, type Context, failUsage, type Invocation } from "./cli/context.ts";
 import { dev } from "./cli/dev.ts";
 import { helpText } from "./cli/help.ts";
@@ -8,6 +9,7 @@ import { COMMANDS, type Command } from "./cli/options.ts";
 import { type CommandLine, parseCommandLine } from "./cli/parse.ts";
 import { ring } from "./cli/rings.ts";
 import { serve } from "./cli/serve.ts";
+import { status } from "./cli/status.ts";
 import { versionLines } from "./cli/version.ts";
 import { type Given, wrong } from "./config/problem.ts";
 import type { Platform } from "./platform/platform.ts";
@@ -36,13 +38,14 @@ function run(context: Context, line: CommandLine): void {
   if (line.flags.has("help")) return host.stdout(helpText(line.command));
   if (line.flags.has("version")) return host.stdout(`${versionLines(context).join("\n")}\n`);
   const stray = line.words[line.command === "help" ? 1 : 0];
-  if (stray !== undefined && line.command !== "ring") {
+  if (stray !== undefined && line.command !== "ring" && line.command !== "status") {
     const given: Given = { flag: line.command, text: stray };
     return failUsage(context, wrong(given, "is not expected", line.command === "help" ? "one command" : "flags only").problem);
   }
   switch (line.command) {
     case "serve": return serve(context, line.flags);
     case "dev": return dev(context, line.flags);
+    case "status": return status(context, line);
     case "ring": return ring(context, line);
     case "version": return host.stdout(`${versionLines(context).join("\n")}\n`);
     case "help": return help(context, line.words[0]);

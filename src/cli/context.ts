@@ -45,8 +45,8 @@ export interface Context {
   readonly openLog: (verbosity: number) => Log;
 }
 
-/** Exit codes: 1, it could not be done; 2, it was not asked rightly. */
-export const EXIT_FAILED = 1, EXIT_USAGE = 2;
+/** Exit codes: 1, it could not be done; 2, it was not asked rightly; 3, whoever was to be asked cannot be. */
+export const EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3;
 
 /** Ends the process with one line on stderr. */
 export function fail(context: Context, code: number, line: string): never {

@@ -13,6 +13,11 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "tandem dev [flags]",
     "The proxy over two primaries and two backups in memory, to try it: nothing else is needed.",
   ],
+  status: [
+    "tandem status [HOST:PORT|/SOCKET] [--json]",
+    "How a running tandem and its servers are; without an address 127.0.0.1:11211.",
+    "Exit code: 0 every server is up, 1 one is not, 3 no tandem answers there.",
+  ],
   ring: [
     "tandem ring explain KEY ... -s HOST:PORT ... [-b HOST:PORT ...]",
     "Where keys are, and why: server, hash and point.",

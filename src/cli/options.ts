@@ -2,7 +2,7 @@
 // from it, so that they cannot disagree.
 import { ACK_MODES, RING_FLAVOURS } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "ring", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /**
@@ -131,9 +131,10 @@ export const OPTIONS: readonly Option[] = [
   row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
     kind: "bytes", placeholder: "BYTES", fallback: "1g", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
   }),
-  row("keys", "file of keys, one a line, for ring diff (default: a sample of made-up keys)", {
+  row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],
   }),
+  row("json", "print one JSON object instead of tables", { commands: ["status"] }),
   row("help", "this text", { short: "h", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
   row("version", "version, commit, runtime and target", { short: "V", commands: COMMANDS }),
   row("daemon-child", "where our parent waits for our report", { kind: "text", placeholder: "PATH", hidden: true }),
@@ -169,13 +170,14 @@ export function flagsTableMarkdown(): string {
   for (const option of OPTIONS) {
     if (option.hidden) continue;
     const short = option.short === "" ? "" : `\`-${option.short}\` `;
+    const only = option.commands.includes("serve") ? "" : `${option.commands.join(", ")}: `;
     const value = option.placeholder === "" ? "" : ` ${option.placeholder}`;
     const fallback = option.fallback === "" ? "" : `${option.fallback}${option.unit === "ms" ? " ms" : ""}`;
     const choices = option.kind === "choice" ? `: ${option.choices.join(", ")}` : "";
     const magent = option.magent === "" ? "–" : `\`-${option.short}\` ${option.magent}`;
     const difference = option.difference === "" ? (option.magent === "" ? "new" : "none") : option.difference;
     lines.push(
-      `| ${short}\`--${option.long}${value}\` | ${fallback} | ${cell(option.help + choices)} | ${cell(magent)} | ${cell(difference)} |`,
+      `| ${short}\`--${option.long}${value}\` | ${fallback} | ${cell(only + option.help + choices)} | ${cell(magent)} | ${cell(difference)} |`,
     );
   }
   return lines.join("\n") + "\n";

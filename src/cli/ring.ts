@@ -3,6 +3,7 @@
 import { latin1, textOf } from "../bytes/ascii.ts";
 import type { PoolConfig, ServerSpec } from "../config/config.ts";
 import { buildRing, ringServers, type Ring } from "../ring/ring.ts";
+import { percentText, table } from "./table.ts";
 
 /** Keys of the sample when `ring diff` is given none. */
 export const SAMPLE_KEYS = 100_000;
@@ -85,16 +86,16 @@ class Moves {
     });
     rows.sort((a, b) => b[2] - a[2]);
     const moved = sum(rows);
-    const lines = [`${role}: ${moved} of ${total} ${what} move (${percent(moved, total)})`];
+    const lines = [`${role}: ${moved} of ${total} ${what} move (${percentText(moved, total)})`];
     if (moved === 0) return lines;
     lines.push(...table([["from", "to", "keys", "of all"],
-      ...rows.map(([from, to, count]) => [from, to, String(count), percent(count, total)])], "llrr"));
+      ...rows.map(([from, to, count]) => [from, to, String(count), percentText(count, total)])], "llrr"));
     // Where all weights are equal, a ring that grew or shrank moves nothing between servers that stayed; with others a
     // few percent, because every server's number of points is a share of all weights.
     const old = new Set(this.before.servers.map((server) => server.label));
     const young = new Set(this.after.servers.map((server) => server.label));
     const between = sum(rows.filter(([from, to]) => young.has(from) && old.has(to)));
-    lines.push(`between servers that are in both rings: ${between} (${percent(between, total)})`);
+    lines.push(`between servers that are in both rings: ${between} (${percentText(between, total)})`);
     return lines;
   }
 }
@@ -122,7 +123,7 @@ function showSide(role: string, side: Side): string[] {
   side.servers.forEach((server, i) => {
     if (over(i) > over(busiest)) busiest = i;
     const label = server.name === null ? server.label : `${server.label} ${server.name}`;
-    rows.push([label, String(server.weight), String(points[i]!), percent(shares[i]!, 1), over(i).toFixed(2)]);
+    rows.push([label, String(server.weight), String(points[i]!), percentText(shares[i]!, 1), over(i).toFixed(2)]);
   });
   return [...table(rows, "lrrrr"), `busiest for its weight: ${side.servers[busiest]!.label}, ${over(busiest).toFixed(2)} times the fair share`];
 }
@@ -139,10 +140,6 @@ function hex(value: number): string {
   return value.toString(16).padStart(8, "0");
 }
 
-function percent(part: number, whole: number): string {
-  return `${(whole === 0 ? 0 : (part / whole) * 100).toFixed(1)} %`;
-}
-
 /** A key as people read it: its UTF-8, or \xNN for each byte that is not printable ASCII when it is none. */
 function keyText(key: Uint8Array): string {
   const text = textOf(key, 0, key.length);
@@ -155,14 +152,6 @@ function keyText(key: Uint8Array): string {
     // Not UTF-8: shown byte by byte.
   }
   return text.replace(/[^\x20-\x7e]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
-}
-
-/** Rows as columns two blanks apart; alignment has a letter for each column, l or r. */
-function table(rows: readonly (readonly string[])[], alignment: string): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) =>
-    row.map((cell, column) => (alignment[column] === "r" ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
-      .join("  ").trimEnd());
 }
 
 /** Keys that differ early, so that hashes which hardly mix the last characters are not made to look worse than they are. */
