@@ -284,7 +284,8 @@ export class Lane implements Flushable {
     this.answered++;
     caller.onReply(role, status, bytes, start, lf + 1);
     // A store called a bad command: the server may now read its data block as commands.
-    if (expect === Expect.STORE && (status === Status.ERROR || status === Status.CLIENT_ERROR)) this.fail("refused_command");
+    const bad = status === Status.ERROR || status === Status.CLIENT_ERROR;
+    if (bad && (expect === Expect.STORE || expect === Expect.META_STORE)) this.fail("refused_command");
     return lf + 1;
   }
 

@@ -1,5 +1,6 @@
 // The lines tandem answers by itself, byte for byte as memcached 1.6 words them.
 import { latin1 } from "../bytes/ascii.ts";
+import { Status, type StatusCode } from "./reply.ts";
 
 const line = (text: string): Uint8Array => latin1(text + "\r\n");
 
@@ -19,6 +20,22 @@ export const BAD_EXPTIME = line("CLIENT_ERROR invalid exptime argument");
 export const BAD_DELETE = line("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
 export const TOO_LARGE = line("SERVER_ERROR object too large for cache");
 export const TOO_MANY_CLIENTS = line("ERROR Too many open connections");
+
+/** What the text protocol says where a meta command answers with this status; null: the same as it says. */
+export function storeAnswer(status: StatusCode): Uint8Array | null {
+  switch (status) {
+    case Status.HD:
+      return STORED;
+    case Status.NS:
+      return NOT_STORED;
+    case Status.EX:
+      return EXISTS;
+    case Status.NF:
+      return NOT_FOUND;
+    default:
+      return null;
+  }
+}
 
 /** A SERVER_ERROR line of ours: always says that it is the proxy's and why. */
 export function serverError(why: string): Uint8Array {

@@ -11,7 +11,9 @@ export const Status = {
 export type StatusCode = (typeof Status)[keyof typeof Status];
 
 /** What kind of answer a request waits for. */
-export const Expect = { STORE: 0, NUMBER: 1, DELETE: 2, TOUCH: 3, OK: 4, VALUES: 5, META: 6, STATS: 7, NOOP: 8 } as const;
+export const Expect = {
+  STORE: 0, NUMBER: 1, DELETE: 2, TOUCH: 3, OK: 4, VALUES: 5, META: 6, STATS: 7, NOOP: 8, META_STORE: 9,
+} as const;
 export type ExpectCode = (typeof Expect)[keyof typeof Expect];
 
 const errors = (1 << Status.ERROR) | (1 << Status.CLIENT_ERROR) | (1 << Status.SERVER_ERROR);
@@ -28,6 +30,7 @@ const ALLOWED: readonly number[] = [
   mask(Status.VA, Status.HD, Status.EN, Status.NF, Status.NS, Status.EX),
   mask(Status.STAT, Status.END, Status.RESET),
   mask(Status.MN),
+  mask(Status.HD, Status.NS, Status.EX, Status.NF),
 ];
 
 /** True when a line of this status may answer that expectation. */

@@ -3,13 +3,18 @@
 // at most once and in one order.
 //
 //   lock ─▶ lead: command (+ read-back of the result) ─▶ other side: set result ─▶ answer, unlock
-import { latin1 } from "../bytes/ascii.ts";
+//
+// Where both sides take explicit cas uniques the command carries a version, and so does the result that the other side
+// gets. A read-back without a version (memcached loses it when a number grows by a digit) is stamped with one first.
+import { latin1, textOf } from "../bytes/ascii.ts";
+import type { Lane } from "../backend/lane.ts";
 import type { FailureReason } from "../backend/reasons.ts";
-import { EXISTS, NOT_FOUND } from "../protocol/answers.ts";
+import { EXISTS, NOT_FOUND, storeAnswer } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
-import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
+import { Expect, metaFlag, Status, type StatusCode, ValueView } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import { CRLF, putBytes, putSpace, putText, putVerb } from "./compose.ts";
+import { putDecision, putRequest, putResult } from "./explicit.ts";
 import { Forget, mustForget } from "./forget.ts";
 import { Keyed, leadFor } from "./keyed.ts";
 import { other, PRIMARY, type Side } from "./pair.ts";
@@ -17,17 +22,19 @@ import type { Pool } from "./pool.ts";
 import type { Client } from "./slot.ts";
 import { exptimeOf } from "./sync.ts";
 import { nativeUnique } from "./tokens.ts";
+import { isVersion } from "./version.ts";
 
-const Asked = { COMMAND: 0, RESULT: 1, COPY: 2, PRESENCE: 3 } as const;
+const Asked = { COMMAND: 0, RESULT: 1, COPY: 2, PRESENCE: 3, STAMP: 4 } as const;
 const MG = latin1("mg ");
-const RESULT_FLAGS = latin1(" v f t\r\n");
-const LETTER_F = 102, LETTER_T = 116;
-
+const RESULT_FLAGS = latin1(" v f t\r\n"), RESULT_FLAGS_AND_UNIQUE = latin1(" v f t c\r\n");
+const LETTER_C = 99, LETTER_F = 102, LETTER_T = 116;
+/** An item's bytes beside its data, at most: nearer to a server's limit it may be too large. */
+const ITEM_OVERHEAD = 512;
 export class Decide extends Keyed {
   /** Words after the verb as [start, end) pairs. */
-  private readonly words: readonly number[];
-  private readonly dataStart: number;
-  private readonly dataEnd: number;
+  readonly words: readonly number[];
+  readonly dataStart: number;
+  readonly dataEnd: number;
   private lead: Side = PRIMARY;
   private waited = false;
   /** It waits for a lane; the client's later requests wait behind it. */
@@ -38,6 +45,12 @@ export class Decide extends Keyed {
   private verdictStart = 0;
   private verdictEnd = 0;
   private applied = false;
+  /** The pair takes explicit cas uniques. */
+  private explicit = false;
+  /** What the command carried, or the stamp; null without one. */
+  private version: Uint8Array | null = null;
+  /** The result while the lead is asked to stamp it. */
+  private unstamped: ValueView | null = null;
 
   constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array) {
     super(client, pool, reader, bytes);
@@ -73,8 +86,14 @@ export class Decide extends Keyed {
     if (!lane.ready) return this.onFailure(Asked.COMMAND, this.absence(side), false);
     const { out } = lane;
     const { bytes, words } = this;
+    this.explicit = this.pair.explicit;
+    this.version = null;
+    if (this.explicit && !this.nearLimit(side)) {
+      this.askExplicit(lane);
+      return this.askResult(lane);
+    }
     let native: string | null = null;
-    if (this.op === Op.CAS && this.pair.backup !== null) {
+    if (this.op === Op.CAS && this.pair.backup !== null && !this.explicit) {
       native = nativeUnique(bytes, words[8]!, words[9]!, this.server(side).casTag);
       if (native === null) {
         // The unique is of another server or an earlier life: it cannot match. Is there anything to differ from?
@@ -99,27 +118,46 @@ export class Decide extends Keyed {
     putBytes(out, CRLF);
     if (this.dataEnd !== 0) out.push(bytes, this.dataStart, this.dataEnd);
     lane.expect(this.dataEnd !== 0 ? Expect.STORE : Expect.NUMBER, this, Asked.COMMAND);
-    if (this.pair.backup !== null && !this.copiesRequest) {
-      // In the same packet: what the command made of the item, for the other side.
-      putBytes(out, MG);
-      out.push(bytes, this.keyStart, this.keyEnd);
-      putBytes(out, RESULT_FLAGS);
-      lane.expect(Expect.META, this, Asked.RESULT);
-    }
+    this.askResult(lane);
   }
 
-  /** The request itself holds the whole result: add, replace, cas. */
+  /** In the same packet: what the command made of the item, for the other side. */
+  private askResult(lane: Lane): void {
+    if (this.pair.backup === null || this.copiesRequest) return;
+    putBytes(lane.out, MG);
+    lane.out.push(this.bytes, this.keyStart, this.keyEnd);
+    putBytes(lane.out, this.explicit ? RESULT_FLAGS_AND_UNIQUE : RESULT_FLAGS);
+    lane.expect(Expect.META, this, Asked.RESULT);
+  }
+
+  /** The request itself holds the whole result (add, replace, cas), and its unique is known. */
   private get copiesRequest(): boolean {
+    if (this.explicit && this.version === null) return false;
     return this.op === Op.ADD || this.op === Op.REPLACE || this.op === Op.CAS;
+  }
+
+  /**
+   * A meta command that is too large for the server removes the old value, whatever its mode; the text commands of
+   * here do not. So those that may be too large are sent as text, and stamped afterwards.
+   */
+  private nearLimit(side: Side): boolean {
+    const limit = this.server(side).itemBytesMax;
+    return limit !== 0 && this.dataEnd - this.dataStart + this.keyEnd - this.keyStart + ITEM_OVERHEAD > limit;
+  }
+
+  private askExplicit(lane: Lane): void {
+    this.version = this.pool.versions.draw();
+    putDecision(lane.out, this, this.version);
+    lane.expect(this.dataEnd === 0 ? Expect.META : Expect.META_STORE, this, Asked.COMMAND);
   }
 
   override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     switch (role) {
       case Asked.COMMAND:
-        this.verdict = bytes;
-        this.verdictStart = start;
-        this.verdictEnd = end;
-        this.applied = status === Status.STORED || status === Status.NUMBER;
+        this.decided(storeAnswer(status), bytes, start, end);
+        this.applied = status === Status.STORED || status === Status.NUMBER || status === Status.HD;
+        // The lead may have removed what it had no room to replace.
+        if (this.version !== null && status === Status.SERVER_ERROR) this.pool.repair(this.pair, this.key, other(this.lead));
         if (this.pair.backup === null) return this.conclude();
         if (!this.copiesRequest) return; // the read-back follows
         return this.applied ? this.copy(null) : this.conclude();
@@ -128,7 +166,12 @@ export class Decide extends Keyed {
         if (this.applied) this.pool.repair(this.pair, this.key, other(this.lead));
         return this.conclude();
       case Asked.COPY:
-        if (status !== Status.STORED) this.pool.counters.unreplicable++; // refused: it dropped its old copy
+        if (status !== Status.STORED && status !== Status.HD) this.pool.counters.unreplicable++; // refused: it dropped its old copy
+        return this.conclude();
+      case Asked.STAMP:
+        if (status === Status.HD) return this.copy(this.unstamped);
+        // Somebody wrote in between, or it went: the copier makes both sides alike.
+        this.pool.repair(this.pair, this.key, other(this.lead));
         return this.conclude();
       case Asked.PRESENCE:
         this.verdict = status === Status.HD ? EXISTS : NOT_FOUND;
@@ -138,14 +181,46 @@ export class Decide extends Keyed {
   }
 
   override onValue(role: number, value: ValueView): boolean {
+    if (role === Asked.COMMAND && this.version !== null) {
+      // incr and decr: the number alone is the answer.
+      this.decided(null, value.bytes, value.dataStart, value.end);
+      this.applied = true;
+      return true;
+    }
     if (role !== Asked.RESULT) return false;
     if (!this.applied) this.conclude();
     else if (value.partial) {
       // Too large to hold: the copier fetches it again, piece by piece.
       this.pool.repair(this.pair, this.key, other(this.lead));
       this.conclude();
-    } else this.copy(value);
+    } else if (this.explicit) this.copyStamped(value);
+    else this.copy(value);
     return true;
+  }
+
+  private decided(answer: Uint8Array | null, bytes: Uint8Array, start: number, end: number): void {
+    this.verdict = answer ?? bytes;
+    this.verdictStart = answer === null ? start : 0;
+    this.verdictEnd = answer === null ? end : answer.length;
+  }
+
+  /** The other side gets the result with the lead's unique, once that is a version. */
+  private copyStamped(result: ValueView): void {
+    const { bytes } = result;
+    const at = new Int32Array(2);
+    const found = metaFlag(bytes, result.flagsStart, result.flagsEnd, LETTER_C, at);
+    const [start, end] = [at[0]!, at[1]!];
+    if (found && isVersion(bytes, start, end)) {
+      this.version = bytes.slice(start, end);
+      this.pool.versions.saw(bytes, start, end);
+      return this.copy(result);
+    }
+    const unstamped = (this.unstamped = Object.assign(new ValueView(), result));
+    this.version = this.pool.versions.draw();
+    const lane = this.lane(this.lead);
+    if (!lane.ready) return this.onFailure(Asked.STAMP, this.absence(this.lead), false);
+    putResult(lane.out, this, unstamped, this.version, this.server(this.lead).unixSeconds, textOf(bytes, start, end));
+    lane.expect(Expect.META_STORE, this, Asked.STAMP);
   }
 
   override onFailure(role: number, reason: FailureReason, sent: boolean): void {
@@ -153,6 +228,11 @@ export class Decide extends Keyed {
       this.pool.lacks(this.pair, this.key, other(this.lead));
       this.pool.counters.single_writes++;
       return this.conclude();
+    }
+    if (role === Asked.STAMP) {
+      // Its result is in hand: the other side gets it with the version, and then knows better.
+      this.pool.lacks(this.pair, this.key, this.lead);
+      return this.copy(this.unstamped);
     }
     if (role === Asked.RESULT) {
       if (this.verdict === null) return; // the command itself failed: dealt with there
@@ -210,6 +290,11 @@ export class Decide extends Keyed {
     const lane = this.lane(side);
     if (!lane.ready) return this.onFailure(Asked.COPY, this.absence(side), false);
     const { out } = lane;
+    if (this.version !== null && this.pair.explicit) {
+      if (result === null) putRequest(out, this, this.version);
+      else putResult(out, this, result, this.version, this.server(side).unixSeconds, null);
+      return lane.expect(Expect.META_STORE, this, Asked.COPY);
+    }
     putVerb(out, Op.SET);
     out.push(this.bytes, this.keyStart, this.keyEnd);
     putSpace(out);

@@ -84,7 +84,8 @@ export class MultiGet extends Slot {
       const pair = pool.pair;
       this.pairs.push(pair);
       this.laneIndexes[i] = pool.laneIndex;
-      if (this.exptimeEnd !== 0 && pair.locks.size !== 0 && pair.locks.has(this.key(i))) {
+      const ordered = this.exptimeEnd !== 0 || (this.op === Op.GETS && pair.explicit);
+      if (ordered && pair.locks.size !== 0 && pair.locks.has(this.key(i))) {
         this.afterLock(i);
         continue;
       }
@@ -105,7 +106,7 @@ export class MultiGet extends Slot {
     return pair.backup === null ? PRIMARY : pair.leadOf(this.key(index));
   }
 
-  /** A gat changes the item on both sides: its place is after the command in two steps that holds the key. */
+  /** Its place is after the command in two steps that holds the key, as for one key (see Read). */
   private afterLock(index: number): void {
     const pair = this.pairs[index]!, key = this.key(index);
     this.open++;
@@ -224,7 +225,7 @@ export class MultiGet extends Slot {
   item(index: number, value: ValueView): void {
     this.touches?.[index]?.leadSaid(true);
     const pair = this.pairs[index]!;
-    const tagged = value.casEnd !== 0 && pair.backup !== null
+    const tagged = value.casEnd !== 0 && pair.backup !== null && !pair.explicit
       ? tagItem(value, pair.server(this.sides[index] as Side)!.casTag) : null;
     this.states[index] = value.partial ? COMING : HIT;
     if (tagged !== null) this.keep(index, tagged, 0, tagged.length);

@@ -43,8 +43,10 @@ export class Read extends Keyed {
   }
 
   start(): void {
-    // A gat changes the item on both sides: its place is after the command in two steps that holds the key.
-    if (this.exptimeEnd === 0 || !this.pair.locks.has(this.key)) return this.place();
+    // A gat changes the item on both sides: its place is after the command in two steps that holds the key. So is that
+    // of a gets, where the unique that such a command leaves at first is not always the one that stays.
+    const ordered = this.exptimeEnd !== 0 || (this.op === Op.GETS && this.pair.explicit);
+    if (!ordered || this.pair.locks.size === 0 || !this.pair.locks.has(this.key)) return this.place();
     this.client.block();
     this.pair.lock(this.key, this);
   }
@@ -89,7 +91,7 @@ export class Read extends Keyed {
     if (this.hit || !this.isKey(value.bytes, value.keyStart, value.keyEnd)) return false;
     this.hit = true;
     this.whole = !value.partial;
-    if (value.casEnd !== 0 && this.pair.backup !== null) {
+    if (value.casEnd !== 0 && this.pair.backup !== null && !this.pair.explicit) {
       const item = tagItem(value, this.server(side as Side).casTag);
       this.say(item, 0, item.length);
     } else this.say(value.bytes, value.start, value.end);

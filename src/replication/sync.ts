@@ -3,12 +3,15 @@
 //
 //   read both ─▶ equal: done · from has none: remove guarded · to has none: add · else: replace guarded ─▶ from
 //   unchanged? done : again
+//
+// Where both sides take explicit cas uniques, equal versions say that the values are equal, so that no value is read
+// for it, and a copy carries its version.
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { SilentCaller } from "../backend/caller.ts";
 import type { Lane } from "../backend/lane.ts";
 import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import { putBytes, putText } from "./compose.ts";
-import { addChunk, differenceOf, type Held, heldFrom } from "./held.ts";
+import { addChunk, differenceOf, type Held, heldFrom, heldWithoutValue, sameVersion } from "./held.ts";
 import { other, type Pair, type Side } from "./pair.ts";
 
 const ROUNDS_MAX = 12;
@@ -16,7 +19,7 @@ const ROUNDS_MAX = 12;
 const RELATIVE_MAX_S = 30 * 24 * 3600;
 const LETTER_C = 99;
 
-const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3, DROP: 4 } as const;
+const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3, DROP: 4, VALUE: 5 } as const;
 
 /**
  * equal, copied, removed: both sides hold the same. refused: the target cannot hold it (too large for it) and holds
@@ -41,6 +44,8 @@ export class Sync extends SilentCaller {
   /** What each side holds, by Asked.TO and Asked.FROM; null: nothing. */
   private held: [Held | null, Held | null] = [null, null];
   private over = false;
+  /** Of this round: the pair takes explicit cas uniques. */
+  private explicit = false;
 
   constructor(
     private readonly pair: Pair,
@@ -56,28 +61,29 @@ export class Sync extends SilentCaller {
   start(): void {
     if (++this.rounds > ROUNDS_MAX) return this.end("failed");
     this.held = [null, null];
+    this.explicit = this.pair.explicit;
     // The target first, the source on its answer: a write that comes between is then in what the source tells.
     this.read(this.to, Asked.TO);
   }
 
   private read(side: Side, role: number): void {
-    this.put(side, `mg ${this.key} v f t c u\r\n`, role);
+    this.put(side, `mg ${this.key} ${this.explicit && role !== Asked.VALUE ? "t c u" : "v f t c u"}\r\n`, role);
   }
 
   private readDone(role: number): void {
     if (role === Asked.TO) this.read(this.from, Asked.FROM);
-    else this.compare();
+    else this.compare(role === Asked.VALUE);
   }
 
   override onValue(role: number, value: ValueView): boolean {
-    if (role !== Asked.TO && role !== Asked.FROM) return false;
-    this.held[role] = heldFrom(value);
+    if (role !== Asked.TO && role !== Asked.FROM && role !== Asked.VALUE) return false;
+    this.held[role === Asked.TO ? Asked.TO : Asked.FROM] = heldFrom(value);
     if (!value.partial) this.readDone(role);
     return true;
   }
 
   override onChunk(role: number, bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    addChunk(this.held[role as 0 | 1]!, bytes, start, end);
+    addChunk(this.held[role === Asked.TO ? Asked.TO : Asked.FROM]!, bytes, start, end);
     if (last) this.readDone(role);
   }
 
@@ -90,7 +96,11 @@ export class Sync extends SilentCaller {
     switch (role) {
       case Asked.TO:
       case Asked.FROM:
-        return this.readDone(role); // that side has none
+        // An answer without a value: that side has none, or none was asked for.
+        if (status === Status.HD) this.held[role] = heldWithoutValue(bytes, start, end);
+        return this.readDone(role);
+      case Asked.VALUE:
+        return this.start(); // it went meanwhile
       case Asked.WRITE:
         if (status !== Status.HD) return this.start(); // someone wrote in between
         this.put(this.from, `mg ${this.key} c u\r\n`, Asked.AGAIN);
@@ -113,7 +123,7 @@ export class Sync extends SilentCaller {
   }
 
   /** Both sides' states are known. */
-  private compare(): void {
+  private compare(valueRead: boolean): void {
     if (this.pair.leadOf(this.key) !== this.from) return this.end("turned");
     const source = this.held[Asked.FROM], target = this.held[Asked.TO];
     if (source === null && target === null) return this.end("equal");
@@ -121,12 +131,14 @@ export class Sync extends SilentCaller {
       this.put(this.to, `md ${this.key} C${target!.cas}\r\n`, Asked.WRITE);
       return;
     }
-    if (target !== null && differenceOf(source, target) === null) return this.end("equal");
+    if (target !== null && (this.explicit ? sameVersion(source, target) : differenceOf(source, target) === null)) return this.end("equal");
+    if (this.explicit && !valueRead) return this.read(this.from, Asked.VALUE);
     const exptime = this.exptime(source.ttl);
     const guard = target === null ? "ME" : `C${target.cas}`;
     const lane = this.lane(this.to);
     if (!lane.ready) return this.end("failed");
-    putText(lane.out, `ms ${this.key} ${source.data.length - 2} ${guard} F${source.flags} T${exptime}\r\n`);
+    const given = this.explicit ? ` E${source.cas}` : "";
+    putText(lane.out, `ms ${this.key} ${source.data.length - 2} ${guard} F${source.flags} T${exptime}${given}\r\n`);
     putBytes(lane.out, source.data);
     lane.expect(Expect.META, this, Asked.WRITE);
   }

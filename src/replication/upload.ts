@@ -9,7 +9,7 @@ import type { FailureReason } from "../backend/reasons.ts";
 import { BAD_CHUNK } from "../protocol/answers.ts";
 import { Expect } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
-import { CRLF, putBytes, putSpace, putText, putVerb } from "./compose.ts";
+import { CRLF, putBytes, putSpace, putText, putVerb, putVersionedSet } from "./compose.ts";
 import { leadFor } from "./keyed.ts";
 import { BACKUP, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
@@ -41,10 +41,13 @@ export class Upload extends Write {
     this.waited = true; // what was streamed cannot be sent again later
   }
   private readonly header: readonly number[];
+  /** What both sides keep as its cas unique, or null when one of them cannot. */
+  private version: Uint8Array | null = null;
 
   override start(): void {
     this.lead = leadFor(this.pair, this);
     this.pending = this.pair.backup === null ? 1 : 2;
+    if (this.pair.explicit) this.version = this.pool.versions.draw();
     this.pool.uploads.add(this);
     this.send(PRIMARY);
     if (this.pair.backup !== null) this.send(BACKUP);
@@ -64,13 +67,23 @@ export class Upload extends Write {
 
   private sendHeader(side: Side, lane: Lane): void {
     const { out } = lane;
-    putVerb(out, this.op);
-    for (let i = 0; i < 6; i += 2) {
-      out.push(this.bytes, this.header[i]!, this.header[i + 1]!);
-      putSpace(out);
+    const { bytes, header, version } = this;
+    // A lane that was waited for may belong to another process than when the version was drawn.
+    const explicit = version !== null && this.server(side).explicitCas.works;
+    if (explicit) {
+      const [keyStart, keyEnd, flagsStart, flagsEnd, exptimeStart, exptimeEnd] = header as readonly [number, number, number, number, number, number];
+      putVersionedSet(
+        out, bytes, keyStart, keyEnd, this.valueBytes, flagsStart, flagsEnd, exptimeStart, exptimeEnd, version,
+      );
+    } else {
+      putVerb(out, this.op);
+      for (let i = 0; i < 6; i += 2) {
+        out.push(bytes, header[i]!, header[i + 1]!);
+        putSpace(out);
+      }
+      putText(out, `${this.valueBytes}\r\n`);
     }
-    putText(out, `${this.valueBytes}\r\n`);
-    lane.expect(Expect.STORE, this, side);
+    lane.expect(explicit ? Expect.META_STORE : Expect.STORE, this, side);
     lane.moved();
   }
 

@@ -47,6 +47,12 @@ export class VersionClock {
     this.write();
   }
 
+  /** As next, and returns a copy of the digits. */
+  draw(): Uint8Array {
+    this.next();
+    return this.digits.slice();
+  }
+
   /** The wall clock says unixMs. */
   wall(unixMs: number): void {
     const since = Math.max(0, Math.floor(unixMs) - EPOCH_MS);

@@ -2,11 +2,14 @@
 // request on the key (one lane per key and server); the client hears its lead's word.
 //
 //   client ─▶ P ‖ B ─▶ both decided ─▶ answer            one failed ─▶ stale[key] = that side, answer the other's word
+import { indexOf, SPACE } from "../bytes/ascii.ts";
+import type { Outbound } from "../bytes/outbound.ts";
 import type { FailureReason } from "../backend/reasons.ts";
+import { storeAnswer } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import { Expect, type ExpectCode, Status, type StatusCode } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
-import { CRLF, putBytes, putLine, putSpace, putText, putVerb } from "./compose.ts";
+import { CRLF, putBytes, putLine, putSpace, putText, putVerb, putVersionedSet } from "./compose.ts";
 import { Forget, mustForget } from "./forget.ts";
 import { Keyed, leadFor } from "./keyed.ts";
 import { BACKUP, other, PRIMARY, type Side } from "./pair.ts";
@@ -28,6 +31,8 @@ export class Write extends Keyed {
   protected pending = 0;
   protected lead: Side = PRIMARY;
   protected waited = false;
+  /** The set carries a version of ours. */
+  private explicit = false;
   /** It waits for a lane; the client's later requests wait behind it. */
   private parked = false;
   /** The answering side's line. */
@@ -88,6 +93,8 @@ export class Write extends Keyed {
   protected place(): void {
     const pair = this.pair;
     this.lead = leadFor(pair, this);
+    this.explicit = this.op === Op.SET && pair.explicit;
+    if (this.explicit) this.pool.versions.next();
     // Counted before anything is sent: a side may fail at once.
     this.pending = pair.backup === null ? 1 : 2;
     if (this.pending === 1) return this.send(PRIMARY);
@@ -96,12 +103,30 @@ export class Write extends Keyed {
     if (this.fates[PRIMARY] === Fate.UNSENT) this.lonely(PRIMARY);
   }
 
+  /** The set with the version drawn last, which both sides keep as its cas unique. */
+  private putExplicit(out: Outbound): void {
+    const { bytes, words } = this;
+    const found = words.length === 0;
+    // A plain line has single blanks: its words are found again where they were not kept.
+    const flagsStart = found ? this.keyEnd + 1 : words[2]!;
+    const flagsEnd = found ? indexOf(bytes, SPACE, flagsStart, this.dataStart) : words[3]!;
+    const exptimeStart = found ? flagsEnd + 1 : words[4]!;
+    const exptimeEnd = found ? indexOf(bytes, SPACE, exptimeStart, this.dataStart) : words[5]!;
+    const dataBytes = this.dataEnd - this.dataStart - 2;
+    const { digits } = this.pool.versions;
+    putVersionedSet(
+      out, bytes, this.keyStart, this.keyEnd, dataBytes, flagsStart, flagsEnd, exptimeStart, exptimeEnd, digits,
+    );
+    out.push(bytes, this.dataStart, this.dataEnd);
+  }
+
   protected send(side: Side): void {
     const lane = this.lane(side);
     if (!lane.ready) return this.decided(side, Fate.UNSENT, this.absence(side));
     this.fates[side] = Fate.PENDING;
     const out = lane.out;
-    if (this.plain) out.push(this.bytes, this.lineStart, this.dataEnd);
+    if (this.explicit) this.putExplicit(out);
+    else if (this.plain) out.push(this.bytes, this.lineStart, this.dataEnd);
     else if (this.dataEnd === 0) putLine(out, this.op, this.bytes, this.words);
     else {
       putVerb(out, this.op);
@@ -113,7 +138,7 @@ export class Write extends Keyed {
       putBytes(out, CRLF);
       out.push(this.bytes, this.dataStart, this.dataEnd);
     }
-    lane.expect(EXPECT[this.op]!, this, side);
+    lane.expect(this.explicit ? Expect.META_STORE : EXPECT[this.op]!, this, side);
     if (out.total > LANE_BYTES_HIGH) this.client.awaitRoom(lane);
   }
 
@@ -121,9 +146,10 @@ export class Write extends Keyed {
     const side = role as Side;
     const refused = status >= Status.ERROR && status <= Status.SERVER_ERROR;
     if (this.lineBytes === null || side === this.lead) {
-      this.lineBytes = bytes;
-      this.replyStart = start;
-      this.replyEnd = end;
+      const line = storeAnswer(status);
+      this.lineBytes = line ?? bytes;
+      this.replyStart = line === null ? start : 0;
+      this.replyEnd = line === null ? end : line.length;
       this.replySide = side;
     }
     if (this.op === Op.TOUCH && status === Status.NOT_FOUND) this.misses++;

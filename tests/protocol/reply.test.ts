@@ -25,7 +25,7 @@ test("statuses by their words, and nothing by half a word", () => {
 test("errors may answer anything, everything else only what fits", () => {
   const fits: Record<keyof typeof Expect, string> = {
     STORE: "STORED NOT_STORED EXISTS NOT_FOUND", NUMBER: "NUMBER NOT_FOUND", DELETE: "DELETED NOT_FOUND", TOUCH: "TOUCHED NOT_FOUND",
-    OK: "OK", VALUES: "VALUE END", META: "VA HD EN NF NS EX", STATS: "STAT END RESET", NOOP: "MN",
+    OK: "OK", VALUES: "VALUE END", META: "VA HD EN NF NS EX", STATS: "STAT END RESET", NOOP: "MN", META_STORE: "HD NS EX NF",
   };
   for (const [name, code] of Object.entries(Expect)) {
     const allowed = Object.values(Status).filter((status) => mayAnswer(code, status)).map((status) => NAME[status]!);

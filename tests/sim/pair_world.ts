@@ -16,7 +16,8 @@ export interface Shape {
   readonly backups: number;
   readonly clients: number;
   readonly lanes: number;
-  readonly version: string;
+  /** Of the primaries and of the backups. */
+  readonly versions: readonly [string, string];
 }
 
 /** Deadlines of the product's defaults, ms. */
@@ -40,9 +41,9 @@ export class PairWorld {
     readonly shape: Shape,
     private readonly habits: Habits,
   ) {
-    const memcached = (name: string): MemcachedHost => new MemcachedHost(world.host(name), { version: shape.version });
-    for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`));
-    for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`));
+    const memcached = (name: string, version: string): MemcachedHost => new MemcachedHost(world.host(name), { version });
+    for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`, shape.versions[0]));
+    for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`, shape.versions[1]));
     this.proxyHost = world.host("proxy");
     this.proxyHost.start((process) => {
       this.proxy = new Proxy(process, this.config(), this.log());
