@@ -46,6 +46,7 @@ export class Proxy {
         connectTimeoutMs: pool.connectTimeoutMs,
         requestTimeoutMs: pool.requestTimeoutMs,
         itemBytesMax: pool.itemBytesMax,
+        proxies: pool.proxies,
       },
       turn, tails, this.counters, log,
     );

@@ -55,6 +55,8 @@ export class Server implements LaneOwner, Introduced {
   leads = false;
   /** It lost its memory and was not filled since. */
   cold = false;
+  /** Another proxy does not trust it: it is written, and read when its peer is down, but does not lead. */
+  fenced = false;
   /** "start second/pid" of the process that answers, or null before the first answer. */
   incarnation: string | null = null;
   /** What cas uniques of this incarnation carry in their upper bits; never 0. */
@@ -70,7 +72,8 @@ export class Server implements LaneOwner, Introduced {
   sinceMs: number;
   /** Its clock (Unix seconds) less ours (monotonic seconds). */
   private clockOffset = 0;
-  private readonly control: Lane;
+  /** The connection that asks how it is; items of our own go over it as well. */
+  readonly control: Lane;
   private readonly controlHandshake: Handshake;
   private readonly handshakes = new Map<Lane, Handshake>();
   /** Extra connections for large values, and those of them that are free. */

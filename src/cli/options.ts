@@ -131,6 +131,9 @@ export const OPTIONS: readonly Option[] = [
   row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
     kind: "bytes", placeholder: "BYTES", fallback: "1g", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
   }),
+  row("board", "proxies over the same servers tell each other there whom they do not trust", {
+    kind: "choice", placeholder: "WHEN", fallback: "on", choices: ["on", "off"], commands: RUN,
+  }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],
   }),

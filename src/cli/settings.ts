@@ -62,6 +62,7 @@ export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags 
     connectTimeoutMs: flags.number("connect-timeout"),
     requestTimeoutMs: flags.number("timeout"),
     itemBytesMax: flags.number("item-size-max"),
+    proxies: { board: flags.one("board").text === "on" },
   };
 }
 

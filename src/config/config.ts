@@ -35,6 +35,13 @@ export interface PoolConfig {
   readonly requestTimeoutMs: number;
   /** Upper bound of an item that clients may store, bytes; larger ones are swallowed and refused. */
   readonly itemBytesMax: number;
+  /** How proxies over the same servers get on with each other. */
+  readonly proxies: ProxiesConfig;
+}
+
+export interface ProxiesConfig {
+  /** They tell each other over the servers whom they do not trust. Nothing without backups. */
+  readonly board: boolean;
 }
 
 export interface ProxyConfig {

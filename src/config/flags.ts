@@ -3,7 +3,7 @@
 import type { Address } from "../platform/platform.ts";
 import { FLAVOURS, RING_FLAVOURS, ringProblem } from "../ring/flavours.ts";
 import { ringServers } from "../ring/ring.ts";
-import type { AckMode, PoolConfig, ProxyConfig, RingFlavour, ServerSpec } from "./config.ts";
+import type { AckMode, PoolConfig, ProxiesConfig, ProxyConfig, RingFlavour, ServerSpec } from "./config.ts";
 import { type Checked, type Given, type Problem, wrong } from "./problem.ts";
 import { parseListen, parseServer, parseSocketPath, sameServerKey } from "./servers.ts";
 
@@ -18,6 +18,7 @@ export interface PoolFlags {
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly itemBytesMax: number;
+  readonly proxies: ProxiesConfig;
 }
 
 export interface ProxyFlags extends PoolFlags {
@@ -55,7 +56,7 @@ export function readPool(flags: PoolFlags): Checked<PoolConfig> {
     value: {
       name: "main", ring: flags.ring, hashTag: tag, primaries: primaries.value, backups: backups.value,
       lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
-      requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax,
+      requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies,
     },
   };
 }

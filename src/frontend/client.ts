@@ -6,14 +6,14 @@ import { CR, LF } from "../bytes/ascii.ts";
 import { Outbound } from "../bytes/outbound.ts";
 import type { Flushable } from "../bytes/turn.ts";
 import type { Socket, SocketHandlers } from "../platform/platform.ts";
-import { BAD_CHUNK, TOO_LARGE } from "../protocol/answers.ts";
+import { BAD_CHUNK, RESERVED_KEY, TOO_LARGE } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import { Found, RequestReader } from "../protocol/request.ts";
 import { LANE_BYTES_HIGH } from "../replication/write.ts";
 import type { Client, Slot, Upstream } from "../replication/slot.ts";
 import { Upload } from "../replication/upload.ts";
 import type { Door } from "./door.ts";
-import { dispatch } from "./dispatch.ts";
+import { dispatch, namesControl } from "./dispatch.ts";
 
 /** Answers that wait beyond this pause the reading of further requests, bytes. */
 const BACKLOG_HIGH = 1024 * 1024;
@@ -259,6 +259,11 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
       return false;
     }
     this.scanned = 0;
+    if (reader.marked && reader.error === null && namesControl(reader, input)) {
+      this.answer(RESERVED_KEY, reader.noreply);
+      this.swallow = reader.valueBytes < 0 ? 0 : reader.valueBytes + 2;
+      return this.consume(reader.next);
+    }
     if (reader.valueBytes < 0 || reader.error !== null) {
       dispatch(this, input, start);
       return this.consume(reader.next);

@@ -1,6 +1,8 @@
 // Which request does what: from a line that the reader has understood to the part of replication that carries it out.
 import { MN, OK } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
+import type { RequestReader } from "../protocol/request.ts";
+import { isControlAt } from "../replication/control.ts";
 import { Decide } from "../replication/decide.ts";
 import { FlushAll } from "../replication/flush.ts";
 import { MultiGet } from "../replication/multiget.ts";
@@ -64,6 +66,16 @@ export function dispatch(client: ClientConnection, bytes: Uint8Array, lineStart:
     case Op.QUIT:
       return client.finishUp();
   }
+}
+
+/** Whether a line of the reader names an item of tandem's own. */
+export function namesControl(reader: RequestReader, bytes: Uint8Array): boolean {
+  if (reader.op > Op.DELETE) return false; // no keys
+  if (reader.keys <= 1 || reader.op > Op.GATS) return isControlAt(bytes, reader.keyStart, reader.keyEnd);
+  for (let at = reader.nextKey(bytes, reader.keysStart); at !== -1; at = reader.nextKey(bytes, reader.nextKeyEnd)) {
+    if (isControlAt(bytes, at, reader.nextKeyEnd)) return true;
+  }
+  return false;
 }
 
 function get(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {

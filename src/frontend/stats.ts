@@ -3,6 +3,7 @@
 import { latin1 } from "../bytes/ascii.ts";
 import { Counters } from "../observe/counters.ts";
 import { ERROR, RESET } from "../protocol/answers.ts";
+import { complaintText } from "../replication/notice.ts";
 import type { Door } from "./door.ts";
 
 type Lines = [name: string, value: string | number][];
@@ -24,6 +25,8 @@ export function statsAnswer(door: Door, words: string): Uint8Array {
       return lines(proxy(door));
     case "servers":
       return lines(servers(door));
+    case "proxies":
+      return lines(proxies(door));
     case "settings":
       return lines(settings(door));
     case "reset": {
@@ -82,12 +85,27 @@ function servers(door: Door): Lines {
       answer.push([`${name}:state_seconds`, Math.max(0, Math.floor((now - server.sinceMs) / 1000))]);
       answer.push([`${name}:missed_writes`, missed(server)]);
       answer.push([`${name}:cold`, server.cold ? "yes" : "no"]);
+      answer.push([`${name}:fenced`, door.pool.board?.fencedBy(server) ?? "no"]);
       answer.push([`${name}:in_flight`, server.lanes.reduce((sum, lane) => sum + lane.inFlight.count, 0)]);
       answer.push([`${name}:queue_bytes`, server.lanes.reduce((sum, lane) => sum + lane.out.total, 0)]);
       answer.push([`${name}:answered`, server.lanes.reduce((sum, lane) => sum + lane.answered, 0)]);
     });
   tell("primary", pool.primaries);
   tell("backup", pool.backups);
+  return answer;
+}
+
+/** Other proxies over the same servers, as their notices tell; ages in ms. */
+function proxies(door: Door): Lines {
+  const { pool } = door;
+  const answer: Lines = [["id", pool.proxyId], ["board", pool.board === null ? "off" : "on"]];
+  if (pool.board === null) return answer;
+  for (const { id, notice, seenMs, dead } of pool.board.known.values()) {
+    const age = Math.round(pool.nowMs - seenMs);
+    answer.push([`${id}:state`, dead ? "silent" : "alive"], [`${id}:age_ms`, age]);
+    answer.push([`${id}:wrote_ago_ms`, notice.wroteAgoMs < 0 ? "never" : notice.wroteAgoMs + age]);
+    answer.push([`${id}:complaints`, complaintText(notice.complaints)]);
+  }
   return answer;
 }
 
@@ -100,6 +118,7 @@ function settings(door: Door): Lines {
     ["backups", options.backups.map(({ label }) => label).join(",")],
     ["lanes", options.lanes],
     ["ack", options.ack],
+    ["board", options.proxies.board ? "on" : "off"],
     ["connect_timeout_ms", options.connectTimeoutMs],
     ["request_timeout_ms", options.requestTimeoutMs],
     ["item_size_max", options.itemBytesMax],

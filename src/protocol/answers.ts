@@ -18,6 +18,7 @@ export const BAD_CHUNK = line("CLIENT_ERROR bad data chunk");
 export const BAD_DELTA = line("CLIENT_ERROR invalid numeric delta argument");
 export const BAD_EXPTIME = line("CLIENT_ERROR invalid exptime argument");
 export const BAD_DELETE = line("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
+export const RESERVED_KEY = line("CLIENT_ERROR key is reserved for tandem");
 export const TOO_LARGE = line("SERVER_ERROR object too large for cache");
 export const TOO_MANY_CLIENTS = line("ERROR Too many open connections");
 

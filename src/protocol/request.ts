@@ -15,6 +15,7 @@ const WORDS_KEPT = 9;
 /** memcached's INT_MAX - 2: a data block cannot be longer. */
 const VALUE_BYTES_MAX = 2147483645;
 const INT32_MAX = 2147483647;
+const UNDERSCORE = 95;
 /** Without a newline in this many bytes memcached closes, unless the line is a get. */
 const LINE_BYTES_MAX = 2048;
 
@@ -58,6 +59,8 @@ export class RequestReader {
   valueBytes = -1;
   /** The line is spelt in the plainest way (single spaces, digits, CR LF, no noreply): it may be forwarded as it is. */
   plain = false;
+  /** Some key begins with an underscore, as the names of tandem's own items do; means nothing without keys. */
+  marked = false;
 
   /**
    * Looks for one line in bytes[start, end), of which the first `scanned` are known to hold no line feed.
@@ -136,6 +139,7 @@ export class RequestReader {
     this.op = command.op;
     this.keyStart = this.at[2]!;
     this.keyEnd = this.at[3]!;
+    this.marked = bytes[this.keyStart] === UNDERSCORE;
     switch (command.shape) {
       case "keys":
         return this.keysFrom(bytes, 1);
@@ -179,6 +183,7 @@ export class RequestReader {
     }
     this.keysStart = this.keyStart = this.at[word * 2]!;
     this.keyEnd = this.at[word * 2 + 1]!;
+    this.marked = bytes[this.keyStart] === UNDERSCORE;
     if (this.keys === 1) {
       if (this.keyEnd - this.keyStart > KEY_BYTES_MAX) this.refuse(BAD_FORMAT);
       return;
@@ -186,6 +191,7 @@ export class RequestReader {
     // One bad key refuses the whole line before anything is asked.
     for (let at = this.nextKey(bytes, this.keysStart); at !== -1; at = this.nextKey(bytes, this.nextKeyEnd)) {
       if (this.nextKeyEnd - at > KEY_BYTES_MAX) return this.refuse(BAD_FORMAT);
+      if (bytes[at] === UNDERSCORE) this.marked = true;
     }
   }
 

@@ -94,6 +94,13 @@ export class Comebacks {
     this.returning.set(server, returning);
   }
 
+  /** What it lacks is not known: it is compared in full before it is trusted again. */
+  doubt(server: Server, why: string): void {
+    const side = this.sideOf(server);
+    for (const { pair } of this.peersOf(server)) pair.overflow[side] = true;
+    if (server.state === "up" || server.state === "rejoin") this.bringBack(server, why);
+  }
+
   /** A server did not get a flush_all; delaySeconds as the client gave it. */
   owesFlush(server: Server, delaySeconds: number): void {
     this.owedFlush.set(server, this.pool.nowMs + delaySeconds * 1000);
@@ -136,7 +143,7 @@ export class Comebacks {
   }
 
   /** Some of what it holds is known to be old, or may be. */
-  private lacks(server: Server): boolean {
+  lacks(server: Server): boolean {
     const side = this.sideOf(server);
     return this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
   }

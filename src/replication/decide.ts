@@ -62,6 +62,7 @@ export class Decide extends Keyed {
 
   start(): void {
     if (this.pair.backup === null) return this.begin();
+    this.pool.wroteMs = this.pool.nowMs;
     this.locked = true;
     if (this.pair.lock(this.key, this)) return this.begin();
     this.client.block();

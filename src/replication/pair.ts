@@ -44,8 +44,12 @@ export class Pair {
 
   /** Trusted for keys without a stale entry; -1 when neither side is. */
   get usualLead(): Side | -1 {
-    if (this.primary.leads) return PRIMARY;
-    return this.backup !== null && this.backup.leads ? BACKUP : -1;
+    const { primary, backup } = this;
+    if (primary.leads && !primary.fenced) return PRIMARY;
+    if (backup !== null && backup.leads && !backup.fenced) return BACKUP;
+    // What others say of both is no reason to trust neither.
+    if (primary.leads) return PRIMARY;
+    return backup !== null && backup.leads ? BACKUP : -1;
   }
 
   /** The side whose word counts for a key. */
@@ -67,8 +71,8 @@ export class Pair {
     const server = this.server(side);
     if (server === null || server.state === "down") return false;
     if (key !== null && this.stale.get(key)?.side === side) return false;
-    // Which keys it lacks is not known in full while it is cold or its list has overflowed.
-    return (!server.cold && !this.overflow[side]) || this.server(other(side))!.state === "down";
+    // Which keys it lacks is not known in full while it is cold or fenced, or its list has overflowed.
+    return (!server.cold && !server.fenced && !this.overflow[side]) || this.server(other(side))!.state === "down";
   }
 
   /** Side lacks the newest acknowledged state of the key. */

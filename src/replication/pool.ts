@@ -10,9 +10,11 @@ import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Platform, Timer } from "../platform/platform.ts";
 import type { Ring } from "../ring/ring.ts";
+import { Board, type BoardWorld, type ProxiesOptions } from "./board.ts";
 import { Comebacks, type Rings } from "./comebacks.ts";
-import { CONTROL_PREFIX } from "./control.ts";
+import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
+import type { Complaint } from "./notice.ts";
 import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
 import { VersionClock } from "./version.ts";
 
@@ -40,11 +42,13 @@ export interface PoolOptions {
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly itemBytesMax: number;
+  readonly proxies: ProxiesOptions;
 }
 
-export class Pool implements ServerOwner, Rings {
+export class Pool implements ServerOwner, Rings, BoardWorld {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
+  readonly servers: readonly Server[];
   readonly pairs: Pair[] = [];
   readonly copier: Copier;
   /** Servers on their way back. */
@@ -61,6 +65,10 @@ export class Pool implements ServerOwner, Rings {
   nowMs: number;
   /** Large values on their way. */
   readonly uploads = new Set<{ tick(nowMs: number, timeoutMs: number): void }>();
+  /** When a client wrote last, ms; -Infinity: never. */
+  wroteMs = -Infinity;
+  /** What other proxies say of the servers; null: nobody is asked. */
+  readonly board: Board | null;
   /** Called every tick, last. */
   afterTick: () => void = () => {};
   private readonly primaryRing: Ring;
@@ -99,6 +107,7 @@ export class Pool implements ServerOwner, Rings {
       new Server(label, address, options.lanes, world, this);
     this.primaries = options.primaries.map(make);
     this.backups = options.backups.map(make);
+    this.servers = [...this.primaries, ...this.backups];
     this.backupCount = Math.max(1, this.backups.length);
     for (const primary of this.primaries) {
       if (this.backups.length === 0) this.pairs.push(new Pair(primary, null));
@@ -107,6 +116,8 @@ export class Pool implements ServerOwner, Rings {
     this.pair = this.pairs[0]!;
     this.single = this.pairs.length === 1 && options.lanes === 1;
     this.copier = new Copier(counters, options.lanes);
+    this.board = options.proxies.board && this.backups.length > 0 ? new Board(this, false) : null;
+    if (this.board !== null) this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
   }
 
   get net() {
@@ -114,9 +125,6 @@ export class Pool implements ServerOwner, Rings {
   }
   get clock() {
     return this.platform.clock;
-  }
-  get servers(): readonly Server[] {
-    return [...this.primaries, ...this.backups];
   }
 
   start(): void {
@@ -197,6 +205,7 @@ export class Pool implements ServerOwner, Rings {
   memoryLost(server: Server): void {
     if (this.backups.length === 0) return;
     server.cold = true;
+    this.board?.memoryLost(server);
   }
 
   arrived(server: Server): void {
@@ -211,6 +220,19 @@ export class Pool implements ServerOwner, Rings {
     return this.comebacks.canWait(server);
   }
 
+  lacksWrites(server: Server): boolean {
+    return this.comebacks.lacks(server);
+  }
+
+  /** A proxy died that did not trust some servers. What they lack is not known: they are compared in full. */
+  private takeOver(id: string, complaints: readonly Complaint[]): void {
+    for (const server of this.servers) {
+      if (!complaints.some(({ name }) => name === controlName(server.label))) continue;
+      this.comebacks.doubt(server, "another proxy died that did not trust it");
+    }
+    this.board!.bury(id); // from here on we do not trust them
+  }
+
   private schedule(): void {
     this.timer = this.platform.clock.timer(TICK_MS, () => this.tick());
   }
@@ -223,6 +245,7 @@ export class Pool implements ServerOwner, Rings {
     this.readWall();
     // After a pause of ours the answers may lie unread in the kernel, and requests sent since carry deadlines of before.
     if (now - before > LATE_TICK_MS) {
+      this.board?.excuse(now - before);
       for (const server of this.servers) server.excuse();
       return;
     }
@@ -247,6 +270,7 @@ export class Pool implements ServerOwner, Rings {
   private tickPairs(now: number): void {
     this.comebacks.tick(now);
     this.copier.tick(now);
+    this.board?.tick(now);
     if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
   }
 }

@@ -43,6 +43,7 @@ export class Read extends Keyed {
   }
 
   start(): void {
+    if (this.exptimeEnd !== 0) this.pool.wroteMs = this.pool.nowMs;
     // A gat changes the item on both sides: its place is after the command in two steps that holds the key. So is that
     // of a gets, where the unique that such a command leaves at first is not always the one that stays.
     const ordered = this.exptimeEnd !== 0 || (this.op === Op.GETS && this.pair.explicit);

@@ -45,6 +45,7 @@ export class Write extends Keyed {
     super(client, pool, reader, bytes);
     this.lineStart = lineStart;
     this.plain = reader.plain;
+    pool.wroteMs = pool.nowMs;
     const at = reader.at;
     this.dataStart = this.dataEnd = 0;
     if (reader.valueBytes >= 0) {

@@ -1,6 +1,7 @@
 // The test language: client sends, backend receives exactly, backend sends, client receives exactly, close, all pipes
 // empty. One proxy with its real rooms over backends that are dumb sockets; time passes by hand.
 import { expect } from "bun:test";
+import type { ProxiesConfig } from "../../src/config/config.ts";
 import type { Log } from "../../src/observe/log.ts";
 import { PRIMARY, type Pair } from "../../src/replication/pair.ts";
 import { Proxy } from "../../src/proxy.ts";
@@ -15,6 +16,8 @@ export interface TableOptions {
   readonly ack?: "both" | "lead" | "any";
   readonly itemBytesMax?: number;
   readonly clientsMax?: number;
+  /** How it gets on with other proxies; alone by itself. */
+  readonly proxies?: Partial<ProxiesConfig>;
   /** The backends take explicit cas uniques. */
   readonly explicit?: boolean;
   /** Called before the proxy starts. */
@@ -120,7 +123,7 @@ export class Table {
       listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
       pool: {
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
-        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax,
+        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, proxies: { board: false, ...options.proxies },
       },
     }, log);
     if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);

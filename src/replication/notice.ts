@@ -1,0 +1,58 @@
+// What a proxy posts on every server: that it lives, when it wrote last, and which servers it does not trust.
+//
+//   __tandem:b:<id>    tandem 1 <seq> <wall ms> <mono ms> <ms since a client wrote, or -1> live|buried (<server>=<why>:<chunks>)…
+
+/** down: not reachable; stale: it lacks writes; cold: it lost its memory. */
+export const COMPLAINT_REASONS = ["down", "stale", "cold"] as const;
+export type ComplaintReason = (typeof COMPLAINT_REASONS)[number];
+
+/** A server that a proxy does not trust. */
+export interface Complaint {
+  /** controlName of the server. */
+  readonly name: string;
+  readonly why: ComplaintReason;
+  /** How many chunks of hints the proxy has written of what the server missed. */
+  readonly chunks: number;
+}
+
+export interface Notice {
+  /** Grows with each posting: of several copies the one with the highest counts. */
+  readonly seq: number;
+  /** The poster's clocks, ms: Unix time, and since some start of its own. */
+  readonly wallMs: number;
+  readonly monoMs: number;
+  /** When a client of it wrote last, ms before the posting; -1: never. */
+  readonly wroteAgoMs: number;
+  /** Posted by a survivor: this proxy is dead, and what it complained about is dealt with. */
+  readonly buried: boolean;
+  readonly complaints: readonly Complaint[];
+}
+
+export function noticeText(notice: Notice): string {
+  const { seq, wallMs, monoMs, wroteAgoMs, buried, complaints } = notice;
+  const head = `tandem 1 ${seq} ${wallMs} ${monoMs} ${wroteAgoMs} ${buried ? "buried" : "live"}`;
+  return head + complaints.map(({ name, why, chunks }) => ` ${name}=${why}:${chunks}`).join("");
+}
+
+/** Null when it is no notice, or not a whole one. */
+export function parseNotice(text: string): Notice | null {
+  const match = /^tandem 1 (\d{1,15}) (\d{1,15}) (\d{1,15}) (-1|\d{1,15}) (live|buried)((?: [\x21-\x7e]+=[a-z]+:\d{1,9})*)$/.exec(text);
+  if (match === null) return null;
+  const complaints: Complaint[] = [];
+  for (const word of match[6]!.split(" ")) {
+    if (word === "") continue;
+    const [, name, reason, chunks] = /^(.+)=([a-z]+):(\d+)$/.exec(word)!;
+    const why = COMPLAINT_REASONS.find((each) => each === reason);
+    if (why === undefined) return null;
+    complaints.push({ name: name!, why, chunks: Number(chunks) });
+  }
+  return {
+    seq: Number(match[1]), wallMs: Number(match[2]), monoMs: Number(match[3]), wroteAgoMs: Number(match[4]),
+    buried: match[5] === "buried", complaints,
+  };
+}
+
+/** For people. */
+export function complaintText(complaints: readonly Complaint[]): string {
+  return complaints.length === 0 ? "none" : complaints.map(({ name, why }) => `${name} ${why}`).join(", ");
+}
