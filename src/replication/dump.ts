@@ -17,6 +17,13 @@ export interface DumpWorld {
   readonly connectTimeoutMs: number;
 }
 
+/** Where the keys of a dump go; a set of texts is one. */
+export interface DumpedKeys {
+  has(key: string): boolean;
+  /** bytes[start, end) is the rest of the key's line: ` exp=… la=… cas=… …`. */
+  add(key: string, bytes: Uint8Array, start: number, end: number): unknown;
+}
+
 export class Dump implements SocketHandlers {
   private socket: Socket | null = null;
   private attempt: Attempt | null = null;
@@ -33,7 +40,7 @@ export class Dump implements SocketHandlers {
     private readonly address: Address,
     /** The server knows `metadump hash`, which misses nothing in one pass (memcached ≥ 1.6.19). */
     private readonly byHash: boolean,
-    private readonly keys: Set<string>,
+    private readonly keys: DumpedKeys,
     private readonly done: (problem: string | null) => void,
   ) {}
 
@@ -96,10 +103,8 @@ export class Dump implements SocketHandlers {
       let space = start + 4;
       while (space < end && bytes[space] !== 32) space++;
       const key = unescape(bytes, start + 4, space);
-      if (!this.keys.has(key)) {
-        this.keys.add(key);
-        this.newKeys++;
-      }
+      if (!this.keys.has(key)) this.newKeys++;
+      this.keys.add(key, bytes, space, end);
       return;
     }
     const text = textOf(bytes, start, end);

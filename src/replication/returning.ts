@@ -11,6 +11,7 @@ import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
 import { CONTROL_PREFIX } from "./control.ts";
 import type { Copier } from "./copier.ts";
 import { Dump, type DumpWorld } from "./dump.ts";
+import { Listing } from "./listing.ts";
 import type { Pair, Side } from "./pair.ts";
 
 const AGAIN_MS = 200;
@@ -104,7 +105,7 @@ export class Returning {
 
   private list(): void {
     this.atMs = Infinity;
-    const keys = new Set<string>();
+    const keys = new Listing((key) => this.around.pairOf(key));
     const from = this.peers.map(({ server }) => server);
     // What only it still holds may have been deleted meanwhile.
     if (!this.server.cold) from.push(this.server);
@@ -123,9 +124,9 @@ export class Returning {
       this.atMs = 0;
       this.listed = true;
       this.listedKeys = keys.size;
-      this.iterator = keys.values();
+      this.iterator = keys.keys();
     };
-    this.dumps = from.map((server) => new Dump(this.around, server.address, dumpsByHash(server.version), keys, ended(server)));
+    this.dumps = from.map((server) => new Dump(this.around, server.address, dumpsByHash(server.version), keys.from(server), ended(server)));
     for (const dump of this.dumps) dump.start();
   }
 

@@ -324,3 +324,53 @@ describe("a copy", () => {
     t.ends();
   });
 });
+
+describe("a server that may lack anything", () => {
+  const dump = (...lines: string[]): string => `OK\r\n${lines.map((line) => `key=${line} la=1 fetch=no cls=1 size=64\n`).join("")}END\r\n`;
+
+  /** The backup was away at the start; now it is back, and both tell what they hold. */
+  function back(primary: string, backup: string): Table {
+    const t = table({ before: ({ B }) => void (B.welcome = "refused") });
+    t.P.standing.set("lru_crawler metadump hash\r\n", primary);
+    t.B.standing.set("lru_crawler metadump hash\r\n", backup);
+    t.B.welcome = "accept";
+    t.passUntil(() => t.states === "up rejoin");
+    return t;
+  }
+
+  test("only keys that differ are compared: not those with one version and about the same time", () => {
+    const t = back(
+      dump(`same exp=-1 cas=${OLD}`, `close exp=1700001000 cas=${OLD}`, `other exp=-1 cas=${OLD}`, `time exp=1700001000 cas=${OLD}`, `lost exp=-1 cas=${OLD}`, "native exp=-1 cas=7", `__tandem%3Ab exp=-1 cas=5`),
+      dump(`same exp=-1 cas=${OLD}`, `close exp=1700001001 cas=${OLD}`, `other exp=-1 cas=${NEW}`, `time exp=-1 cas=${OLD}`, `kept exp=-1 cas=${OLD}`, "native exp=-1 cas=7"),
+    );
+    t.passUntil(() => (t.B.lanes[0]?.unread ?? "") !== "");
+    t.B.receives(["other", "time", "lost", "native", "kept"].map((key) => `mg ${key} t c u\r\n`).join(""));
+    t.B.sends("EN\r\n".repeat(5));
+    t.P.answers(["other", "time", "lost", "native", "kept"].map((key) => `mg ${key} t c u\r\n`).join(""), "EN\r\n".repeat(5));
+    t.passUntil(() => t.states === "up up");
+    expect(t.proxy.counters.sync_equal).toBe(5);
+    t.ends();
+  });
+
+  for (const [why, line] of [
+    ["a line without a unique", "k exp=-1"], ["a line without a time", `k cas=${OLD}`], ["a time that is none", `k exp=x cas=${OLD}`],
+    ["a unique that is none", "k exp=-1 cas=x"], ["nothing but the key", "k"],
+  ] as const) {
+    test(`${why} says nothing: the key is compared`, () => {
+      const t = back(dump(line), dump(line));
+      t.passUntil(() => (t.B.lanes[0]?.unread ?? "") !== "");
+      t.B.receives("mg k t c u\r\n");
+    });
+  }
+
+  test("the same version on two servers that are no pair of the key says nothing", () => {
+    const t = table({ primaries: 2, before: ({ B }) => void (B.welcome = "refused") });
+    const key = ["a", "b", "c", "d", "e", "f"].find((one) => t.proxy.pool.pairOf(one).primary === t.proxy.pool.primaries[0])!;
+    const line = dump(`${key} exp=-1 cas=${OLD}`);
+    for (const [each, text] of [[t.primaries[0]!, dump()], [t.primaries[1]!, line], [t.B, line]] as const) each.standing.set("lru_crawler metadump hash\r\n", text);
+    t.B.welcome = "accept";
+    t.passUntil(() => t.states === "up up rejoin");
+    t.passUntil(() => (t.B.lanes[0]?.unread ?? "") !== "");
+    t.B.receives(`mg ${key} t c u\r\n`);
+  });
+});
