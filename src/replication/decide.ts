@@ -20,7 +20,7 @@ import { Keyed, leadFor } from "./keyed.ts";
 import { other, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { Client } from "./slot.ts";
-import { exptimeOf } from "./sync.ts";
+import { exptimeOf, Sync } from "./sync.ts";
 import { nativeUnique } from "./tokens.ts";
 import { isVersion } from "./version.ts";
 
@@ -163,17 +163,15 @@ export class Decide extends Keyed {
         if (!this.copiesRequest) return; // the read-back follows
         return this.applied ? this.copy(null) : this.conclude();
       case Asked.RESULT:
-        // Not there any more (expired or evicted at once): the other side must not keep an older one.
-        if (this.applied) this.pool.repair(this.pair, this.key, other(this.lead));
-        return this.conclude();
+        if (!this.applied) return this.conclude();
+        // Not there any more (expired or evicted at once), or not told: the other side must not keep an older one.
+        return this.copyByRead();
       case Asked.COPY:
         if (status !== Status.STORED && status !== Status.HD) this.pool.counters.unreplicable++; // refused: it dropped its old copy
         return this.conclude();
       case Asked.STAMP:
         if (status === Status.HD) return this.copy(this.unstamped);
-        // Somebody wrote in between, or it went: the copier makes both sides alike.
-        this.pool.repair(this.pair, this.key, other(this.lead));
-        return this.conclude();
+        return this.copyByRead(); // somebody wrote in between, or it went
       case Asked.PRESENCE:
         this.verdict = status === Status.HD ? EXISTS : NOT_FOUND;
         this.verdictEnd = this.verdict.length;
@@ -191,9 +189,7 @@ export class Decide extends Keyed {
     if (role !== Asked.RESULT) return false;
     if (!this.applied) this.conclude();
     else if (value.partial) {
-      // Too large to hold: the copier fetches it again, piece by piece.
-      this.pool.repair(this.pair, this.key, other(this.lead));
-      this.conclude();
+      this.copyByRead(); // too large to hold
     } else if (this.explicit) this.copyStamped(value);
     else this.copy(value);
     return true;
@@ -236,9 +232,12 @@ export class Decide extends Keyed {
       return this.copy(this.unstamped);
     }
     if (role === Asked.RESULT) {
-      if (this.verdict === null) return; // the command itself failed: dealt with there
-      if (this.applied) this.pool.lacks(this.pair, this.key, other(this.lead));
-      return this.conclude();
+      if (this.verdict === null || this.copying) return; // dealt with by the command itself, or by its copy
+      if (!this.applied) return this.conclude();
+      // The lead took it, and nobody has read it since: those that asked have failed with the lane. To tell the client
+      // would be to promise what only this lead holds.
+      this.blame(this.lead, reason);
+      return this.unknown();
     }
     this.blame(this.lead, reason);
     if (this.parked) return this.onReady(); // another may be open by now
@@ -317,6 +316,21 @@ export class Decide extends Keyed {
     }
     lane.expect(Expect.STORE, this, Asked.COPY);
   }
+
+  /** The result has to be read again to be copied. The client is told once both sides hold the same. */
+  private copyByRead(): void {
+    this.copying = true;
+    const { pair, pool, key } = this;
+    pool.lacks(pair, key, other(this.lead));
+    new Sync(pair, key, this.laneIndex, this.lead, (outcome) => {
+      if (outcome !== "failed" && outcome !== "turned") return this.conclude();
+      // It may have been seen by now: the lead stays lead.
+      pool.counters.unknown_writes++;
+      this.fail("outcome unknown");
+      this.release();
+    }).start();
+  }
+  private copying = false;
 
   private conclude(): void {
     const failed = this.mute && !this.applied && this.verdict !== null && this.verdict[this.verdictStart] === 83;

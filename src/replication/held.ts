@@ -53,7 +53,7 @@ export function addChunk(held: Held, bytes: Uint8Array, start: number, end: numb
 export function differenceOf(a: Held, b: Held): "value" | "flags" | "times" | null {
   if (a.data.length !== b.data.length || !equal(a.data, 0, b.data, 0, a.data.length)) return "value";
   if (a.flags !== b.flags) return "flags";
-  return closeTtl(a.ttl, b.ttl) ? null : "times";
+  return sameTime(a.ttl, b.ttl) ? null : "times";
 }
 
 /**
@@ -62,9 +62,10 @@ export function differenceOf(a: Held, b: Held): "value" | "flags" | "times" | nu
  */
 export function sameVersion(a: Held, b: Held): boolean {
   const unique = latin1(a.cas);
-  return a.cas === b.cas && isVersion(unique, 0, unique.length) && closeTtl(a.ttl, b.ttl);
+  return a.cas === b.cas && isVersion(unique, 0, unique.length) && sameTime(a.ttl, b.ttl);
 }
 
-function closeTtl(a: number, b: number): boolean {
+/** Whether two remaining times (seconds, -1: unlimited) count as equal. */
+export function sameTime(a: number, b: number): boolean {
   return a === -1 || b === -1 ? a === b : Math.abs(a - b) <= TTL_SLACK_S;
 }

@@ -11,13 +11,13 @@ import { SilentCaller } from "../backend/caller.ts";
 import type { Lane } from "../backend/lane.ts";
 import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import { putBytes, putText } from "./compose.ts";
-import { addChunk, differenceOf, type Held, heldFrom, heldWithoutValue, sameVersion } from "./held.ts";
+import { addChunk, differenceOf, type Held, heldFrom, heldWithoutValue, sameTime, sameVersion } from "./held.ts";
 import { other, type Pair, type Side } from "./pair.ts";
 
 const ROUNDS_MAX = 12;
 /** From here on memcached takes a number for a date (30 days). */
 const RELATIVE_MAX_S = 30 * 24 * 3600;
-const LETTER_C = 99;
+const LETTER_C = 99, LETTER_T = 116;
 
 const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3, DROP: 4, VALUE: 5 } as const;
 
@@ -43,6 +43,8 @@ export class Sync extends SilentCaller {
   private rounds = 0;
   /** What each side holds, by Asked.TO and Asked.FROM; null: nothing. */
   private held: [Held | null, Held | null] = [null, null];
+  /** When the source began to tell, ms. */
+  private toldMs = 0;
   private over = false;
   /** Of this round: the pair takes explicit cas uniques. */
   private explicit = false;
@@ -78,6 +80,7 @@ export class Sync extends SilentCaller {
   override onValue(role: number, value: ValueView): boolean {
     if (role !== Asked.TO && role !== Asked.FROM && role !== Asked.VALUE) return false;
     this.held[role === Asked.TO ? Asked.TO : Asked.FROM] = heldFrom(value);
+    if (role !== Asked.TO) this.toldMs = this.nowMs;
     if (!value.partial) this.readDone(role);
     return true;
   }
@@ -98,22 +101,26 @@ export class Sync extends SilentCaller {
       case Asked.FROM:
         // An answer without a value: that side has none, or none was asked for.
         if (status === Status.HD) this.held[role] = heldWithoutValue(bytes, start, end);
+        this.toldMs = this.nowMs;
         return this.readDone(role);
       case Asked.VALUE:
         return this.start(); // it went meanwhile
       case Asked.WRITE:
         if (status !== Status.HD) return this.start(); // someone wrote in between
-        this.put(this.from, `mg ${this.key} c u\r\n`, Asked.AGAIN);
+        this.put(this.from, `mg ${this.key} c t u\r\n`, Asked.AGAIN);
         return;
       case Asked.DROP:
         return status === Status.EX ? this.start() : this.end("refused");
       case Asked.AGAIN: {
         const source = this.held[Asked.FROM];
+        if (source === null) return status === Status.HD ? this.start() : this.end("removed");
+        if (status !== Status.HD) return this.start();
         const at = new Int32Array(2);
-        const cas = status === Status.HD && metaFlag(bytes, start + 2, end - 2, LETTER_C, at)
-          ? textOf(bytes, at[0]!, at[1]!) : null;
-        if (cas !== (source === null ? null : source.cas)) return this.start();
-        return this.end(source === null ? "removed" : "copied");
+        const word = (letter: number): string =>
+          metaFlag(bytes, start + 2, end - 2, letter, at) ? textOf(bytes, at[0]!, at[1]!) : "";
+        // A touch changes the time and not the unique.
+        const same = word(LETTER_C) === source.cas && sameTime(Number(word(LETTER_T)), this.remaining(source));
+        return same ? this.end("copied") : this.start();
       }
     }
   }
@@ -133,7 +140,7 @@ export class Sync extends SilentCaller {
     }
     if (target !== null && (this.explicit ? sameVersion(source, target) : differenceOf(source, target) === null)) return this.end("equal");
     if (this.explicit && !valueRead) return this.read(this.from, Asked.VALUE);
-    const exptime = this.exptime(source.ttl);
+    const exptime = this.exptime(this.remaining(source));
     const guard = target === null ? "ME" : `C${target.cas}`;
     const lane = this.lane(this.to);
     if (!lane.ready) return this.end("failed");
@@ -148,6 +155,16 @@ export class Sync extends SilentCaller {
     const target = this.held[Asked.TO];
     if (target === null) return this.end("refused");
     this.put(this.to, `md ${this.key} C${target.cas}\r\n`, Asked.DROP);
+  }
+
+  /** What is left by now of the time that the source told, seconds; -1: unlimited. A large value takes its time. */
+  private remaining(source: Held): number {
+    if (source.ttl === -1) return -1;
+    return Math.max(0, source.ttl - Math.floor((this.nowMs - this.toldMs) / 1000));
+  }
+
+  private get nowMs(): number {
+    return this.pair.server(this.from)!.nowMs;
   }
 
   private exptime(ttl: number): number {

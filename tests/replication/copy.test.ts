@@ -25,11 +25,11 @@ describe("the copy of one key", () => {
   });
 
   for (const [name, target, source, write, after] of [
-    ["the target has none", "EN\r\n", "VA 1 f3 t-1 c9\r\nx\r\n", "ms k 1 ME F3 T0\r\nx\r\n", "HD c9\r\n"],
-    ["the target differs", "VA 1 f3 t-1 c5\r\ny\r\n", "VA 1 f3 t70 c9\r\nx\r\n", "ms k 1 C5 F3 T70\r\nx\r\n", "HD c9\r\n"],
-    ["only the time differs", "VA 1 f0 t10 c5\r\nx\r\n", "VA 1 f0 t13 c9\r\nx\r\n", "ms k 1 C5 F0 T13\r\nx\r\n", "HD c9\r\n"],
-    ["one lives for ever", "VA 1 f0 t2 c5\r\nx\r\n", "VA 1 f0 t-1 c9\r\nx\r\n", "ms k 1 C5 F0 T0\r\nx\r\n", "HD c9\r\n"],
-    ["thirty days", "EN\r\n", "VA 1 f0 t2592001 c9\r\nx\r\n", `ms k 1 ME F0 T${1_700_000_100 + 2_592_001}\r\nx\r\n`, "HD c9\r\n"],
+    ["the target has none", "EN\r\n", "VA 1 f3 t-1 c9\r\nx\r\n", "ms k 1 ME F3 T0\r\nx\r\n", "HD c9 t-1\r\n"],
+    ["the target differs", "VA 1 f3 t-1 c5\r\ny\r\n", "VA 1 f3 t70 c9\r\nx\r\n", "ms k 1 C5 F3 T70\r\nx\r\n", "HD c9 t70\r\n"],
+    ["only the time differs", "VA 1 f0 t10 c5\r\nx\r\n", "VA 1 f0 t13 c9\r\nx\r\n", "ms k 1 C5 F0 T13\r\nx\r\n", "HD c9 t13\r\n"],
+    ["one lives for ever", "VA 1 f0 t2 c5\r\nx\r\n", "VA 1 f0 t-1 c9\r\nx\r\n", "ms k 1 C5 F0 T0\r\nx\r\n", "HD c9 t-1\r\n"],
+    ["thirty days", "EN\r\n", "VA 1 f0 t2592001 c9\r\nx\r\n", `ms k 1 ME F0 T${1_700_000_100 + 2_592_001}\r\nx\r\n`, "HD c9 t2592001\r\n"],
     ["the source has none", "VA 1 f3 t-1 c5\r\ny\r\n", "EN\r\n", "md k C5\r\n", "EN\r\n"],
   ] as const) {
     test(name, () => {
@@ -37,7 +37,7 @@ describe("the copy of one key", () => {
       t.B.answers(READ, target);
       t.P.answers(READ, source);
       t.B.answers(write, "HD\r\n");
-      t.P.answers("mg k c u\r\n", after);
+      t.P.answers("mg k c t u\r\n", after);
       expect(t.lacks("k")).toBe("");
       t.ends();
     });
@@ -61,12 +61,29 @@ describe("the copy of one key", () => {
     t.B.answers(READ, "EN\r\n");
     t.P.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
     t.B.answers("ms k 1 ME F0 T0\r\nx\r\n", "HD\r\n");
-    t.P.answers("mg k c u\r\n", "HD c10\r\n");
+    t.P.answers("mg k c t u\r\n", "HD c10 t-1\r\n");
     expect(t.lacks("k")).toBe("B");
     t.B.answers(READ, "VA 1 f0 t-1 c6\r\nx\r\n");
     t.P.answers(READ, "VA 1 f0 t-1 c10\r\nx\r\n");
     expect(t.lacks("k")).toBe("");
   });
+
+  for (const [before, after] of [[-1, 989], [5, -1], [5, 989], [989, 5]] as const) {
+    test(`the source was touched in between (${before} s, then ${after} s), which leaves its unique: again`, () => {
+      const t = lacking();
+      t.B.answers(READ, "EN\r\n");
+      t.P.answers(READ, `VA 1 f0 t${before} c9\r\nx\r\n`);
+      t.B.answers(`ms k 1 ME F0 T${before === -1 ? 0 : before}\r\nx\r\n`, "HD\r\n");
+      t.P.answers("mg k c t u\r\n", `HD c9 t${after}\r\n`);
+      expect(t.lacks("k")).toBe("B");
+      t.B.answers(READ, `VA 1 f0 t${before} c6\r\nx\r\n`);
+      t.P.answers(READ, `VA 1 f0 t${after} c9\r\nx\r\n`);
+      t.B.answers(`ms k 1 C6 F0 T${after === -1 ? 0 : after}\r\nx\r\n`, "HD\r\n");
+      t.P.answers("mg k c t u\r\n", `HD c9 t${after}\r\n`);
+      expect(t.lacks("k")).toBe("");
+      t.ends();
+    });
+  }
 
   test("the lead turned while it was reading: it writes nothing", () => {
     const t = lacking();
@@ -117,8 +134,24 @@ describe("the copy of one key", () => {
     t.B.answers(READ, "EN\r\n");
     t.P.receives(READ).sends(`VA ${data.length} f0 t-1 c9\r\n`, data.slice(0, 700_000), data.slice(700_000), "\r\n");
     t.B.answers(`ms k ${data.length} ME F0 T0\r\n${data}\r\n`, "HD\r\n");
-    t.P.answers("mg k c u\r\n", "HD c9\r\n");
+    t.P.answers("mg k c t u\r\n", "HD c9 t-1\r\n");
     expect(t.lacks("k")).toBe("");
+  });
+
+  test("what takes its time on the way lives no longer for it", () => {
+    const t = lacking();
+    const data = "d".repeat(1_500_000);
+    t.B.answers(READ, "EN\r\n");
+    t.P.receives(READ).sends(`VA ${data.length} f0 t100 c9\r\n`);
+    for (let at = 0; at < data.length; at += 100_000) {
+      t.P.sends(data.slice(at, at + 100_000));
+      t.pass(280);
+    }
+    t.P.sends("\r\n");
+    t.B.answers(`ms k ${data.length} ME F0 T96\r\n${data}\r\n`, "HD\r\n");
+    t.P.answers("mg k c t u\r\n", "HD c9 t96\r\n");
+    expect(t.lacks("k")).toBe("");
+    t.ends();
   });
 
   test("remaining times become exptimes", () => {
@@ -152,7 +185,7 @@ describe("a server that returns", () => {
     t.client.receives("END\r\nSTORED\r\n");
     t.B.answers(READ, "VA 1 f0 t-1 c9\r\nn\r\n");
     t.P.answers("ms k 1 C3 F0 T0\r\nn\r\n", "HD\r\n");
-    t.B.answers("mg k c u\r\n", "HD c9\r\n");
+    t.B.answers("mg k c t u\r\n", "HD c9 t-1\r\n");
     t.pass(40);
     expect([t.states, t.lacks("k")]).toEqual(["up up", ""]);
     t.client.sends("get k\r\n");

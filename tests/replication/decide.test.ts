@@ -12,6 +12,16 @@ function unique(t: Table, native: number): string {
   return found![1]!;
 }
 
+/** The entry that a copy of our own leaves is cleared by the copier's look. */
+function copierFindsThemAlike(t: Table, holds: string): void {
+  expect(t.lacks("k")).toBe("B");
+  t.pass(60);
+  t.B.answers("mg k v f t c u\r\n", holds);
+  t.P.answers("mg k v f t c u\r\n", holds);
+  expect(t.lacks("k")).toBe("");
+  t.ends();
+}
+
 describe("the lead decides, the replica gets the result", () => {
   for (const verb of ["add", "replace"]) {
     test(`${verb}: the request's own data`, () => {
@@ -71,11 +81,47 @@ describe("the lead decides, the replica gets the result", () => {
     const t = new Table();
     t.client.sends("incr k 1\r\n");
     t.P.answers("incr k 1\r\nmg k v f t\r\n", "2\r\nEN\r\n");
-    t.client.receives("2\r\n");
+    t.client.receives("");
     t.B.answers("mg k v f t c u\r\n", "EN\r\n");
     t.P.answers("mg k v f t c u\r\n", "EN\r\n");
-    expect(t.lacks("k")).toBe("");
+    t.client.receives("2\r\n");
+    copierFindsThemAlike(t, "EN\r\n");
+  });
+
+  test("a result that is not told is copied by another look before the client hears of it", () => {
+    const t = new Table();
+    t.client.sends("incr k 1\r\n");
+    t.P.answers("incr k 1\r\nmg k v f t\r\n", "2\r\nSERVER_ERROR out of memory writing get response\r\n");
+    t.B.answers("mg k v f t c u\r\n", "VA 1 f0 t-1 c4\r\n1\r\n");
+    t.P.answers("mg k v f t c u\r\n", "VA 1 f0 t-1 c5\r\n2\r\n");
+    t.B.answers("ms k 1 C4 F0 T0\r\n2\r\n", "HD\r\n");
+    t.client.receives("");
+    t.P.answers("mg k c t u\r\n", "HD c5 t-1\r\n");
+    t.client.receives("2\r\n");
+    copierFindsThemAlike(t, "VA 1 f0 t-1 c5\r\n2\r\n");
+  });
+
+  test("a result that cannot be copied is not promised: readers may have seen it, so its lead stays", () => {
+    const t = new Table();
+    t.client.sends("incr k 1\r\n");
+    t.P.answers("incr k 1\r\nmg k v f t\r\n", "2\r\nSERVER_ERROR out of memory writing get response\r\n");
+    t.B.receives("mg k v f t c u\r\n");
+    t.B.dies();
+    t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown/);
+    expect(t.lacks("k")).toBe("B");
     t.ends();
+  });
+
+  test("a result too large to hold is copied by another look; a lead lost meanwhile is answered for once", () => {
+    const large = `VA 1500001 f0 t-1\r\n${"d".repeat(1_200_000)}`;
+    const t = new Table();
+    t.client.sends(store("append", "k", "z"));
+    t.P.answers("append k 0 0 1\r\nz\r\nmg k v f t\r\n", `STORED\r\n${large}`);
+    t.client.receives("");
+    t.P.closes();
+    t.B.answers("mg k v f t c u\r\n", "EN\r\n");
+    t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown[^\n]*\n$/);
+    expect([...t.pair.locks.keys()]).toEqual([]);
   });
 
   test("without backups: one way, as it is", () => {
@@ -166,12 +212,23 @@ describe("failures", () => {
     t.ends();
   });
 
-  test("the read-back is lost, not the verdict: the verdict counts", () => {
+  test("the read-back is lost, not the verdict: only a lead that fails has the result, so it is not promised", () => {
+    const t = new Table();
+    t.client.sends("incr k 1\r\n", "get k\r\n");
+    t.P.receives("incr k 1\r\nmg k v f t\r\nget k\r\n").sends("3\r\n").closes();
+    t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown \(primary p0:1 reset, backup b0:1 up\)\r\n$/);
+    expect(t.lacks("k")).toBe("P");
+    // Nobody has seen it: what was before may go on.
+    t.B.answers("get k\r\n", value("k", "2"));
+    t.client.receives(value("k", "2"));
+  });
+
+  test("the read-back of a refused command is lost: the refusal counts", () => {
     const t = new Table();
     t.client.sends("incr k 1\r\n");
-    t.P.receives("incr k 1\r\nmg k v f t\r\n").sends("3\r\n").closes();
-    t.client.receives("3\r\n");
-    expect(t.lacks("k")).toBe("B");
+    t.P.receives("incr k 1\r\nmg k v f t\r\n").sends("NOT_FOUND\r\n").closes();
+    t.client.receives("NOT_FOUND\r\n");
+    expect(t.lacks("k")).toBe("");
   });
 
   test("the lead is down: the backup decides and the primary lacks the key", () => {

@@ -49,7 +49,7 @@ describe("a set", () => {
     t.B.answers("mg k t c u\r\n", `HD t-1 c${OLD}\r\n`);
     t.P.answers("mg k t c u\r\n", "EN\r\n");
     t.B.answers(`md k C${OLD}\r\n`, "HD\r\n");
-    t.P.answers("mg k c u\r\n", "EN\r\n");
+    t.P.answers("mg k c t u\r\n", "EN\r\n");
     t.ends();
   });
 
@@ -190,12 +190,15 @@ describe("commands in two steps", () => {
     t.client.sends("incr k 1\r\n");
     t.P.answers(`ma k D1 E${drawn(t)} v\r\nmg k v f t c\r\n`, "VA 2\r\n10\r\nVA 2 f3 t100 c777\r\n10\r\n");
     t.P.answers(`ms k 2 F3 T100 C777 E${drawn(t)}\r\n10\r\n`, "EX\r\n");
-    t.client.receives("10\r\n");
+    t.client.receives("");
     t.B.answers("mg k t c u\r\n", `HD t100 c${OLD}\r\n`);
     t.P.answers("mg k t c u\r\n", `HD t100 c${NEW}\r\n`);
     t.P.answers("mg k v f t c u\r\n", `VA 1 f0 t100 c${NEW}\r\nx\r\n`);
     t.B.answers(`ms k 1 C${OLD} F0 T100 E${NEW}\r\nx\r\n`, "HD\r\n");
-    t.P.answers("mg k c u\r\n", `HD c${NEW}\r\n`);
+    t.P.answers("mg k c t u\r\n", `HD c${NEW} t100\r\n`);
+    t.client.receives("10\r\n");
+    t.pass(60);
+    for (const side of [t.B, t.P]) side.answers("mg k t c u\r\n", `HD t100 c${NEW}\r\n`);
     expect(t.lacks("k")).toBe("");
     t.ends();
   });
@@ -235,7 +238,7 @@ describe("commands in two steps", () => {
     t.B.answers("mg k t c u\r\n", `HD t-1 c${OLD}\r\n`);
     t.P.answers("mg k t c u\r\n", "EN\r\n");
     t.B.answers(`md k C${OLD}\r\n`, "HD\r\n");
-    t.P.answers("mg k c u\r\n", "EN\r\n");
+    t.P.answers("mg k c t u\r\n", "EN\r\n");
     t.ends();
   });
 });
@@ -305,7 +308,7 @@ describe("a copy", () => {
       const [had, has] = [target, source].map((line) => /c(\d+)/.exec(line)![1]!);
       t.P.answers("mg k v f t c u\r\n", `VA 1 f5 t100 c${has}\r\nx\r\n`);
       t.B.answers(`ms k 1 C${had} F5 T100 E${has}\r\nx\r\n`, "HD\r\n");
-      t.P.answers("mg k c u\r\n", `HD c${has}\r\n`);
+      t.P.answers("mg k c t u\r\n", `HD c${has} t100\r\n`);
       expect([t.lacks("k"), t.proxy.counters.sync_copied]).toEqual(["", 1]);
       t.ends();
     });
@@ -319,7 +322,7 @@ describe("a copy", () => {
     t.B.answers(READ, `HD t-1 c${OLD}\r\n`);
     t.P.answers(READ, "EN\r\n");
     t.B.answers(`md k C${OLD}\r\n`, "HD\r\n");
-    t.P.answers("mg k c u\r\n", "EN\r\n");
+    t.P.answers("mg k c t u\r\n", "EN\r\n");
     expect(t.lacks("k")).toBe("");
     t.ends();
   });

@@ -174,7 +174,7 @@ describe("gat", () => {
     t.B.answers("mg k v f t c u\r\n", "EN\r\n");
     t.P.answers("mg k v f t c u\r\n", "VA 1 f0 t60 c2\r\nx\r\n");
     t.B.answers("ms k 1 ME F0 T60\r\nx\r\n", "HD\r\n");
-    t.P.answers("mg k c u\r\n", "HD c2\r\n");
+    t.P.answers("mg k c t u\r\n", "HD c2 t60\r\n");
     t.ends();
   });
   test("both miss: nothing to repair", () => {

@@ -53,7 +53,7 @@ describe("both sides answer", () => {
     t.B.answers("mg k v f t c u\r\n", "VA 5 f0 t-1 c3\r\nhello\r\n");
     t.P.answers("mg k v f t c u\r\n", "EN\r\n");
     t.B.answers("md k C3\r\n", "HD\r\n");
-    t.P.answers("mg k c u\r\n", "EN\r\n");
+    t.P.answers("mg k c t u\r\n", "EN\r\n");
     expect(t.lacks("k")).toBe("");
     t.ends();
   });
@@ -68,7 +68,7 @@ describe("both sides answer", () => {
     t.B.answers("mg k v f t c u\r\n", "VA 1 f0 t-1 c3\r\nx\r\n");
     t.P.answers("mg k v f t c u\r\n", "EN\r\n");
     t.B.answers("md k C3\r\n", "HD\r\n");
-    t.P.answers("mg k c u\r\n", "EN\r\n");
+    t.P.answers("mg k c t u\r\n", "EN\r\n");
     expect(t.lacks("k")).toBe("");
     t.ends();
   });
@@ -83,7 +83,7 @@ describe("both sides answer", () => {
     t.B.answers("mg k v f t c u\r\n", "EN\r\n");
     t.P.answers("mg k v f t c u\r\n", "VA 1 f7 t60 c9\r\nx\r\n");
     t.B.answers("ms k 1 ME F7 T60\r\nx\r\n", "HD\r\n");
-    t.P.answers("mg k c u\r\n", "HD c9\r\n");
+    t.P.answers("mg k c t u\r\n", "HD c9 t60\r\n");
     t.ends();
   });
 
