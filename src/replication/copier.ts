@@ -28,7 +28,7 @@ export class Copier {
   private next = 0;
   private retries: { job: Job; atMs: number }[] = [];
   private running = 0;
-  /** Keys of each pair that are queued or under way because of a stale entry. */
+  /** Keys of each pair that are queued because of a stale entry, or under way. */
   private readonly busy = new Map<Pair, Set<string>>();
 
   constructor(private readonly counters: Counters, private readonly lanes: number) {}
@@ -47,8 +47,7 @@ export class Copier {
   addStale(pair: Pair, laneOf: (key: string) => number): void {
     if (pair.stale.size === 0 || pair.backup === null) return;
     if (pair.primary.state === "down" || pair.backup.state === "down") return;
-    let busy = this.busy.get(pair);
-    if (busy === undefined) this.busy.set(pair, (busy = new Set()));
+    const busy = this.busyOf(pair);
     for (const [key, entry] of pair.stale) {
       if (busy.size >= STALE_WINDOW) return;
       if (busy.has(key)) continue;
@@ -82,23 +81,39 @@ export class Copier {
         this.queue = this.queue.slice(this.next);
         this.next = 0;
       }
+      let generation = job.generation;
+      if (generation === 0) {
+        // What is compared as a whole has no entry; where there is one, its own copy is under way.
+        const busy = this.busyOf(job.pair);
+        if (busy.has(job.key)) {
+          job.settled?.("turned");
+          continue;
+        }
+        busy.add(job.key);
+        generation = job.pair.hold(job.key, job.to);
+      }
       this.running++;
-      new Sync(job.pair, job.key, job.laneIndex, other(job.to), (outcome) => this.ended(job, outcome)).start();
+      new Sync(job.pair, job.key, job.laneIndex, other(job.to), (outcome) => this.ended(job, generation, outcome)).start();
     }
     this.starting = false;
   }
   private starting = false;
 
-  private ended(job: Job, outcome: SyncOutcome): void {
+  private busyOf(pair: Pair): Set<string> {
+    let busy = this.busy.get(pair);
+    if (busy === undefined) this.busy.set(pair, (busy = new Set()));
+    return busy;
+  }
+
+  private ended(job: Job, generation: number, outcome: SyncOutcome): void {
     this.running--;
     const { pair, key } = job;
-    if (job.generation !== 0) {
-      this.busy.get(pair)?.delete(key);
-      const entry = pair.stale.get(key);
-      const same = entry !== undefined && entry.generation === job.generation && entry.side === job.to;
-      if (same && outcome !== "failed" && outcome !== "turned") pair.clear(key);
-      // What is left of the entry is queued again by the next addStale.
-    } else if (outcome === "failed") {
+    const entry = pair.stale.get(key);
+    const same = entry !== undefined && entry.generation === generation && entry.side === job.to;
+    // What is left of the entry is queued again by the next addStale.
+    if (same && outcome !== "failed" && outcome !== "turned") pair.clear(key);
+    this.busyOf(pair).delete(key);
+    if (job.generation === 0 && outcome === "failed") {
       this.retries.push({ job, atMs: this.nowMs + RETRY_MS });
       return;
     }

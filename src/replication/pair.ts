@@ -94,6 +94,19 @@ export class Pair {
     this.stale.set(key, { side, generation: ++this.generation });
   }
 
+  /**
+   * For a copy about to begin of a key that side may lack: an entry of its generation, which the copier clears, so that
+   * meanwhile nothing that side says about the key counts. 0 when it is the other side that lacks it. Has no bound: few
+   * copies run at a time.
+   */
+  hold(key: string, side: Side): number {
+    const entry = this.stale.get(key);
+    if (entry !== undefined) return entry.side === side ? (entry.generation = ++this.generation) : 0;
+    this.lacking[side]++;
+    this.stale.set(key, { side, generation: ++this.generation });
+    return this.generation;
+  }
+
   /** The outcome of a write is unknown: copies begun before it must not clear the entry. */
   touchEntry(key: string): void {
     const entry = this.stale.get(key);

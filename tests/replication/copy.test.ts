@@ -15,6 +15,15 @@ function lacking(): Table {
   return t;
 }
 
+/** The primary has lost its memory, the backup has listed the one key k, and the copier asks for it. */
+function filling(t: Table): void {
+  t.P.lives(999);
+  t.passUntil(() => t.B.lanes.length === 2);
+  t.B.answers("lru_crawler metadump all\r\n", "key=k exp=-1\r\nEND\r\n", 1);
+  t.B.answers("lru_crawler metadump all\r\n", "key=k exp=-1\r\nEND\r\n", 1);
+  t.passUntil(() => t.P.lanes[0]!.unread !== "");
+}
+
 describe("the copy of one key", () => {
   test("equal: nothing is written", () => {
     const t = lacking();
@@ -205,6 +214,18 @@ describe("a server that returns", () => {
     t.client.sends("get k\r\n");
     t.B.answers("get k\r\n", "END\r\n");
     t.client.receives("END\r\n");
+  });
+
+  test("a delete that only the filled side took is not acknowledged: the copy under way may have come after it", () => {
+    const t = new Table();
+    filling(t);
+    t.P.answers(READ, "EN\r\n");
+    t.client.sends("delete k\r\n");
+    t.P.answers("delete k\r\n", "NOT_FOUND\r\n");
+    t.B.receives(`${READ}delete k\r\n`).sends("VA 1 f0 t-1 c9\r\nx\r\n");
+    t.P.answers("ms k 1 ME F0 T0\r\nx\r\n", "HD\r\n");
+    t.B.closes();
+    t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown/);
   });
 
   test("versions that list their keys by hash", () => {
