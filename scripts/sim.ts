@@ -1,11 +1,18 @@
 // Runs simulated worlds by seed and says which failed and how to see it again. Called by scripts/sim, on either runtime.
+import { spawn, spawnSync } from "node:child_process";
+import { appendFileSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { ALL_KINDS } from "../tests/sim/faults.ts";
+import { entriesOf, lineOf, tableOf, totals } from "../tests/sim/ledger.ts";
 import { runSeed, Summary } from "../tests/sim/scenario.ts";
 import { scenario, SCENARIOS } from "../tests/sim/scenarios.ts";
 
 const USAGE = `usage: scripts/sim [--seeds N] [--start S] [--scenario NAME] [--runtime bun|deno] [--keep-going]
+                   [--jobs N] [--ledger FILE]
        scripts/sim --seed N [--trace] [--scenario NAME] [--runtime bun|deno]
+       scripts/sim --total FILE
+--jobs: that many processes share the seeds; --ledger: appends what was run (dist/sim.ledger is ignored by git);
+--total: what a ledger adds up to
 scenarios: ${SCENARIOS.map((one) => one.name).join(", ")}`;
 
 interface Wish {
@@ -15,7 +22,13 @@ interface Wish {
   trace: boolean;
   name: string;
   keepGoing: boolean;
+  jobs: number;
+  ledger: string | null;
+  total: string | null;
 }
+
+/** A run that is stopped has its seeds in the ledger, but for the last few: ms between entries. */
+const ENTRY_MS = 30_000;
 
 function refuse(problem: string): never {
   process.stderr.write(`${problem}\n${USAGE}\n`);
@@ -23,7 +36,7 @@ function refuse(problem: string): never {
 }
 
 function read(argv: readonly string[]): Wish {
-  const wish: Wish = { seeds: 100, start: 1, seed: null, trace: false, name: SCENARIOS[0]!.name, keepGoing: false };
+  const wish: Wish = { seeds: 100, start: 1, seed: null, trace: false, name: SCENARIOS[0]!.name, keepGoing: false, jobs: 1, ledger: null, total: null };
   for (let i = 0; i < argv.length; i++) {
     const flag = argv[i]!;
     const number = (): number => {
@@ -36,7 +49,12 @@ function read(argv: readonly string[]): Wish {
     else if (flag === "--seed") wish.seed = number();
     else if (flag === "--trace") wish.trace = true;
     else if (flag === "--keep-going") wish.keepGoing = true;
-    else if (flag === "--scenario") wish.name = argv[++i] ?? "";
+    else if (flag === "--jobs") wish.jobs = Math.max(1, number());
+    else if (flag === "--ledger" || flag === "--total") {
+      const file = argv[++i];
+      if (file === undefined) refuse(`${flag}: a file is wanted`);
+      wish[flag === "--ledger" ? "ledger" : "total"] = file;
+    } else if (flag === "--scenario") wish.name = argv[++i] ?? "";
     else refuse(`${flag}: unknown`);
   }
   return wish;
@@ -48,6 +66,16 @@ function table(title: string, numbers: Readonly<Record<string, number>>): string
 }
 
 const wish = read(process.argv.slice(2));
+if (wish.total !== null) {
+  let text = "";
+  try {
+    text = readFileSync(wish.total, "utf8");
+  } catch (problem) {
+    refuse(`--total: ${(problem as Error).message}`);
+  }
+  process.stdout.write(tableOf(totals(entriesOf(text))));
+  process.exit(0);
+}
 const chosen = scenario(wish.name);
 if (chosen === null) refuse(`--scenario: ${wish.name} is not known`);
 const runtime = "Deno" in globalThis ? "deno" : "bun";
@@ -63,15 +91,60 @@ if (wish.seed !== null) {
   process.exit(report.violations.length > 0 ? 1 : 0);
 }
 
+if (wish.jobs > 1) await share(wish.jobs);
+
+/** Processes of their own run a part of the seeds each; ends this one when they are through. */
+async function share(jobs: number): Promise<never> {
+  const beganMs = performance.now();
+  const runs: Promise<boolean>[] = [];
+  for (let job = 0; job < jobs; job++) {
+    const from = Math.floor((wish.seeds * job) / jobs), to = Math.floor((wish.seeds * (job + 1)) / jobs);
+    const args = ["--start", String(wish.start + from), "--seeds", String(to - from), "--scenario", wish.name, "--runtime", runtime];
+    if (wish.keepGoing) args.push("--keep-going");
+    if (wish.ledger !== null) args.push("--ledger", wish.ledger);
+    const child = spawn("scripts/sim", args, { stdio: "inherit" });
+    runs.push(new Promise((resolve) => child.on("close", (code) => resolve(code === 0))));
+  }
+  const good = (await Promise.all(runs)).filter((one) => one).length;
+  const seconds = (performance.now() - beganMs) / 1000;
+  process.stdout.write(
+    `${wish.seeds} seeds in ${jobs} processes, ${jobs - good} of them with failures, ${seconds.toFixed(1)} s, ${(wish.seeds / seconds).toFixed(1)} seeds/s\n`,
+  );
+  process.exit(good === jobs ? 0 : 1);
+}
+
+/** The commit that runs, with a mark when files differ from it. */
+function commit(): string {
+  const git = (...args: string[]): string => spawnSync("git", args, { encoding: "utf8" }).stdout.trim();
+  return git("rev-parse", "--short", "HEAD") + (git("status", "--porcelain", "src", "tests/sim") === "" ? "" : "+");
+}
+
 const summary = new Summary();
 const startMs = performance.now();
+const running = wish.ledger === null ? "" : commit();
+let noted = { seeds: 0, events: 0, failed: 0, ms: startMs };
+
+/** Appends to the ledger what was run since the last entry. */
+function note(): void {
+  const nowMs = performance.now();
+  if (wish.ledger === null || summary.seeds === noted.seeds) return;
+  appendFileSync(wish.ledger, lineOf({
+    commit: running, scenario: chosen!.name, runtime, start: wish.start + noted.seeds, seeds: summary.seeds - noted.seeds,
+    failed: summary.failed.slice(noted.failed).map(({ seed }) => seed), events: summary.events - noted.events,
+    seconds: Math.round(nowMs - noted.ms) / 1000,
+  }));
+  noted = { seeds: summary.seeds, events: summary.events, failed: summary.failed.length, ms: nowMs };
+}
+
 for (let seed = wish.start; seed < wish.start + wish.seeds; seed++) {
   const report = runSeed(chosen, seed);
   summary.add(report);
+  if (performance.now() - noted.ms > ENTRY_MS) note();
   if (report.violations.length === 0) continue;
   process.stdout.write(`seed ${seed} failed: ${report.violations[0]}\n  see it again: ${again(seed)} --trace\n`);
   if (!wish.keepGoing) break;
 }
+note();
 const seconds = (performance.now() - startMs) / 1000;
 process.stdout.write(table("faults fired", summary.faults) + table("counts", summary.counts));
 const silent = ALL_KINDS.filter((kind) => summary.faults[kind] === undefined);

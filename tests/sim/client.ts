@@ -41,6 +41,7 @@ export interface Sessions {
 const SETTLED_US = 2_000_000;
 
 const LARGE_CHARACTERS = 16_384;
+const NOTHING = new Uint8Array(0);
 
 export class SimClient implements SocketHandlers {
   /** Nothing is asked and nothing is owed any more. */
@@ -52,7 +53,9 @@ export class SimClient implements SocketHandlers {
   private input = "";
   /** Characters of input without which nothing more can be read. */
   private need = 0;
-  private output = "";
+  /** What waits to be written, and how much of it was taken. */
+  private output: Uint8Array = NOTHING;
+  private taken = 0;
   private hits = new Map<string, { value: string; flags: number; token: string }>();
   private ending = false;
 
@@ -109,7 +112,9 @@ export class SimClient implements SocketHandlers {
   private connect(): void {
     this.session = ++this.sessions.last;
     this.place = 0;
-    this.input = this.output = "";
+    this.input = "";
+    this.output = NOTHING;
+    this.taken = 0;
     this.need = 0;
     this.hits.clear();
     this.ending = false;
@@ -133,13 +138,15 @@ export class SimClient implements SocketHandlers {
       return;
     }
     const nowUs = this.process.world.nowUs;
+    let text = "";
     for (const request of burst) {
       const calls = request.begin(this.session, this.place++, nowUs);
-      this.output += request.text;
+      text += request.text;
       if (request.noreply) for (const call of calls) this.history.abandon(call, nowUs + SETTLED_US);
       else this.pending.push({ request, calls });
       if (request.verb === "quit") this.ending = true;
     }
+    this.queue(text);
     this.flush();
     if (this.ending || this.socket === null) return;
     if (this.pending.length === 0) {
@@ -151,18 +158,26 @@ export class SimClient implements SocketHandlers {
       this.ending = true;
       this.process.world.fired("client_abort");
       this.socket.abort();
-    } else if (mood === "half_close" && this.output === "") {
+    } else if (mood === "half_close" && this.taken === this.output.length) {
       this.ending = true;
       this.process.world.fired("client_half_close");
       this.socket.halfClose();
     }
   }
 
+  /** Appends to what waits to be written. */
+  private queue(text: string): void {
+    const left = this.output.length - this.taken;
+    const bytes = new Uint8Array(left + text.length);
+    bytes.set(this.output.subarray(this.taken));
+    for (let i = 0; i < text.length; i++) bytes[left + i] = text.charCodeAt(i);
+    this.output = bytes;
+    this.taken = 0;
+  }
+
   private flush(): void {
-    if (this.output === "" || this.socket === null) return;
-    const bytes = new Uint8Array(this.output.length);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = this.output.charCodeAt(i);
-    this.output = this.output.slice(this.socket.write(bytes, 0, bytes.length));
+    if (this.socket === null || this.taken === this.output.length) return;
+    this.taken += this.socket.write(this.output, this.taken, this.output.length);
   }
 
   /** Takes whole answers from the input, in the order of the questions. */

@@ -156,8 +156,9 @@ export class SimProcess implements Platform {
     if (this.scheduled || !this.alive || this.machine.hung) return;
     this.scheduled = true;
     const now = this.world.nowUs;
-    this.world.at(this.busyUntilUs > now ? this.busyUntilUs : now, () => this.turn());
+    this.world.at(this.busyUntilUs > now ? this.busyUntilUs : now, this.takeTurn);
   }
+  private readonly takeTurn = (): void => this.turn();
 
   private turn(): void {
     this.scheduled = false;

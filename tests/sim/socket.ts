@@ -228,8 +228,10 @@ export class SimSocket implements Socket, Ready {
   private bite(available: number): number {
     const world = this.process.world;
     if (this.biteMax === 0) return Math.min(available, 65_536);
-    const least = Math.max(1, available >> 3);
-    const n = Math.min(available, least + world.dice.net.below(this.biteMax));
+    // Much is cut anywhere, and only what is left of it into small pieces: each piece costs a turn.
+    const n = available > 64
+      ? 1 + world.dice.net.below(available - 32)
+      : Math.min(available, Math.max(1, available >> 2) + world.dice.net.below(this.biteMax));
     if (n < available) world.fired("fragment");
     return n;
   }
