@@ -1,6 +1,6 @@
 // The option table: the one truth about flags. Parsing (parse.ts), help text (help.ts) and the README's table are made
 // from it, so that they cannot disagree.
-import { ACK_MODES, RING_FLAVOURS } from "../config/config.ts";
+import { ACK_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
 export const COMMANDS = ["serve", "dev", "status", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -133,6 +133,9 @@ export const OPTIONS: readonly Option[] = [
   }),
   row("board", "proxies over the same servers tell each other there whom they do not trust", {
     kind: "choice", placeholder: "WHEN", fallback: "on", choices: ["on", "off"], commands: RUN,
+  }),
+  row("verify", "compare both sides of a key after writing it; auto: while another proxy writes too", {
+    kind: "choice", placeholder: "WHEN", fallback: "auto", choices: VERIFY_MODES, commands: RUN,
   }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],

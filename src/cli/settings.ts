@@ -1,5 +1,5 @@
 // A parsed command line → settings: what the name we were called by and the option table's defaults make of it.
-import { ACK_MODES, type PoolConfig, type ProxyConfig, RING_FLAVOURS, type RingFlavour } from "../config/config.ts";
+import { ACK_MODES, type PoolConfig, type ProxyConfig, RING_FLAVOURS, type RingFlavour, VERIFY_MODES } from "../config/config.ts";
 import { type PoolFlags, readPool, readProxy } from "../config/flags.ts";
 import { type Checked, type Given, wrong } from "../config/problem.ts";
 import type { Flags } from "./parse.ts";
@@ -62,7 +62,10 @@ export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags 
     connectTimeoutMs: flags.number("connect-timeout"),
     requestTimeoutMs: flags.number("timeout"),
     itemBytesMax: flags.number("item-size-max"),
-    proxies: { board: flags.one("board").text === "on" },
+    proxies: {
+      board: flags.one("board").text === "on",
+      verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
+    },
   };
 }
 

@@ -42,7 +42,12 @@ export interface PoolConfig {
 export interface ProxiesConfig {
   /** They tell each other over the servers whom they do not trust. Nothing without backups. */
   readonly board: boolean;
+  /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
+  readonly verify: VerifyMode;
 }
+
+export const VERIFY_MODES = ["auto", "on", "off"] as const;
+export type VerifyMode = (typeof VERIFY_MODES)[number];
 
 export interface ProxyConfig {
   /** Where clients connect. */

@@ -64,7 +64,7 @@ function proxy(door: Door): Lines {
   const answer: Lines = [["tandem_version", door.version], ["runtime", platform.host.runtime]];
   for (const name of Object.keys(counters) as (keyof Counters)[]) answer.push([name, counters[name]]);
   const missed = pool.pairs.reduce((sum, { stale }) => sum + stale.size, 0);
-  answer.push(["missed_writes", missed], ["sync_backlog", pool.copier.backlog]);
+  answer.push(["missed_writes", missed], ["sync_backlog", pool.copier.backlog], ["verify_backlog", pool.verifier.backlog]);
   answer.push(["resident_bytes", platform.host.residentBytes()]);
   return answer;
 }
@@ -119,6 +119,7 @@ function settings(door: Door): Lines {
     ["lanes", options.lanes],
     ["ack", options.ack],
     ["board", options.proxies.board ? "on" : "off"],
+    ["verify", options.proxies.verify],
     ["connect_timeout_ms", options.connectTimeoutMs],
     ["request_timeout_ms", options.requestTimeoutMs],
     ["item_size_max", options.itemBytesMax],

@@ -29,6 +29,12 @@ export class Counters {
   sync_copied = 0;
   sync_removed = 0;
   sync_equal = 0;
+  /** Keys whose two sides were compared after a write, because several proxies write. */
+  verified = 0;
+  /** Of those: different, and made alike. */
+  divergences = 0;
+  /** Not compared, because too many waited. */
+  verify_dropped = 0;
   /** Keys dropped because their newest copy is out of reach: a miss instead of a stale value. */
   forgotten = 0;
   /** Clients cut off in the middle of an answer that could not be finished. */

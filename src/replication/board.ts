@@ -9,8 +9,7 @@ import { type Complaint, type ComplaintReason, complaintText, type Notice } from
 import { Wall, type WallOwner } from "./wall.ts";
 
 /** How often notices are posted and read, ms. */
-const POLL_MS = 1000;
-export const STRICT_POLL_MS = 200;
+const POLL_MS = 1000, STRICT_POLL_MS = 200;
 /** Without a new notice for this long a proxy is dead, ms on our clock. */
 const DEAD_MS = 10_000;
 /** Dead ones that are remembered. */
@@ -22,6 +21,8 @@ const BLIND_MS = 3000;
 export interface ProxiesOptions {
   /** They tell each other over the servers whom they do not trust. */
   readonly board: boolean;
+  /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
+  readonly verify: "auto" | "on" | "off";
 }
 
 /** Another proxy as far as its notices tell. */
@@ -91,7 +92,7 @@ export class Board implements WallOwner {
   /** Called every tick. */
   tick(now: number): void {
     if (now < this.nextMs) return;
-    this.nextMs = now + (this.strict ? STRICT_POLL_MS : POLL_MS);
+    this.nextMs = now + this.pollMs;
     this.post();
     for (const neighbour of [...this.known.values()]) this.lives(neighbour, now);
   }
@@ -132,6 +133,10 @@ export class Board implements WallOwner {
     if (server.state === "down") return server.health.reason === "starting" ? null : "down";
     if (server.cold) return "cold";
     return server.state === "rejoin" || this.world.lacksWrites(server) ? "stale" : null;
+  }
+
+  get pollMs(): number {
+    return this.strict ? STRICT_POLL_MS : POLL_MS;
   }
 
   /** When the board was read on a server, ms; -Infinity: not yet. */

@@ -29,6 +29,9 @@ export class Pair {
   readonly overflow: [boolean, boolean] = [false, false];
   /** Locked keys with those that wait. */
   readonly locks = new Map<string, LockWaiter[]>();
+  /** Since when the usual lead is the present one, ms, as seen once a tick. */
+  leadSinceMs = -Infinity;
+  private ledBy: Side | -1 = -1;
   private generation = 0;
 
   constructor(readonly primary: Server, readonly backup: Server | null) {}
@@ -50,6 +53,14 @@ export class Pair {
     // What others say of both is no reason to trust neither.
     if (primary.leads) return PRIMARY;
     return backup !== null && backup.leads ? BACKUP : -1;
+  }
+
+  /** Called every tick and after each change of trust. */
+  watchLead(nowMs: number): void {
+    const lead = this.usualLead;
+    if (lead === this.ledBy) return;
+    this.ledBy = lead;
+    this.leadSinceMs = nowMs;
   }
 
   /** The side whose word counts for a key. */

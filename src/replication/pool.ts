@@ -16,6 +16,7 @@ import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
 import type { Complaint } from "./notice.ts";
 import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
+import { Verifier, type VerifyWorld } from "./verify.ts";
 import { VersionClock } from "./version.ts";
 
 /** Granularity of deadlines and probes, ms. */
@@ -26,6 +27,11 @@ const LATE_TICK_MS = 100;
 const AHEAD_MS = 60_000;
 /** How often stale entries of reachable pairs are worked off, in ticks. */
 const REPAIR_TICKS = 3;
+
+/** Another proxy that wrote within this time may write again, ms. */
+const OTHERS_MS = 30_000;
+/** How old a view of the board may be that counts, ms. */
+const VIEW_MS = 500;
 
 const STATE_WORDS: Record<HealthState, string> = {
   up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
@@ -45,7 +51,7 @@ export interface PoolOptions {
   readonly proxies: ProxiesOptions;
 }
 
-export class Pool implements ServerOwner, Rings, BoardWorld {
+export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
   readonly servers: readonly Server[];
@@ -69,6 +75,10 @@ export class Pool implements ServerOwner, Rings, BoardWorld {
   wroteMs = -Infinity;
   /** What other proxies say of the servers; null: nobody is asked. */
   readonly board: Board | null;
+  /** Looks afterwards at what several proxies write. */
+  readonly verifier: Verifier;
+  /** How long a lead must be the same before anything is repaired, ms: then every proxy has heard of it. */
+  readonly settleMs: number;
   /** Called every tick, last. */
   afterTick: () => void = () => {};
   private readonly primaryRing: Ring;
@@ -116,12 +126,18 @@ export class Pool implements ServerOwner, Rings, BoardWorld {
     this.pair = this.pairs[0]!;
     this.single = this.pairs.length === 1 && options.lanes === 1;
     this.copier = new Copier(counters, options.lanes);
+    this.verifier = new Verifier(this, options.lanes);
+    this.verifier.active = options.proxies.verify === "on";
     this.board = options.proxies.board && this.backups.length > 0 ? new Board(this, false) : null;
+    this.settleMs = (this.board?.pollMs ?? 0) + VIEW_MS + options.requestTimeoutMs;
     if (this.board !== null) this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
   }
 
   get net() {
     return this.platform.net;
+  }
+  get random() {
+    return this.platform.random;
   }
   get clock() {
     return this.platform.clock;
@@ -195,6 +211,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld {
       server: server.label, role: this.comebacks.sideOf(server) === PRIMARY ? "primary" : "backup", from, reason,
       missed: this.comebacks.missed(server),
     });
+    for (const pair of this.pairs) pair.watchLead(this.nowMs);
     if (server.state === "down") this.comebacks.left(server);
   }
 
@@ -271,6 +288,10 @@ export class Pool implements ServerOwner, Rings, BoardWorld {
     this.comebacks.tick(now);
     this.copier.tick(now);
     this.board?.tick(now);
+    for (const pair of this.pairs) pair.watchLead(now);
+    const { verify } = this.options.proxies;
+    this.verifier.active = verify === "on" || (verify === "auto" && this.board !== null && this.board.othersWrote(OTHERS_MS));
+    this.verifier.tick(now);
     if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
   }
 }

@@ -208,7 +208,11 @@ export class TouchOther extends SilentCaller {
   }
 
   private compare(): void {
-    if (this.has === null || this.leadHas === null || this.has === this.leadHas) return;
+    if (this.has === null || this.leadHas === null) return;
+    if (this.has === this.leadHas) {
+      if (this.has && this.pool.verifier.active) this.pool.verifier.wrote(this.of.pair, this.of.key, this.of.laneIndex);
+      return;
+    }
     this.pool.repair(this.of.pair, this.of.key, this.side);
   }
 

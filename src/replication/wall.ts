@@ -9,7 +9,7 @@ import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../pr
 import { boardKey, ROSTER } from "./control.ts";
 import { type Notice, noticeText, parseNotice } from "./notice.ts";
 
-const Asked = { POST: 0, ROSTER: 1, WRITE: 2, ENTRY: 3 } as const;
+const Asked = { POST: 0, ROSTER: 1, WRITE: 2, JOIN: 3, ENTRY: 4 } as const;
 /** Ids beyond this number are not read: somebody else's item stands there. */
 const IDS_MAX = 256;
 const LETTER_C = 99;
@@ -101,7 +101,10 @@ export class Wall extends SilentCaller {
     if (role === Asked.POST && status === Status.HD) {
       for (const { name } of this.sent!.complaints) if (!this.posted.has(name)) this.posted.set(name, this.owner.nowMs);
     } else if (role === Asked.ROSTER && status === Status.EN) this.rosterRead("");
-    else if (role >= Asked.ENTRY && status === Status.EN) this.entryRead(this.ids[role - Asked.ENTRY]!, null);
+    else if (role === Asked.JOIN && status === Status.NS) {
+      // There was none. (That an append makes one is not known to memcached before 1.6.19.)
+      this.put(store(ROSTER, ` ${this.owner.proxyId}`, "ME T0"), Asked.WRITE);
+    } else if (role >= Asked.ENTRY && status === Status.EN) this.entryRead(this.ids[role - Asked.ENTRY]!, null);
     this.answered();
   }
 
@@ -113,7 +116,7 @@ export class Wall extends SilentCaller {
   private rosterRead(text: string): void {
     this.roster = text.split(" ").filter((id) => /^[0-9a-f]{8}$/.test(id));
     const me = this.owner.proxyId;
-    if (!this.roster.includes(me)) this.put(`ms ${ROSTER} ${me.length + 1} MA N0 T0\r\n ${me}\r\n`, Asked.WRITE);
+    if (!this.roster.includes(me)) this.put(store(ROSTER, ` ${me}`, "MA"), Asked.JOIN);
     for (const id of this.roster) this.readEntry(id);
   }
 

@@ -30,8 +30,10 @@ class Items {
         expect(verb).toBe("ms");
         const data = lines[++i]!;
         expect(data.length).toBe(Number(flags[0]));
-        this.held.set(key!, flags.includes("MA") ? (this.held.get(key!) ?? "") + data : data);
-        this.backend.watch.send("HD\r\n");
+        const old = this.held.get(key!);
+        const stored = flags.includes("MA") ? old !== undefined : !flags.includes("ME") || old === undefined;
+        if (stored) this.held.set(key!, flags.includes("MA") ? old + data : data);
+        this.backend.watch.send(stored ? "HD\r\n" : "NS\r\n");
       }
     }
     return asked;

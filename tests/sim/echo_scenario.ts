@@ -129,7 +129,7 @@ export const echoScenario: Scenario = {
     proxy.start((process) => {
       for (const server of servers) new Asker(process, server.name, shared);
     });
-    const nemesis = new Nemesis(world, { proxy, servers }, {
+    const nemesis = new Nemesis(world, { proxies: [proxy], servers }, {
       cls: "B", kinds: drawKinds(world.dice.faults), quiet: () => true, untilUs: 15 * SECOND_US, spreadUs: 20_000,
     });
     nemesis.start();

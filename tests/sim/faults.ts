@@ -1,6 +1,7 @@
 // What may go wrong, by name; each is drawn per run (swarm) and counted when it really happened.
 import type { SimHost } from "./host.ts";
 import type { Prng } from "./prng.ts";
+import type { SimSocket } from "./socket.ts";
 import type { Endpoint } from "./wire.ts";
 import type { World } from "./world.ts";
 
@@ -41,7 +42,7 @@ export const ALL_KINDS: readonly string[] = [...NEMESIS_KINDS, "restart", ...CON
 export type FaultClass = "A" | "B";
 
 export interface Targets {
-  readonly proxy: SimHost;
+  readonly proxies: readonly SimHost[];
   readonly servers: readonly SimHost[];
 }
 
@@ -54,6 +55,8 @@ export interface NemesisOptions {
   readonly untilUs: number;
   /** How far apart a resumed process notices its connections, microseconds. */
   readonly spreadUs: number;
+  /** A fault between may hit the connections of some proxies only (class A′). */
+  readonly uneven?: boolean;
 }
 
 /** A random half of all kinds, at least one. */
@@ -136,24 +139,37 @@ export class Nemesis {
 
   /** True when no connection of the proxy still suffers from a fault that is over. */
   sound(): boolean {
-    for (const socket of this.targets.proxy.process?.sockets ?? []) if (!socket.accepted && !socket.endpoint.sound) return false;
+    for (const socket of this.sockets()) if (!socket.accepted && !socket.endpoint.sound) return false;
     return true;
   }
 
   /** Resets the connections to which a past fault clings. */
   private clear(): void {
-    for (const socket of this.targets.proxy.process?.sockets ?? []) {
+    for (const socket of this.sockets()) {
       if (!socket.accepted && !socket.endpoint.sound) cut(socket.endpoint.peer, "both");
     }
+  }
+
+  private *sockets(): Iterable<SimSocket> {
+    for (const { process } of this.targets.proxies) if (process !== null) yield* process.sockets;
+  }
+
+  /** Whose connections a fault between hits. */
+  private victims(): readonly SimHost[] {
+    const { proxies } = this.targets;
+    if (this.options.uneven !== true || proxies.length === 1) return proxies;
+    const some = proxies.filter(() => this.dice.chance(1, 2));
+    return some.length > 0 ? some : [this.dice.pick(proxies)];
   }
 
   /** Begins a fault; returns what ends it, or null when it could not happen now. */
   private begin(kind: FaultKind, server: SimHost): (() => void) | null {
     const { world, dice } = this;
-    const { proxy } = this.targets;
     const process = server.process;
-    const there = world.link(proxy, server);
-    const back = world.link(server, proxy);
+    const victims = this.victims();
+    const there = victims.map((proxy) => world.link(proxy, server));
+    const back = victims.map((proxy) => world.link(server, proxy));
+    const ways = [...there, ...back];
     const nothing = (): void => {};
     switch (kind) {
       case "crash":
@@ -181,52 +197,38 @@ export class Nemesis {
       case "refuse":
         if (process === null || server.refusing) return null;
         server.refusing = true;
-        this.resetAll(server, "both");
+        this.resetAll(server, "both", this.targets.proxies);
         return () => (server.refusing = false);
       case "unreachable":
-        if (there.noRoute) return null;
-        there.noRoute = true;
-        this.resetAll(server, "both");
-        return () => (there.noRoute = false);
+        if (there.some((way) => way.noRoute)) return null;
+        for (const way of there) way.noRoute = true;
+        this.resetAll(server, "both", victims);
+        return () => there.forEach((way) => (way.noRoute = false));
       case "partition":
-        there.block();
-        back.block();
-        return () => {
-          there.unblock();
-          back.unblock();
-        };
       case "partition_to":
-        there.block();
-        return () => there.unblock();
-      case "partition_from":
-        back.block();
-        return () => back.unblock();
+      case "partition_from": {
+        const cut = kind === "partition" ? ways : kind === "partition_to" ? there : back;
+        for (const way of cut) way.block();
+        return () => cut.forEach((way) => way.unblock());
+      }
       case "slow": {
         const us = dice.range(5_000, 400_000);
-        there.slowUs += us;
-        back.slowUs += us;
-        return () => {
-          there.slowUs -= us;
-          back.slowUs -= us;
-        };
+        for (const way of ways) way.slowUs += us;
+        return () => ways.forEach((way) => (way.slowUs -= us));
       }
       case "loss": {
         const share = dice.range(100, 2_000);
-        there.loss += share;
-        back.loss += share;
-        return () => {
-          there.loss -= share;
-          back.loss -= share;
-        };
+        for (const way of ways) way.loss += share;
+        return () => ways.forEach((way) => (way.loss -= share));
       }
       case "reset":
-        return this.resetOne(server, "both") ? nothing : null;
+        return this.resetOne(server, "both", victims) ? nothing : null;
       case "reset_near":
-        return this.resetOne(server, "near") ? nothing : null;
+        return this.resetOne(server, "near", victims) ? nothing : null;
       case "reset_far":
-        return this.resetOne(server, "far") ? nothing : null;
+        return this.resetOne(server, "far", victims) ? nothing : null;
       case "reset_all":
-        return this.resetAll(server, "both") > 0 ? nothing : null;
+        return this.resetAll(server, "both", victims) > 0 ? nothing : null;
       case "fin": {
         const sockets = process === null ? [] : [...process.sockets].filter((socket) => socket.accepted && socket.writable);
         if (sockets.length === 0) return null;
@@ -236,11 +238,11 @@ export class Nemesis {
       case "stall": {
         const us = dice.skewed(1_000, this.options.cls === "A" ? 100_000 : 1_000_000);
         this.stalledUs += us;
-        proxy.process?.stall(us);
+        this.dice.pick(this.targets.proxies).process?.stall(us);
         return nothing;
       }
       case "clock":
-        proxy.skewUs += dice.range(-5_000_000, 5_000_000);
+        this.dice.pick(this.targets.proxies).skewUs += dice.range(-5_000_000, 5_000_000);
         return nothing;
     }
   }
@@ -252,15 +254,15 @@ export class Nemesis {
     this.world.trace.event(this.world.nowUs, "fault", server, 0, "restart");
   }
 
-  private resetOne(server: SimHost, ends: "both" | "near" | "far"): boolean {
-    const ours = [...server.endpoints].filter((endpoint) => endpoint.queue === null && endpoint.peer.process.machine === this.targets.proxy);
+  private resetOne(server: SimHost, ends: "both" | "near" | "far", proxies: readonly SimHost[]): boolean {
+    const ours = [...server.endpoints].filter((endpoint) => endpoint.queue === null && proxies.includes(endpoint.peer.process.machine));
     if (ours.length === 0) return false;
     cut(this.dice.pick(ours), ends);
     return true;
   }
 
-  private resetAll(server: SimHost, ends: "both" | "near" | "far"): number {
-    const ours = [...server.endpoints].filter((endpoint) => endpoint.peer.process.machine === this.targets.proxy);
+  private resetAll(server: SimHost, ends: "both" | "near" | "far", proxies: readonly SimHost[]): number {
+    const ours = [...server.endpoints].filter((endpoint) => proxies.includes(endpoint.peer.process.machine));
     for (const endpoint of ours) cut(endpoint, ends);
     return ours.length;
   }

@@ -29,7 +29,7 @@ export type Mood = FaultClass | "calm" | "zombie";
 
 /** Memcacheds of this version take explicit cas uniques, those before it do not. */
 const EXPLICIT = "1.6.27", NATIVE = "1.6.18";
-const VERSIONS: readonly (readonly [string, string])[] = [
+export const VERSIONS: readonly (readonly [string, string])[] = [
   [NATIVE, NATIVE], [NATIVE, NATIVE], [EXPLICIT, EXPLICIT], [EXPLICIT, EXPLICIT], [EXPLICIT, EXPLICIT], [NATIVE, EXPLICIT], [EXPLICIT, NATIVE],
 ];
 
@@ -69,7 +69,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
     return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
   }
   const endUs = world.nowUs + (zombie ? 10 : dice.pick([10, 20, 30])) * SECOND_US;
-  const nemesis = new Nemesis(world, { proxy: pair.proxyHost, servers: pair.servers.map(({ host }) => host) }, {
+  const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
     spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
   });
@@ -121,7 +121,7 @@ function impatience({ calls }: History, stalledUs: number, large: boolean): stri
 }
 
 /** I5: both servers of each key hold the same. */
-function differences(pair: PairWorld): string[] {
+export function differences(pair: PairWorld): string[] {
   const out: string[] = [];
   const byLabel = new Map<string, MemcachedHost>();
   for (const server of pair.servers) byLabel.set(`${server.host.ip}:11211`, server);
@@ -156,15 +156,16 @@ function content({ server }: MemcachedHost, key: string, unique: boolean): { tex
 }
 
 /** Stops the proxy: no socket, no attempt, no listener, no timer may stay behind. */
-function leftovers(world: World, pair: PairWorld): string[] {
-  let stopped = false;
-  pair.proxy.stop(1000, () => (stopped = true));
+export function leftovers(world: World, pair: PairWorld): string[] {
+  let stopped = 0;
+  for (const proxy of pair.proxies) proxy.stop(1000, () => stopped++);
   world.run(world.nowUs + 10 * SECOND_US);
-  const process = pair.proxyHost.process!;
   const out: string[] = [];
-  if (!stopped) out.push("the proxy did not stop");
-  const sockets = process.sockets.size + process.attempts.size + process.listeners.size;
-  if (sockets > 0) out.push(`${sockets} sockets, attempts and listeners are left after the stop`);
-  if (process.timers > 0) out.push(`${process.timers} timers are left after the stop`);
+  if (stopped < pair.proxies.length) out.push("a proxy did not stop");
+  for (const { process } of pair.proxyHosts) {
+    const sockets = process!.sockets.size + process!.attempts.size + process!.listeners.size;
+    if (sockets > 0) out.push(`${sockets} sockets, attempts and listeners are left after the stop`);
+    if (process!.timers > 0) out.push(`${process!.timers} timers are left after the stop`);
+  }
   return out;
 }

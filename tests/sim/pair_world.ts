@@ -1,4 +1,4 @@
-// The whole of it: memcacheds, one proxy over them and clients, each on a host of its own.
+// The whole of it: memcacheds, one proxy (or several) over them and clients, each on a host of its own.
 import { Proxy } from "../../src/proxy.ts";
 import type { ProxyConfig, ServerSpec } from "../../src/config/config.ts";
 import type { Log, LogFields } from "../../src/observe/log.ts";
@@ -16,6 +16,9 @@ export interface Shape {
   readonly backups: number;
   readonly clients: number;
   readonly lanes: number;
+  /** 1 when not said. */
+  readonly proxies?: number;
+  readonly strict?: boolean;
   /** Of the primaries and of the backups. */
   readonly versions: readonly [string, string];
 }
@@ -30,10 +33,10 @@ export class PairWorld {
   readonly history = new History();
   readonly known = new Knowledge();
   readonly clients: SimClient[] = [];
-  readonly proxyHost: SimHost;
-  proxy!: Proxy;
-  /** The proxy listens. */
-  serving = false;
+  readonly proxyHosts: SimHost[] = [];
+  readonly proxies: Proxy[] = [];
+  /** How many proxies listen. */
+  private listening = 0;
   private readonly sessions = { last: 0 };
 
   constructor(
@@ -44,13 +47,30 @@ export class PairWorld {
     const memcached = (name: string, version: string): MemcachedHost => new MemcachedHost(world.host(name), { version });
     for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`, shape.versions[0]));
     for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`, shape.versions[1]));
-    this.proxyHost = world.host("proxy");
-    this.proxyHost.start((process) => {
-      this.proxy = new Proxy(process, this.config(), this.log());
-      this.proxy.start((outcome) => {
+    for (let i = 0; i < (shape.proxies ?? 1); i++) this.startProxy(i);
+  }
+
+  /** The first proxy. */
+  get proxyHost(): SimHost {
+    return this.proxyHosts[0]!;
+  }
+  get proxy(): Proxy {
+    return this.proxies[0]!;
+  }
+  /** Every proxy listens. */
+  get serving(): boolean {
+    return this.listening === this.proxyHosts.length;
+  }
+
+  private startProxy(i: number): void {
+    const host = this.world.host(proxyName(i));
+    this.proxyHosts.push(host);
+    host.start((process) => {
+      const proxy = (this.proxies[i] = new Proxy(process, this.config(), this.log(i)));
+      proxy.start((outcome) => {
         if (!outcome.ok) throw new Error(`the proxy does not start: ${outcome.reason}`);
-        world.note("the proxy serves");
-        this.serving = true;
+        this.world.note(`the ${proxyName(i)} serves`);
+        this.listening++;
       });
     });
   }
@@ -61,23 +81,24 @@ export class PairWorld {
 
   /** True when every server is trusted, nothing is known to be lacking and nothing is being copied. */
   quiet(): boolean {
-    const pool = this.proxy.pool;
-    return pool.servers.every((server) => server.state === "up" && !server.cold) && pool.pairs.every((pair) => pair.stale.size === 0 && pair.locks.size === 0);
+    return this.proxies.every(({ pool }) =>
+      pool.servers.every((server) => server.state === "up" && !server.cold && !server.fenced) && pool.pairs.every((pair) => pair.stale.size === 0 && pair.locks.size === 0));
   }
 
   /** Why quiet() does not hold. */
   unquiet(): string {
-    const pool = this.proxy.pool;
-    const servers = pool.servers.map((server) => `${server.label} ${server.state} (${server.health.reason})${server.cold ? " cold" : ""}`);
-    const pairs = pool.pairs.map((pair) => `${pair.stale.size} stale, ${pair.locks.size} locked`);
-    return `${servers.join(", ")}; ${pairs.join(", ")}`;
+    return this.proxies.map(({ pool }) => {
+      const servers = pool.servers.map((server) => `${server.label} ${server.state} (${server.health.reason})${server.cold ? " cold" : ""}${server.fenced ? " fenced" : ""}`);
+      const pairs = pool.pairs.map((pair) => `${pair.stale.size} stale, ${pair.locks.size} locked`);
+      return `${servers.join(", ")}; ${pairs.join(", ")}`;
+    }).join(" | ");
   }
 
   startClients(): void {
     for (let i = 1; i <= this.shape.clients; i++) {
       this.world.host(`client${i}`).start((process) => {
         const load = new MixedLoad(this.world, this.habits, this.known, this.history);
-        const to = { host: "proxy", port: PROXY_PORT };
+        const to = { host: proxyName(i % this.proxyHosts.length), port: PROXY_PORT };
         this.clients.push(new SimClient(process, to, load, this.history, this.sessions, () => false));
       });
     }
@@ -95,17 +116,21 @@ export class PairWorld {
         name: "pool", ring: "libketama", hashTag: "",
         primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        itemBytesMax: 1024 * 1024, proxies: { board: true },
+        itemBytesMax: 1024 * 1024, proxies: { board: true, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
       },
     };
   }
 
   /** The proxy's log goes into the trace. */
-  private log(): Log {
+  private log(i: number): Log {
     const line = (level: string) => (message: string, fields: LogFields = {}) => {
       const words = Object.entries(fields).map(([name, value]) => ` ${name}=${value}`);
-      this.world.note(`${level} ${message}${words.join("")}`);
+      this.world.note(`${this.proxyHosts.length > 1 ? `${proxyName(i)} ` : ""}${level} ${message}${words.join("")}`);
     };
     return { verbosity: 0, info: line("info"), warn: line("warn"), error: line("error"), debug: () => {} };
   }
+}
+
+function proxyName(i: number): string {
+  return i === 0 ? "proxy" : `proxy${i + 1}`;
 }

@@ -1,0 +1,93 @@
+// Several proxies over the same pair, all of them written to, while one server at a time is in trouble: for all of them
+// alike, or for some only. Strict proxies owe what one proxy owes. Others may disagree for a while after a fault: what
+// was written and read in such a window may contradict each other, and nothing else; the window is measured.
+import { findings, type Fault } from "./company_checker.ts";
+import { Disagreement } from "./disagreement.ts";
+import { drawKinds, Nemesis } from "./faults.ts";
+import { CLOSING_US, type Habits } from "./load.ts";
+import { differences, leftovers, VERSIONS } from "./pair_scenario.ts";
+import { PairWorld, type Shape } from "./pair_world.ts";
+import { Prng } from "./prng.ts";
+import type { Scenario, ScenarioResult } from "./scenario.ts";
+import { drawSettings } from "./settings.ts";
+import type { World } from "./world.ts";
+
+const SECOND_US = 1_000_000;
+const RECOVERY_US = 130 * SECOND_US;
+/** After a fault nobody noticed, the last look at the board, and the comparisons that follow. */
+const NOTICE_US = 8 * SECOND_US;
+/** How long proxies may disagree about a server: until one has noticed, told it, and the other has read it. */
+export const WINDOW_MAX_US = 3_500_000;
+
+/** bend may break the proxies on purpose, to show that the simulation notices. */
+export function companyScenario(strict: boolean, bend: (pair: PairWorld) => void = () => {}): Scenario {
+  return {
+    name: strict ? "two-strict" : "two-a",
+    settings: (seed) => drawSettings(new Prng(seed ^ 0x5eed)),
+    run: (world) => run(world, strict, bend),
+  };
+}
+
+function run(world: World, strict: boolean, bend: (pair: PairWorld) => void): ScenarioResult {
+  const dice = world.dice.hosts;
+  const shape: Shape = {
+    primaries: 1, backups: 1, proxies: dice.chance(1, 4) ? 3 : 2, clients: dice.range(3, 6), lanes: dice.pick([1, 1, 2]),
+    versions: dice.pick(VERSIONS), strict,
+  };
+  // No faults, and everybody at the same few keys: what collides last must be made alike by those that collided.
+  const crowd = dice.chance(1, 6);
+  const depth = world.dice.load.pick([1, 1, 4]);
+  const habits: Habits = {
+    keys: crowd ? 6 : world.dice.load.pick([3, 6, 12]), depth, pauseUs: crowd ? 3_000 : world.dice.load.pick([20_000, 60_000]) * (1 + depth), ttls: 0,
+    noreply: world.dice.load.pick([0, 10]), large: 0, aborts: 0, halfCloses: 0,
+  };
+  const pair = new PairWorld(world, shape, habits);
+  world.runUntil(() => pair.serving, 10 * SECOND_US, 500);
+  bend(pair);
+  const violations: string[] = [];
+  if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
+  world.run(world.nowUs + 2 * SECOND_US); // everybody has read of everybody
+  pair.startClients();
+  const disagreement = new Disagreement(world, pair.proxies);
+  const endUs = world.nowUs + (crowd ? 2 : dice.pick([10, 20])) * SECOND_US;
+  const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
+    cls: "A", kinds: drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
+    spreadUs: dice.pick([0, 2_000, 50_000]), uneven: dice.chance(1, 2),
+  });
+  if (!crowd) nemesis.start();
+  world.run(endUs);
+  nemesis.end();
+  if (!crowd) world.run(endUs + NOTICE_US);
+  const healed = world.runUntil(() => pair.quiet(), endUs + RECOVERY_US, 100_000);
+  if (!healed) violations.push(`I5: not recovered ${RECOVERY_US / SECOND_US} s after the last fault: ${pair.unquiet()}`);
+  pair.known.stopped = true;
+  world.run(world.nowUs + CLOSING_US);
+  disagreement.stop();
+  const waiting = pair.clients.filter((client) => !client.done).length;
+  if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
+  if (healed) violations.push(...differences(pair));
+
+  const counts: Record<Fault, number> = { stale: 0, lost: 0, double: 0, twice: 0 };
+  let windowUs = 0;
+  for (const { fault, fromUs, toUs, text } of findings(pair.history.calls, false)) {
+    const began = strict ? null : disagreement.touching(fromUs, toUs);
+    if (began === null) violations.push(text);
+    else {
+      counts[fault]++;
+      windowUs = Math.max(windowUs, toUs - began);
+    }
+  }
+  if (disagreement.longestUs > WINDOW_MAX_US) violations.push(`proxies disagreed for ${disagreement.longestUs / 1000} ms`);
+  violations.push(...pair.history.wrong, ...leftovers(world, pair));
+  const errors = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
+  const repaired = pair.proxies.reduce((sum, { counters }) => sum + counters.divergences, 0);
+  return {
+    violations,
+    counts: {
+      calls: pair.history.calls.length, errors, struck: nemesis.struck, divergences_repaired: repaired,
+      window_stale: counts.stale, window_lost: counts.lost, window_double: counts.double, window_twice: counts.twice,
+      window_ms_max: Math.floor(windowUs / 1000), disagreed_ms_max: Math.floor(disagreement.longestUs / 1000),
+      slowest_ms_max: Math.floor(pair.history.slowestUs / 1000),
+    },
+  };
+}

@@ -1,0 +1,58 @@
+// Proxies that leave out one of the safeguards between them are found out: the simulation can fail.
+import { describe, expect, test } from "bun:test";
+import type { Notice } from "../../src/replication/notice.ts";
+import { companyScenario } from "./company_scenario.ts";
+import type { PairWorld } from "./pair_world.ts";
+import { runSeed } from "./scenario.ts";
+
+const SEEDS_MAX = 100;
+
+/** Some seed fails. */
+function found(strict: boolean, bend: (pair: PairWorld) => void): void {
+  const scenario = companyScenario(strict, bend);
+  let failure: string | undefined;
+  for (let seed = 1; seed <= SEEDS_MAX && failure === undefined; seed++) {
+    const [violation] = runSeed(scenario, seed).violations;
+    if (violation !== undefined) failure = `seed ${seed}: ${violation.split("\n")[0]}`;
+  }
+  console.log(failure ?? "not found out");
+  expect(failure === undefined).toBe(false);
+}
+
+describe("proxies over the same servers", () => {
+  test("that do not fence what another one distrusts stay of two minds", () => {
+    found(false, ({ proxies }) => {
+      for (const { pool } of proxies) pool.board!.read = () => {};
+    });
+  }, 300_000);
+
+  test("that do not verify leave both sides different", () => {
+    found(false, ({ proxies }) => {
+      for (const { pool } of proxies) pool.verifier.wrote = () => {};
+    });
+  }, 300_000);
+
+  test("that take any copy of a notice for the newest are misled by an old one", () => {
+    found(false, ({ proxies }) => {
+      for (const { pool } of proxies) {
+        const board = pool.board!;
+        const read = board.read.bind(board);
+        let seq = 10 ** 14;
+        board.read = (wall, id, notice: Notice | null) => read(wall, id, notice === null || id === pool.proxyId ? notice : { ...notice, seq: ++seq });
+      }
+    });
+  }, 300_000);
+
+  test("whose verification moves the lead when it fails lose what was stored", () => {
+    found(false, ({ proxies }) => {
+      for (const { pool } of proxies) {
+        const { verifier } = pool;
+        const ended = verifier.ended.bind(verifier);
+        verifier.ended = (doubt, outcome) => {
+          if (outcome === "failed") doubt.pair.mark(doubt.key, 1);
+          ended(doubt, outcome);
+        };
+      }
+    });
+  }, 300_000);
+});
