@@ -2,7 +2,7 @@
 // from it, so that they cannot disagree.
 import { ACK_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "status", "ring", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "resync", "verify", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /**
@@ -40,8 +40,9 @@ export interface Option {
 
 const SERVE: readonly Command[] = ["serve"];
 const RUN: readonly Command[] = ["serve", "dev"];
-const RING: readonly Command[] = ["serve", "ring"];
-const RUN_RING: readonly Command[] = ["serve", "dev", "ring"];
+const MEND: readonly Command[] = ["resync", "verify"];
+const RING: readonly Command[] = ["serve", "ring", ...MEND];
+const RUN_RING: readonly Command[] = ["serve", "dev", "ring", ...MEND];
 
 /** A row; what is not said is: no short form, a switch of `serve`, not in magent. */
 function row(long: string, help: string, more: Partial<Option>): Option {
@@ -140,7 +141,22 @@ export const OPTIONS: readonly Option[] = [
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],
   }),
-  row("json", "print one JSON object instead of tables", { commands: ["status"] }),
+  row("from", "the server to copy from", { kind: "text", placeholder: "HOST:PORT", commands: ["resync"] }),
+  row("to", "the server to copy to", { kind: "text", placeholder: "HOST:PORT", commands: ["resync"] }),
+  row("dry-run", "compare and tell, change nothing", { commands: ["resync"] }),
+  row("repair", "make the backup like the primary where they differ", { commands: ["verify"] }),
+  row("lead", "whose word counts for --repair", {
+    kind: "choice", placeholder: "WHO", fallback: "primary", choices: ["primary", "backup"], commands: ["verify"],
+  }),
+  row("delete", "also remove keys that only the side to be mended holds", { commands: MEND }),
+  row("rate", "keys compared a second at most; 0: as fast as the servers answer", {
+    kind: "integer", placeholder: "NUMBER", fallback: "20000", max: 10_000_000, unit: "keys", commands: MEND,
+  }),
+  row("sample", "look at so many keys, chosen by chance, or at this share of them", {
+    kind: "text", placeholder: "NUMBER|N%", commands: ["verify"],
+  }),
+  row("list", "print each key that is not as it should be", { commands: ["verify"] }),
+  row("json", "print one JSON object instead of tables", { commands: ["status", "verify"] }),
   row("help", "this text", { short: "h", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
   row("version", "version, commit, runtime and target", { short: "V", commands: COMMANDS }),
   row("daemon-child", "where our parent waits for our report", { kind: "text", placeholder: "PATH", hidden: true }),
@@ -183,7 +199,7 @@ export function flagsTableMarkdown(): string {
     const magent = option.magent === "" ? "–" : `\`-${option.short}\` ${option.magent}`;
     const difference = option.difference === "" ? (option.magent === "" ? "new" : "none") : option.difference;
     lines.push(
-      `| ${short}\`--${option.long}${value}\` | ${fallback} | ${cell(only + option.help + choices)} | ${cell(magent)} | ${cell(difference)} |`,
+      `| ${short}\`--${option.long}${cell(value)}\` | ${fallback} | ${cell(only + option.help + choices)} | ${cell(magent)} | ${cell(difference)} |`,
     );
   }
   return lines.join("\n") + "\n";

@@ -141,7 +141,7 @@ function hex(value: number): string {
 }
 
 /** A key as people read it: its UTF-8, or \xNN for each byte that is not printable ASCII when it is none. */
-function keyText(key: Uint8Array): string {
+export function keyText(key: Uint8Array): string {
   const text = textOf(key, 0, key.length);
   if (/^[\x20-\x7e]*$/.test(text)) return text;
   try {

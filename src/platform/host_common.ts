@@ -3,6 +3,7 @@
 import process from "node:process";
 import { Buffer } from "node:buffer";
 import { readFileSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import { isatty } from "node:tty";
 import type { Address, Clock, CloseCause, Host, Random, Timer } from "./platform.ts";
 
 /** What a host does that a runtime does in its own way. */
@@ -21,6 +22,7 @@ export function createHost(own: HostOwn): Host {
     residentBytes: () => process.memoryUsage().rss,
     stdout: (text) => writeAll(1, text),
     stderr: (text) => writeAll(2, text),
+    isTerminal: (stream) => isatty(stream === "stdout" ? 1 : 2),
     readText(path) {
       try {
         return { ok: true, text: readFileSync(path, "utf8") };

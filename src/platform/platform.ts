@@ -133,6 +133,8 @@ export interface Host {
   residentBytes(): number;
   stdout(text: string): void;
   stderr(text: string): void;
+  /** A person looks at it: lines may be drawn over. */
+  isTerminal(stream: "stdout" | "stderr"): boolean;
   readText(path: string): { ok: true; text: string } | { ok: false; reason: string };
   writeText(path: string, text: string): { ok: true } | { ok: false; reason: string };
   removeFile(path: string): void;

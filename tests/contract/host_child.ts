@@ -20,6 +20,9 @@ export function runChild(platform: Platform, args: readonly string[]): void {
       host.stdout("x".repeat(Number(first)));
       host.stderr("last words\n");
       return host.exit(3);
+    case "terminal":
+      say([host.isTerminal("stdout"), host.isTerminal("stderr")]);
+      return host.exit(0);
     case "signals":
       for (const name of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGINT"] as const) host.onSignal(name, () => say(name));
       host.onSignal("SIGTERM", () => host.exit(7));

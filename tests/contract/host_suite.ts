@@ -41,6 +41,21 @@ export function hostContract(name: string, child: readonly string[], becomes: bo
       expect(one.text).toBe("x".repeat(1_000_000));
     });
 
+    within("isTerminal tells a terminal from a pipe", async (start) => {
+      const one = start("terminal");
+      expect(((await one.json()) as boolean[])[0]).toBe(false);
+      await one.end();
+      // script(1) gives the child a terminal of its own.
+      const other = new Child(["script", "-qec", `${child.join(" ")} terminal 2>&1`, "/dev/null"]);
+      try {
+        const line = await other.line();
+        if (line === null) return console.log("terminals did not run: script is missing");
+        expect(JSON.parse(line)).toEqual([true, true]);
+      } finally {
+        await other.end();
+      }
+    });
+
     within("signals run what was registered instead of ending the process", async (start) => {
       const one = start("signals");
       expect(await one.json()).toBe("ready");

@@ -38,6 +38,10 @@ export class SimProgram implements Host {
     this.errors.push(text);
   }
 
+  isTerminal(): boolean {
+    return false;
+  }
+
   readText(path: string): { ok: true; text: string } | { ok: false; reason: string } {
     const text = this.process.machine.files.get(path);
     return text === undefined ? { ok: false, reason: `${path}: no such file` } : { ok: true, text };

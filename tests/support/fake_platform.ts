@@ -247,6 +247,7 @@ export class FakePlatform {
     residentBytes: () => 0,
     stdout: (_text: string): void => {},
     stderr: (_text: string): void => {},
+    isTerminal: (_stream: string): boolean => false,
     readText: (_path: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
     writeText: (_path: string, _text: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
     removeFile: (_path: string): void => {},
