@@ -14,9 +14,10 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "The proxy over two primaries and two backups in memory, to try it: nothing else is needed.",
   ],
   status: [
-    "tandem status [HOST:PORT|/SOCKET] [--json]",
+    "tandem status [HOST:PORT|/SOCKET] [--watch] [--json]",
     "How a running tandem and its servers are; without an address 127.0.0.1:11211.",
-    "Exit code: 0 every server is up, 1 one is not, 3 no tandem answers there.",
+    "Exit code: 0 every server is up, 1 one is not (down, filled, or fenced by another proxy), 3 no",
+    "tandem answers there.",
   ],
   resync: [
     "tandem resync --from HOST:PORT --to HOST:PORT [--dry-run] [--delete] [--rate NUMBER]",

@@ -156,6 +156,7 @@ export const OPTIONS: readonly Option[] = [
     kind: "text", placeholder: "NUMBER|N%", commands: ["verify"],
   }),
   row("list", "print each key that is not as it should be", { commands: ["verify"] }),
+  row("watch", "ask again every second, until Ctrl-C", { commands: ["status"] }),
   row("json", "print one JSON object instead of tables", { commands: ["status", "verify"] }),
   row("help", "this text", { short: "h", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
   row("version", "version, commit, runtime and target", { short: "V", commands: COMMANDS }),

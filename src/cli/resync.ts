@@ -98,7 +98,7 @@ export class Tally {
   add(verdict: Verdict, mended: string | null): void {
     this.found.set(verdict, this.count(this.found, verdict) + 1);
     if (mended === "refused") this.refused++;
-    else if (verdict === "failed" || mended === "failed" || mended === "turned") this.failed++;
+    else if (verdict === "failed" || mended === "failed") this.failed++;
     else if (mended !== null) this.settled.set(verdict, this.count(this.settled, verdict) + 1);
   }
 

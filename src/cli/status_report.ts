@@ -16,6 +16,8 @@ export interface ServerStatus {
   readonly version: string;
   readonly inFlight: number;
   readonly missedWrites: number;
+  /** Which other proxies do not trust it; "" when none: fenced, it does not lead. */
+  readonly fencedBy: string;
 }
 
 /** Rows of an answer whose names are "row:number:column" (or "row:column"), in their order. */
@@ -57,7 +59,7 @@ export function readReport(address: string, answers: readonly Stats[]): Report |
 
 /** True when every server is trusted. */
 export function allUp(report: Report): boolean {
-  return report.servers.every(({ state }) => state === "up");
+  return report.servers.every(({ state, fencedBy }) => state === "up" && fencedBy === "");
 }
 
 export function statusLines(report: Report): string[] {
@@ -66,7 +68,7 @@ export function statusLines(report: Report): string[] {
   const rows = [["", "server", "state", "for", "reason", "version", "in flight", "missed writes"]];
   for (const server of report.servers) {
     rows.push([
-      server.role, server.address, server.state, durationText(server.seconds), server.reason, server.version,
+      server.role, server.address, server.fencedBy === "" ? server.state : `${server.state}, fenced by ${server.fencedBy}`, durationText(server.seconds), server.reason, server.version,
       String(server.inFlight), String(server.missedWrites),
     ]);
   }
@@ -104,6 +106,7 @@ function serverOf(row: Readonly<Record<string, string>>): ServerStatus {
     role: row["row"]!.startsWith("backup") ? "backup" : "primary", address: row["address"] ?? "", state: row["state"] ?? "unknown",
     reason: row["reason"] ?? "", seconds: Number(row["state_seconds"] ?? 0), version: row["version"] ?? "",
     inFlight: Number(row["in_flight"] ?? 0), missedWrites: Number(row["missed_writes"] ?? 0),
+    fencedBy: row["fenced"] === undefined || row["fenced"] === "no" ? "" : row["fenced"],
   };
 }
 
@@ -116,9 +119,9 @@ function refillLine(row: Readonly<Record<string, string>>): string {
   return `refill of ${row["address"] ?? row["row"]}  ${barText(done, listed)}  ${done} of ${listed} keys, ${row["rate"] ?? 0} a second${eta}${more}`;
 }
 
-/** A table with a column for each name that occurs. */
+/** A table with a line for each row and a column for each name that occurs. */
 function rowsTable(rows: Rows): string[] {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== "row");
-  const cells = rows.map((row) => ["proxy", ...names.map((name) => row[name] ?? "")]);
-  return table([["", ...names.map((name) => name.replaceAll("_", " "))], ...cells], `l${"l".repeat(names.length)}`);
+  const cells = rows.map((row) => [row["row"]!, ...names.map((name) => row[name] ?? "")]);
+  return table([["other proxy", ...names.map((name) => name.replaceAll("_", " "))], ...cells], `l${"l".repeat(names.length)}`);
 }

@@ -65,7 +65,7 @@ export class Findings {
     }
     const kind = this.exchanged ? EXCHANGED[verdict] : verdict;
     counts.differences[kind]++;
-    if (mended === "copied" || mended === "removed" || mended === "equal") counts.mended++;
+    if (mended === "copied" || mended === "removed") counts.mended++;
     return kind;
   }
 

@@ -97,7 +97,7 @@ export interface ComparisonOptions {
   readonly twice: boolean;
   /** Whether a key with this verdict is copied from its lead to the other side. */
   mends(verdict: Verdict): boolean;
-  /** A key is settled; mended: what Sync said, or null when it was not asked. */
+  /** A key is settled; mended: copied, removed, refused or failed, or null when Sync was not asked. */
   told(place: Place, verdict: Verdict, mended: SyncOutcome | null): void;
   /** Every key is settled, or after stop() those that were under way. */
   ended(): void;
@@ -192,7 +192,8 @@ export class Comparison {
     this.running++;
     new Sync(pair, key, laneIndex, pair.leadOf(key), (outcome) => {
       this.running--;
-      if (outcome === "failed" || outcome === "turned") this.again(each, each.verdict, outcome);
+      // Found equal by what Sync compares, or not done: only another look can tell.
+      if (outcome === "failed" || outcome === "turned" || outcome === "equal") this.again(each, each.verdict, "failed");
       else this.settle(each, each.verdict, outcome);
     }).start();
   }

@@ -89,7 +89,7 @@ test("progress", () => {
 
 describe("resync tells", () => {
   const KEYS: readonly (readonly [Verdict, SyncOutcome | null])[] = [
-    ["equal", null], ["only_primary", "copied"], ["only_primary", "refused"], ["value", "copied"], ["flags", "equal"],
+    ["equal", null], ["only_primary", "copied"], ["only_primary", "refused"], ["value", "copied"], ["flags", "copied"],
     ["times", "failed"], ["only_backup", null], ["failed", null],
   ];
   test("what became of each key", () => {

@@ -36,11 +36,20 @@ test("a proxy that tells only of its servers", () => {
 
 test("refills, and other proxies with whatever they tell", () => {
   const refill = stats("refill:0:address 10.0.0.1:11211\nrefill:0:done 250\nrefill:0:listed 1000\nrefill:0:rate 125\nrefill:0:eta_seconds 6\nrefill:0:scope full");
-  const proxies = stats("proxy:0:id 00000001\nproxy:0:seen_seconds 2\nproxy:1:id 00000002\nproxy:1:seen_seconds 30\nproxy:1:state gone");
+  const proxies = stats("id 00000003\nboard on\n00000001:state alive\n00000001:age_ms 210\n00000002:state silent\n00000002:age_ms 30210\n00000002:complaints none");
   const lines = statusLines(readReport("a:1", [GENERAL, PROXY, SERVERS, refill, proxies])!);
   expect(lines).toContain("refill of 10.0.0.1:11211  [#####---------------]  25 %  250 of 1000 keys, 125 a second, 6 s left, scope full");
-  expect(lines).toContain("       id        seen seconds  state");
-  expect(lines).toContain("proxy  00000002  30            gone");
+  expect(lines).toContain("other proxy  state   age ms  complaints");
+  expect(lines).toContain("00000002     silent  30210   none");
+});
+
+test("a server that another proxy does not trust is not up", () => {
+  const fenced = new Map([...SERVERS, ["primary:0:state", "up"], ["primary:0:fenced", "00000001"], ["backup:0:fenced", "no"]]);
+  const report = readReport("a:1", [GENERAL, PROXY, fenced, null, null])!;
+  expect(allUp(report)).toBe(false);
+  expect(statusLines(report)[3]).toStartWith("primary  10.0.0.1:11211  up, fenced by 00000001  1 min 01 s");
+  fenced.set("primary:0:fenced", "no");
+  expect(allUp(readReport("a:1", [GENERAL, PROXY, fenced, null, null])!)).toBe(true);
 });
 
 test("who does not call itself tandem is none", () => {
@@ -57,8 +66,8 @@ test("what a proxy really answers makes a whole report", () => {
   });
   const report = readReport("a:1", answers)!;
   expect(report.servers).toEqual([
-    { role: "primary", address: "p0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0 },
-    { role: "backup", address: "b0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0 },
+    { role: "primary", address: "p0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0, fencedBy: "" },
+    { role: "backup", address: "b0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0, fencedBy: "" },
   ]);
   expect(allUp(report)).toBe(true);
   // Each total is a counter that there is.

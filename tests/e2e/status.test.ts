@@ -1,8 +1,9 @@
 // tandem status against a running proxy, and against what is none.
 import { afterEach, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { Client } from "../support/client.ts";
 import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
-import { type Ended, run } from "../support/program.ts";
+import { type Ended, run, start } from "../support/program.ts";
 import { serverStates, spawnTandem, tandemPath } from "../support/tandem.ts";
 
 const running: Spawned[] = [];
@@ -16,6 +17,11 @@ async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
 }
 
 const status = (...args: string[]): Promise<Ended> => run(tandemPath(), ["status", ...args]);
+/** The process below pid that has none below itself. */
+function childOf(pid: number): number {
+  const below = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return below === "" ? pid : childOf(Number(below.split(" ")[0]));
+}
 const label = ({ host, port }: Spawned): string => `${host}:${port}`;
 
 describe("tandem status", () => {
@@ -40,6 +46,31 @@ describe("tandem status", () => {
     expect(json.code).toBe(1);
     const report = JSON.parse(json.stdout) as { servers: { role: string; state: string; missedWrites: number }[] };
     expect(report.servers.map(({ role, state, missedWrites }) => `${role} ${state} ${missedWrites}`)).toEqual(["primary up 0", "backup down 3"]);
+  });
+
+  test("--watch looks again until a signal, and gives the terminal back", async () => {
+    const primary = await keep(spawnMemcached());
+    const tandem = await keep(spawnTandem(["-s", label(primary)]));
+    const piped = start(tandemPath(), ["status", label(tandem), "--watch"]);
+    await piped.said(/^tandem [^]*\ntandem [^]*\nmemory/);
+    piped.kill("SIGINT");
+    const ended = await piped.ended;
+    expect([ended.code, ended.stderr, ended.stdout.includes("\x1b")]).toEqual([0, "", false]);
+
+    // script(1) gives it a terminal.
+    const shown = start("script", ["-qec", `${tandemPath()} status ${label(tandem)} --watch`, "/dev/null"]);
+    try {
+      await shown.said(/\x1b\[\?1049h[^]*\x1b\[H[^]*\x1b\[H[^]*memory/);
+      await primary.stop();
+      await shown.said(/ down /);
+      process.kill(childOf(shown.pid), "SIGTERM");
+      const { code, stdout } = await shown.ended;
+      const [drawn, left] = stdout.split("\x1b[?25h\x1b[?1049l");
+      expect([code, drawn!.includes("\x1b[?25l"), left!.includes("\x1b")]).toEqual([1, true, false]);
+      expect(left).toMatch(/^tandem [^]* down /);
+    } finally {
+      shown.kill("SIGKILL");
+    }
   });
 
   test("nobody there, no tandem, no answer: 3 with one line; a bad address: 2", async () => {

@@ -141,6 +141,28 @@ describe("mending", () => {
     expect(c.ended()).toBe(1);
     c.t.ends();
   });
+  test("what Sync finds equal is looked at again: equal by now, or not mended", () => {
+    const c = comparing(["k"], { twice: false, mends: () => true });
+    const sync = (): void => {
+      c.t.B.receives("mg k v f t c u\r\n").sends(item("1"));
+      c.t.P.receives("mg k v f t c u\r\n").sends(item("1"));
+    };
+    c.answer(item("1"), item("2"));
+    sync();
+    c.pass(100);
+    c.answer(item("1"), item("1"));
+    expect(c.told).toEqual([{ key: "k", verdict: "equal", mended: null }]);
+
+    const d = comparing(["k"], { twice: false, mends: () => true });
+    for (let looks = 0; looks < 8; looks++) {
+      while (d.ended() === 0 && d.t.P.unread === "") d.pass(20);
+      d.answer(item("1"), item("2"));
+      d.t.B.receives("mg k v f t c u\r\n").sends(item("1"));
+      d.t.P.receives("mg k v f t c u\r\n").sends(item("1"));
+    }
+    expect(d.told).toEqual([{ key: "k", verdict: "value", mended: "failed" }]);
+    expect(d.ended()).toBe(1);
+  });
   test("only what it is told to", () => {
     const c = comparing(["k"], { twice: false, mends: (verdict) => verdict !== "only_backup" });
     c.answer(NONE, item("1"));
