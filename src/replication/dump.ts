@@ -5,6 +5,8 @@ import type { Address, Attempt, Clock, Net, Socket, SocketHandlers, Timer } from
 
 /** Without a byte for this long the dump is given up, ms. */
 const STALL_MS = 1000;
+/** What came while we were away ourselves lies in the kernel: so long it is waited for once more, ms. */
+const UNREAD_MS = 100;
 /** How often a crawler that is busy or locked is asked again, and after which time, ms. */
 const BUSY_TRIES = 20, BUSY_MS = 250;
 /** `metadump all` can miss keys while the LRU moves: passes are united until one adds nothing. */
@@ -124,7 +126,9 @@ export class Dump implements SocketHandlers {
 
   private watch(): void {
     this.timer?.cancel();
-    this.timer = this.world.clock.timer(STALL_MS, () => this.finish("stalled"));
+    this.timer = this.world.clock.timer(STALL_MS, () => {
+      this.timer = this.world.clock.timer(UNREAD_MS, () => this.finish("stalled"));
+    });
   }
 
   private finish(problem: string | null): void {

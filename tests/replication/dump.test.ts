@@ -1,0 +1,83 @@
+// Listing the keys of one memcached: whole lines from any pieces, keys as they are written there, busy crawlers, silence.
+import { describe, expect, test } from "bun:test";
+import { Dump } from "../../src/replication/dump.ts";
+import { FakePlatform, type FakeSocket } from "../support/fake_platform.ts";
+
+function dumping(byHash: boolean) {
+  const platform = new FakePlatform();
+  const sockets: FakeSocket[] = [];
+  platform.peers.set("a:1", { welcome: "accept", accepted: (socket) => void sockets.push(socket), wrote: () => {} });
+  const keys = new Set<string>(), ended: (string | null)[] = [];
+  const world = { net: platform.net, clock: platform.clock, connectTimeoutMs: 300 };
+  new Dump(world, { kind: "tcp", host: "a", port: 1 }, byHash, keys, (problem) => void ended.push(problem)).start();
+  platform.settle();
+  return {
+    platform, keys, ended,
+    asked: (): string => sockets[0]!.take(),
+    says: (...texts: string[]): void => {
+      sockets[0]!.send(...texts);
+      platform.settle();
+    },
+    closes: (): void => {
+      sockets[0]!.end();
+      platform.settle();
+    },
+    gone: (): boolean => sockets[0]!.aborted,
+  };
+}
+
+const line = (key: string): string => `key=${key} exp=-1 la=1 cas=1 fetch=no cls=1 size=64\r\n`;
+
+describe("what is listed", () => {
+  test("by hash: one pass, in any pieces, escaped bytes as they are", () => {
+    for (const size of [1, 7, 1000]) {
+      const d = dumping(true);
+      expect(d.asked()).toBe("lru_crawler metadump hash\r\n");
+      const text = `OK\r\n${line("a")}${line("%C3%BC%25")}${line("k".repeat(250))}END\r\n`;
+      d.says(...text.match(new RegExp(`[^]{1,${size}}`, "g"))!);
+      expect([[...d.keys], d.ended, d.gone()]).toEqual([["a", "\xc3\xbc%", "k".repeat(250)], [null], true]);
+    }
+  });
+  test("older ones: passes until one adds nothing", () => {
+    const d = dumping(false);
+    for (const keys of ["a", "a b", "b a"]) {
+      expect([d.asked(), d.ended]).toEqual(["lru_crawler metadump all\r\n", []]);
+      d.says(keys.split(" ").map(line).join(""), "END\r\n");
+    }
+    expect([[...d.keys], d.ended, d.asked()]).toEqual([["a", "b"], [null], ""]);
+  });
+});
+
+describe("what goes wrong", () => {
+  test("a busy crawler is asked again, not for ever", () => {
+    const d = dumping(true);
+    for (let tries = 0; tries < 50 && d.ended.length === 0; tries++) {
+      d.asked();
+      d.says("BUSY currently processing crawler request\r\n");
+      d.platform.pass(300);
+    }
+    expect(d.ended).toEqual(["the server's crawler stays busy"]);
+  });
+  test("a refusal is told in the server's words", () => {
+    const d = dumping(true);
+    d.says("ERROR lru crawler disabled\r\n");
+    expect(d.ended).toEqual(["ERROR lru crawler disabled"]);
+  });
+  test("silence ends it; what came while we were away ourselves is read first", () => {
+    const d = dumping(true);
+    d.platform.pass(1000);
+    // The timer is due, and the bytes have been there for long: only our process was not.
+    d.says(line("a"));
+    d.platform.pass(1000);
+    d.says(line("b"));
+    expect(d.ended).toEqual([]);
+    d.platform.pass(1200);
+    expect([[...d.keys], d.ended, d.gone()]).toEqual([["a", "b"], ["stalled"], true]);
+  });
+  test("a connection that ends before END", () => {
+    const d = dumping(true);
+    d.says(line("a"));
+    d.closes();
+    expect(d.ended).toEqual(["closed"]);
+  });
+});
