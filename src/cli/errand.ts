@@ -17,6 +17,8 @@ export interface Errand {
   readonly keysPerSecond: number;
   /** One set for each server, in which its keys are collected; they may be the same. */
   readonly keys: readonly Set<string>[];
+  /** Servers of these indexes are copied from: when a proxy does not trust one of them, nothing is done. */
+  readonly sources: readonly number[];
   /** The keys to compare, now that all are listed. */
   plan(servers: readonly Server[]): { readonly places: Iterator<Place>; readonly total: number };
   readonly compare: Pick<ComparisonOptions, "twice" | "mends" | "told">;
@@ -35,24 +37,32 @@ export interface Run {
 export function runErrand(context: Context, errand: Errand): void {
   const { host } = context.platform;
   let comparison: Comparison | null = null;
-  let progress: Progress | null = null;
+  const progress = new Progress(context.platform);
+  const sets = [...new Set(errand.keys)];
   let settled = 0, total = 0;
   let interrupted = false;
 
   const say = (line: string): void => host.stderr(`${context.called}: ${line}\n`);
   const leave = (ended: Run["ended"]): void => {
-    const ms = progress?.elapsedMs ?? 0;
-    progress?.end();
+    const ms = progress.elapsedMs;
+    progress.end();
     visit.stop();
     const code = comparison === null ? EXIT_EQUAL : errand.report({ ended, settled, total, ms });
     host.exit(ended === "whole" ? code : ended === "lost" ? EXIT_UNREACHABLE : EXIT_INTERRUPTED);
   };
 
   const visit = new Visit(context.platform, errand.servers, {
-    ready: () => visit.list(errand.keys, () => {
+    ready: () => visit.list(errand.keys, (suspicions) => {
+      for (const { proxy, server, why } of suspicions) say(`${server.label} is ${why}, says the proxy ${proxy}`);
+      const bad = suspicions.find(({ server }) => errand.sources.some((index) => visit.servers[index] === server));
+      if (bad !== undefined) {
+        say(`nothing is copied from ${bad.server.label}: what it lacks would be taken from the other side too; --force does it`);
+        visit.stop();
+        host.exit(EXIT_DIFFERENT);
+      }
       const plan = errand.plan(visit.servers);
       total = plan.total;
-      progress = new Progress(context.platform, total);
+      progress.begin(total);
       comparison = new Comparison(visit.nowMs, plan.places, {
         ...errand.compare,
         keysPerSecond: errand.keysPerSecond,
@@ -65,13 +75,14 @@ export function runErrand(context: Context, errand: Errand): void {
       });
     }),
     lost: (server, reason) => {
-      progress?.end();
+      progress.end();
       say(`${server.label}: ${reason}`);
       leave("lost");
     },
     tick: (nowMs) => {
-      comparison?.tick(nowMs);
-      progress?.show(settled);
+      if (comparison === null) return progress.listed(sets.reduce((sum, { size }) => sum + size, 0));
+      comparison.tick(nowMs);
+      progress.show(settled);
     },
   });
 
@@ -80,7 +91,7 @@ export function runErrand(context: Context, errand: Errand): void {
       if (interrupted) host.exit(EXIT_INTERRUPTED);
       interrupted = true;
       if (comparison === null) return leave("interrupted");
-      progress?.end();
+      progress.end();
       say("stopping after the keys under way");
       comparison.stop();
     });

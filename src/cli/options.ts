@@ -149,6 +149,9 @@ export const OPTIONS: readonly Option[] = [
     kind: "choice", placeholder: "WHO", fallback: "primary", choices: ["primary", "backup"], commands: ["verify"],
   }),
   row("delete", "also remove keys that only the side to be mended holds", { commands: MEND }),
+  row("force", "copy also from a server that a proxy does not trust, because it missed writes or lost its memory", {
+    commands: MEND,
+  }),
   row("rate", "keys compared a second at most; 0: as fast as the servers answer", {
     kind: "integer", placeholder: "NUMBER", fallback: "20000", max: 10_000_000, unit: "keys", commands: MEND,
   }),

@@ -15,25 +15,42 @@ export function progressText(done: number, total: number, elapsedMs: number): st
 
 export class Progress {
   private readonly terminal: boolean;
-  private readonly begunMs: number;
+  private begunMs: number;
   private saidMs: number;
   private drawn = false;
+  private total = 0;
 
-  constructor(private readonly platform: Platform, private readonly total: number) {
+  constructor(private readonly platform: Platform) {
     this.terminal = platform.host.isTerminal("stderr");
     this.begunMs = this.saidMs = platform.clock.nowMs();
   }
 
+  /** So many keys are to be worked off, from now on. */
+  begin(total: number): void {
+    this.total = total;
+    this.begunMs = this.platform.clock.nowMs();
+  }
+
+  /** Since begin, ms. */
   get elapsedMs(): number {
     return this.platform.clock.nowMs() - this.begunMs;
   }
 
-  /** Called as often as one likes. */
+  /** Keys listed before begin; called as often as one likes. */
+  listed(count: number): void {
+    this.draw(() => `${count} keys listed`);
+  }
+
+  /** Keys worked off since begin; called as often as one likes. */
   show(done: number): void {
+    this.draw(() => progressText(done, this.total, this.elapsedMs));
+  }
+
+  private draw(make: () => string): void {
     const now = this.platform.clock.nowMs();
     if (now - this.saidMs < (this.terminal ? REDRAW_MS : PLAIN_MS)) return;
     this.saidMs = now;
-    const text = progressText(done, this.total, now - this.begunMs);
+    const text = make();
     this.platform.host.stderr(this.terminal ? `${CLEAR_LINE}${text}` : `${text}\n`);
     this.drawn = this.terminal;
   }

@@ -30,6 +30,7 @@ export function resync(context: Context, flags: Flags): void {
     servers: [from, to],
     keysPerSecond: flags.number("rate"),
     keys: [keys, keys],
+    sources: dry || flags.has("force") ? [] : [0],
     plan: (servers) => {
       const pair = new Pair(servers[0]!, servers[1]!);
       for (const key of keys) if (!belongs(key)) keys.delete(key);

@@ -33,6 +33,8 @@ export function verify(context: Context, flags: Flags): void {
   const repair = flags.has("repair"), removes = flags.has("delete"), json = flags.has("json");
   const servers = [...pool.primaries, ...pool.backups];
   const keys = servers.map(() => new Set<string>());
+  const first = backupLeads ? pool.primaries.length : 0;
+  const leads = (backupLeads ? pool.backups : pool.primaries).map((_, index) => first + index);
   const findings = new Findings(servers.map(({ label }) => label), pool.primaries.length, backupLeads);
   // Lists go out at once: they may be longer than the memory is wide.
   const list = (words: string): void => {
@@ -42,11 +44,13 @@ export function verify(context: Context, flags: Flags): void {
     servers,
     keysPerSecond: flags.number("rate"),
     keys,
+    sources: repair && !flags.has("force") ? leads : [],
     plan: (visited) => {
       const places = new Placement(pool, visited, backupLeads).places(keys, (key, index) => {
         findings.misplaced(index);
         list(`misplaced ${shown(key)} ${servers[index]!.label}`);
       });
+      for (const set of keys) set.clear();
       const chosen = sampleOf(places, sample, random);
       return { places: chosen[Symbol.iterator](), total: chosen.length };
     },
@@ -77,7 +81,7 @@ export function readVerify(flags: Flags, called: "tandem" | "magent"): Checked<V
   if (!pool.ok) return pool;
   if (pool.value.backups.length === 0) return wrong({ flag: "-b", text: "" }, "no backup given", "at least one -b host:port");
   if (!flags.has("repair")) {
-    for (const long of ["lead", "delete"]) {
+    for (const long of ["lead", "delete", "force"]) {
       if (flags.has(long)) return wrong(flags.one(long), "given without --repair", `--repair --${long}`);
     }
   }

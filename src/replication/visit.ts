@@ -9,6 +9,7 @@ import type { Address, Platform, Timer } from "../platform/platform.ts";
 import { CONTROL_PREFIX } from "./control.ts";
 import { Dump, type DumpWorld } from "./dump.ts";
 import { dumpsByHash } from "./returning.ts";
+import { proxiesIn, type Suspicion, Suspicions } from "./suspicions.ts";
 
 const TICK_MS = 20;
 /** A tick that comes this late says that we were stopped, not that the servers were slow. */
@@ -67,16 +68,20 @@ export class Visit implements ServerOwner, DumpWorld {
     for (const server of this.servers) server.stop();
   }
 
-  /** Adds the keys of each server to the set of its index (servers may share one), then calls done; tandem's own are left out. */
-  list(sets: readonly Set<string>[], done: () => void): void {
+  /**
+   * Adds the keys of each server to the set of its index (servers may share one) without tandem's own, then tells which
+   * of the servers the proxies at work there do not trust.
+   */
+  list(sets: readonly Set<string>[], done: (suspicions: readonly Suspicion[]) => void): void {
     let open = this.servers.length;
     this.servers.forEach((server, index) => {
       const dump = new Dump(this, server.address, dumpsByHash(server.version), sets[index]!, (problem) => {
         this.dumps.delete(dump);
         if (problem !== null) return this.lose(server, `its keys cannot be listed: ${problem}`);
         if (--open > 0 || this.over) return;
+        const proxies = new Set(sets.flatMap((set) => proxiesIn(set)));
         for (const set of sets) for (const key of set) if (key.startsWith(CONTROL_PREFIX)) set.delete(key);
-        done();
+        new Suspicions(this.servers, (found) => void (this.over || done(found))).read(proxies);
       });
       this.dumps.add(dump);
       dump.start();

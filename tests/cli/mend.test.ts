@@ -1,7 +1,7 @@
 // tandem resync and tandem verify as far as no server is needed: what they are asked, what is chosen, what is printed.
 import { describe, expect, test } from "bun:test";
 import { type Flags, parseCommandLine } from "../../src/cli/parse.ts";
-import { progressText } from "../../src/cli/progress.ts";
+import { Progress, progressText } from "../../src/cli/progress.ts";
 import { readResync, Tally } from "../../src/cli/resync.ts";
 import { readVerify, sampleOf } from "../../src/cli/verify.ts";
 import { Findings } from "../../src/cli/verify_report.ts";
@@ -163,5 +163,47 @@ describe("verify tells", () => {
       "8 of 9 keys compared in 2 s, 4 not as they should be",
       "1 keys that only the primary holds were left alone; --delete removes them",
     ]);
+  });
+});
+
+describe("progress goes to stderr", () => {
+  const shown = (terminal: boolean): { progress: Progress; platform: FakePlatform; said: () => string } => {
+    const platform = new FakePlatform();
+    let text = "";
+    platform.host.isTerminal = () => terminal;
+    platform.host.stderr = (more) => void (text += more);
+    const said = (): string => {
+      const all = text;
+      text = "";
+      return all;
+    };
+    return { progress: new Progress(platform), platform, said };
+  };
+  test("drawn over on a terminal, and gone at the end", () => {
+    const { progress, platform, said } = shown(true);
+    progress.listed(1);
+    expect(said()).toBe("");
+    platform.pass(200);
+    progress.listed(7);
+    expect(said()).toBe("\r\x1b[K7 keys listed");
+    progress.begin(10);
+    platform.pass(1000);
+    progress.show(5);
+    expect(said()).toBe("\r\x1b[K[##########----------]  50 %  5 of 10 keys, 5 a second, 1 s left");
+    progress.show(6);
+    progress.end();
+    progress.end();
+    expect(said()).toBe("\r\x1b[K");
+  });
+  test("a line now and then elsewhere", () => {
+    const { progress, platform, said } = shown(false);
+    progress.begin(10);
+    platform.pass(4000);
+    progress.show(4);
+    expect(said()).toBe("");
+    platform.pass(1000);
+    progress.show(5);
+    progress.end();
+    expect(said()).toBe("[##########----------]  50 %  5 of 10 keys, 1 a second, 5 s left\n");
   });
 });

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
 import { spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { type Ended, run, type Running, start } from "../support/program.ts";
-import { spawnTandem, tandemPath } from "../support/tandem.ts";
+import { serverStates, spawnTandem, tandemPath } from "../support/tandem.ts";
 
 const running: Spawned[] = [], commands: Running[] = [], clients: Client[] = [];
 afterEach(async () => {
@@ -294,6 +294,40 @@ describe("tandem verify", () => {
     expect(seen.stdout).toContain(`\n1 keys on ${label(b)} belong to other servers\n`);
     expect((await tandem("verify", ...flags, "--repair", "--delete")).code).toBe(1);
     expect((await contents(b)).get(stray!)).toContain("older");
+  });
+
+  test("nothing is copied from a server of which a proxy has posted that it missed writes, unless forced", async () => {
+    const [primary, backup] = await memcacheds(2) as [Spawned, Spawned];
+    const flags = ["-s", label(primary), "-b", label(backup)];
+    const proxy = await keep(spawnTandem(flags));
+    const client = await connected(proxy), witness = await connected(backup);
+    expect(await client.ask("set k 0 0 3\r\nold\r\n")).toBe("STORED");
+    client.send("stats proxies\r\n");
+    const id = /^STAT id (\w+)$/.exec(await client.line(5000))![1]!;
+    while ((await client.line(5000)) !== "END");
+    primary.kill("SIGSTOP");
+    while ((await serverStates(client))[0] !== "down");
+    expect(await client.ask("set k 0 0 3\r\nnew\r\n")).toBe("STORED");
+    for (let posted = ""; !posted.includes("="); ) {
+      const head = await witness.ask(`mg __tandem:b:${id} v\r\n`);
+      posted = head.startsWith("VA") ? await witness.line(5000) : "";
+    }
+    // It takes what it knew with it, but its word stays.
+    await proxy.stop();
+    primary.kill("SIGCONT");
+
+    for (const args of [["verify", ...flags, "--repair"], ["resync", "--from", label(primary), "--to", label(backup)]]) {
+      const refused = await tandem(...args);
+      expect([refused.code, refused.stdout]).toEqual([1, ""]);
+      expect(refused.stderr).toMatch(new RegExp(`^tandem: ${label(primary)} is (down|stale), says the proxy ${id}\ntandem: nothing is copied from `));
+    }
+    expect((await contents(backup)).get("k")).toBe("f0 t-1 new");
+    expect((await tandem("verify", ...flags)).code).toBe(1);
+    const other = await tandem("verify", ...flags, "--repair", "--lead", "backup");
+    expect([other.code, (await contents(primary)).get("k")]).toEqual([0, "f0 t-1 new"]);
+    await store(primary, [{ key: "k", value: "forced" }]);
+    expect((await tandem("verify", ...flags, "--repair", "--force")).code).toBe(0);
+    expect((await contents(backup)).get("k")).toBe("f0 t-1 forced");
   });
 
   test("a sample is as large as asked, and finds what is everywhere", async () => {
