@@ -195,22 +195,23 @@ describe("stats", () => {
 
   test("servers: for how long each is in its state, and what it missed", () => {
     const t = new Table();
-    const of = (role: string): Record<string, string> => {
+    const of = (role: string): string => {
       t.client.sends("stats servers\r\n");
       const lines = [...t.client.socket.take().matchAll(/^STAT (\w+):0:(\S+) (.*)\r$/gm)].filter((line) => line[1] === role);
-      return Object.fromEntries(lines.map((line) => [line[2], line[3]]));
+      const found = new Map(lines.map((line) => [line[2], line[3]]));
+      return ["state", "state_seconds", "missed_writes"].map((name) => found.get(name)).join(" ");
     };
     t.pass(2500);
-    expect(of("backup")).toMatchObject({ state: "up", state_seconds: "2", missed_writes: "0" });
+    expect(of("backup")).toBe("up 2 0");
     t.B.dies();
     t.passUntil(() => t.proxy.pool.backups[0]!.state === "down");
     t.client.sends(store("set", "k", "1"), store("set", "j", "1"));
     t.P.answers(store("set", "k", "1") + store("set", "j", "1"), "STORED\r\nSTORED\r\n");
     t.client.receives("STORED\r\nSTORED\r\n");
-    expect(of("backup")).toMatchObject({ state: "down", state_seconds: "0", missed_writes: "2" });
-    expect(of("primary")).toMatchObject({ state: "up", missed_writes: "0" });
+    expect(of("backup")).toBe("down 0 2");
+    expect(of("primary")).toMatch(/^up \d+ 0$/);
     t.pass(3000);
-    expect(of("backup")).toMatchObject({ state: "down", state_seconds: "3" });
+    expect(of("backup")).toBe("down 3 2");
   });
 });
 
