@@ -43,44 +43,65 @@ export function putVersionedSet(
   out: Outbound, bytes: Uint8Array, keyStart: number, keyEnd: number, dataBytes: number,
   flagsStart: number, flagsEnd: number, exptimeStart: number, exptimeEnd: number, version: Uint8Array,
 ): void {
-  putMetaSet(out, bytes, keyStart, keyEnd, dataBytes);
-  putFlagUnlessZero(out, FLAG_F, bytes, flagsStart, flagsEnd);
-  putFlagUnlessZero(out, FLAG_T, bytes, exptimeStart, exptimeEnd);
-  putFlag(out, FLAG_E, version, 0, version.length);
-  putBytes(out, CRLF);
+  // In one piece: this is what every set costs.
+  let digits = 1;
+  for (let rest = dataBytes; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+  const flags = isZero(bytes, flagsStart, flagsEnd) ? 0 : flagsEnd - flagsStart;
+  const exptime = isZero(bytes, exptimeStart, exptimeEnd) ? 0 : exptimeEnd - exptimeStart;
+  const length = 3 + keyEnd - keyStart + 1 + digits + (flags && flags + 2) + (exptime && exptime + 2) + 2 + version.length + 2;
+  let at = out.reserve(length);
+  const { buffer } = out;
+  buffer[at] = 109; // ms
+  buffer[at + 1] = 115;
+  buffer[at + 2] = 32;
+  at += 3;
+  for (let i = keyStart; i < keyEnd; i++) buffer[at++] = bytes[i]!;
+  buffer[at] = 32;
+  at = writeNumber(buffer, at + 1, dataBytes, digits);
+  if (flags !== 0) at = writeFlag(buffer, at, FLAG_F, bytes, flagsStart, flagsEnd);
+  if (exptime !== 0) at = writeFlag(buffer, at, FLAG_T, bytes, exptimeStart, exptimeEnd);
+  at = writeFlag(buffer, at, FLAG_E, version, 0, version.length);
+  buffer[at] = 13;
+  buffer[at + 1] = 10;
 }
 
 /** Begins `ms key length`; flags and the line end follow, then the data. */
 export function putMetaSet(out: Outbound, bytes: Uint8Array, keyStart: number, keyEnd: number, dataBytes: number): void {
   putBytes(out, MS);
   out.push(bytes, keyStart, keyEnd);
-  putSpace(out);
-  putNumber(out, dataBytes);
+  putText(out, ` ${dataBytes}`);
 }
 
 /** A meta flag with its token bytes[start, end), a blank before it. */
 export function putFlag(out: Outbound, letter: number, bytes: Uint8Array, start: number, end: number): void {
-  const length = end - start;
-  let at = out.reserve(length + 2);
-  const { buffer } = out;
-  buffer[at++] = 32;
-  buffer[at++] = letter;
-  for (let i = 0; i < length; i++) buffer[at + i] = bytes[start + i]!;
+  const at = out.reserve(end - start + 2);
+  writeFlag(out.buffer, at, letter, bytes, start, end);
 }
 
 /** The same, left out when the token is "0": flags and exptime are 0 without a word. */
 export function putFlagUnlessZero(out: Outbound, letter: number, bytes: Uint8Array, start: number, end: number): void {
-  if (end - start !== 1 || bytes[start] !== ZERO) putFlag(out, letter, bytes, start, end);
+  if (!isZero(bytes, start, end)) putFlag(out, letter, bytes, start, end);
 }
 
-function putNumber(out: Outbound, number: number): void {
-  let length = 1;
-  for (let rest = number; rest >= 10; rest = Math.floor(rest / 10)) length++;
-  const at = out.reserve(length);
-  const { buffer } = out;
-  for (let i = length - 1, rest = number; i >= 0; i--) {
+function isZero(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start === 1 && bytes[start] === ZERO;
+}
+
+/** Writes ` ` letter token and returns where it ends. */
+function writeFlag(buffer: Uint8Array, at: number, letter: number, bytes: Uint8Array, start: number, end: number): number {
+  buffer[at] = 32;
+  buffer[at + 1] = letter;
+  at += 2;
+  for (let i = start; i < end; i++) buffer[at++] = bytes[i]!;
+  return at;
+}
+
+/** Writes a number of so many digits and returns where it ends. */
+function writeNumber(buffer: Uint8Array, at: number, number: number, digits: number): number {
+  for (let i = at + digits - 1, rest = number; i >= at; i--) {
     const next = Math.floor(rest / 10);
-    buffer[at + i] = ZERO + rest - next * 10;
+    buffer[i] = ZERO + rest - next * 10;
     rest = next;
   }
+  return at + digits;
 }

@@ -39,6 +39,12 @@ describe("a proxy", () => {
     });
   }, 300_000);
 
+  test("that gives two writes one version takes different values for the same", () => {
+    found("A", (pair) => {
+      pair.proxy.pool.versions.next = () => {};
+    });
+  }, 300_000);
+
   test("that trusts a restarted server at once loses what was stored", () => {
     found("A", (pair) => {
       pair.proxy.pool.memoryLost = () => {};
