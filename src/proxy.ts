@@ -47,6 +47,7 @@ export class Proxy {
         requestTimeoutMs: pool.requestTimeoutMs,
         itemBytesMax: pool.itemBytesMax,
         proxies: pool.proxies,
+        refill: pool.refill,
       },
       turn, tails, this.counters, log,
     );

@@ -132,6 +132,12 @@ export const OPTIONS: readonly Option[] = [
   row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
     kind: "bytes", placeholder: "BYTES", fallback: "1g", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
   }),
+  row("refill-rate", "keys copied a second, at most, to a server that returns without its memory; fewer while servers answer slowly", {
+    kind: "integer", placeholder: "KEYS", fallback: "25000", min: 1, max: 10_000_000, unit: "keys/s", commands: RUN,
+  }),
+  row("refill-bytes", "bytes of values copied a second, at most, to such a server", {
+    kind: "bytes", placeholder: "BYTES", fallback: "32m", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
+  }),
   row("board", "proxies over the same servers tell each other there whom they do not trust", {
     kind: "choice", placeholder: "WHEN", fallback: "on", choices: ["on", "off"], commands: RUN,
   }),

@@ -62,6 +62,7 @@ export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags 
     connectTimeoutMs: flags.number("connect-timeout"),
     requestTimeoutMs: flags.number("timeout"),
     itemBytesMax: flags.number("item-size-max"),
+    refill: { keysPerSecond: flags.number("refill-rate"), bytesPerSecond: flags.number("refill-bytes") },
     proxies: {
       board: flags.one("board").text === "on",
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",

@@ -37,6 +37,13 @@ export interface PoolConfig {
   readonly itemBytesMax: number;
   /** How proxies over the same servers get on with each other. */
   readonly proxies: ProxiesConfig;
+  readonly refill: RefillConfig;
+}
+
+/** How fast a server that returns is given what it lacks, at most. */
+export interface RefillConfig {
+  readonly keysPerSecond: number;
+  readonly bytesPerSecond: number;
 }
 
 export interface ProxiesConfig {

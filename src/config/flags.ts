@@ -3,7 +3,7 @@
 import type { Address } from "../platform/platform.ts";
 import { FLAVOURS, RING_FLAVOURS, ringProblem } from "../ring/flavours.ts";
 import { ringServers } from "../ring/ring.ts";
-import type { AckMode, PoolConfig, ProxiesConfig, ProxyConfig, RingFlavour, ServerSpec } from "./config.ts";
+import type { AckMode, PoolConfig, ProxiesConfig, ProxyConfig, RefillConfig, RingFlavour, ServerSpec } from "./config.ts";
 import { type Checked, type Given, type Problem, wrong } from "./problem.ts";
 import { parseListen, parseServer, parseSocketPath, sameServerKey } from "./servers.ts";
 
@@ -19,6 +19,7 @@ export interface PoolFlags {
   readonly requestTimeoutMs: number;
   readonly itemBytesMax: number;
   readonly proxies: ProxiesConfig;
+  readonly refill: RefillConfig;
 }
 
 export interface ProxyFlags extends PoolFlags {
@@ -56,7 +57,7 @@ export function readPool(flags: PoolFlags): Checked<PoolConfig> {
     value: {
       name: "main", ring: flags.ring, hashTag: tag, primaries: primaries.value, backups: backups.value,
       lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
-      requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies,
+      requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies, refill: flags.refill,
     },
   };
 }

@@ -25,6 +25,8 @@ export function statsAnswer(door: Door, words: string): Uint8Array {
       return lines(proxy(door));
     case "servers":
       return lines(servers(door));
+    case "refill":
+      return lines(refill(door));
     case "proxies":
       return lines(proxies(door));
     case "settings":
@@ -92,6 +94,20 @@ function servers(door: Door): Lines {
     });
   tell("primary", pool.primaries);
   tell("backup", pool.backups);
+  return answer;
+}
+
+/** Servers that are being given what they lack: how far they are. */
+function refill(door: Door): Lines {
+  const answer: Lines = [];
+  let row = 0;
+  for (const { server, scope, progress, left, perSecond, limit, etaSeconds } of door.pool.comebacks.returning.values()) {
+    const name = String(row++);
+    answer.push([`${name}:address`, server.label], [`${name}:scope`, scope.replaceAll(" ", "_")]);
+    answer.push([`${name}:done`, progress.done], [`${name}:listed`, progress.done + left], [`${name}:bytes`, progress.bytes]);
+    answer.push([`${name}:rate`, Math.round(perSecond)], [`${name}:rate_limit`, Math.round(limit)]);
+    if (etaSeconds !== null) answer.push([`${name}:eta_seconds`, etaSeconds]);
+  }
   return answer;
 }
 

@@ -72,6 +72,14 @@ export class Comebacks {
     return peers.length > 0 && peers.every((peer) => peer.server.leads);
   }
 
+  /** What it held is gone, or does not count any more. */
+  memoryLost(server: Server): void {
+    if (this.pool.backups.length === 0) return;
+    server.cold = true;
+    const side = this.sideOf(server);
+    for (const { pair } of this.peersOf(server)) pair.filled[side] = false;
+  }
+
   /** Takes it out of the lead until it holds what its peers hold; begins anew when that was under way. */
   bringBack(server: Server, why: string): void {
     if (server.state === "up") server.distrust(why);
@@ -80,14 +88,14 @@ export class Comebacks {
     const peers = this.peersOf(server);
     const owed = this.owedFlush.get(server);
     const flush = owed !== undefined && owed <= this.pool.nowMs;
-    if (flush) server.cold = true; // what it held before the flush must not be served
+    if (flush) this.memoryLost(server); // what it held before the flush must not be served
     const full = server.cold || this.unknown.has(server) || peers.some(({ pair }) => pair.overflow[side]);
-    const returning = new Returning(server, side, peers, full, flush, this.pool, (compared, ms, missed) => {
+    const returning = new Returning(server, side, peers, full, flush, this.pool, (scope, keys, ms) => {
       this.returning.delete(server);
       if (flush) this.owedFlush.delete(server);
       this.unknown.delete(server);
       this.pool.log.info("server is synchronised", {
-        server: server.label, scope: full ? "every key" : "missed writes", keys: full ? compared : missed, ms: Math.round(ms),
+        server: server.label, scope, keys, ms: Math.round(ms),
       });
       server.trust("synchronised");
     });
@@ -97,7 +105,10 @@ export class Comebacks {
   /** What it lacks is not known: it is compared in full before it is trusted again. */
   doubt(server: Server, why: string): void {
     const side = this.sideOf(server);
-    for (const { pair } of this.peersOf(server)) pair.overflow[side] = true;
+    for (const { pair } of this.peersOf(server)) {
+      pair.overflow[side] = true;
+      pair.filled[side] = false;
+    }
     if (server.state === "up" || server.state === "rejoin") this.bringBack(server, why);
   }
 
@@ -134,6 +145,10 @@ export class Comebacks {
       if (pair.server(side) === server && peer !== null) peers.push({ server: peer, pair });
     }
     return peers;
+  }
+
+  pairsOf(server: Server): number {
+    return Math.max(1, this.peersOf(server).length);
   }
 
   /** Keys known to be stale on it. */

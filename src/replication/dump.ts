@@ -1,6 +1,6 @@
 // The names of all keys that one memcached holds, through its `lru_crawler metadump`, on a connection of its own. The
 // dump is read at full speed and never paused: a stalled reader can hang the server's worker.
-import { indexOf, latin1, LF, textOf } from "../bytes/ascii.ts";
+import { CR, latin1, LF, SPACE, textOf } from "../bytes/ascii.ts";
 import type { Address, Attempt, Clock, Net, Socket, SocketHandlers, Timer } from "../platform/platform.ts";
 
 /** Without a byte for this long the dump is given up, ms. */
@@ -11,7 +11,15 @@ const UNREAD_MS = 100;
 const BUSY_TRIES = 20, BUSY_MS = 250;
 /** `metadump all` can miss keys while the LRU moves: passes are united until one adds nothing. */
 const PASSES_MAX = 5;
+/** Lines read at a time: well below a millisecond of work. */
+const LINES_AT_ONCE = 1000;
+/** Above so many bytes not read they are read at once: the server must not wait, and memory is bounded. */
+const UNREAD_MAX = 64 * 1024 * 1024;
+const NOTHING = new Uint8Array(0);
 const KEY_IS = latin1("key=");
+const PERCENT = 37;
+/** memcached's own limit. */
+const KEY_BYTES_MAX = 250;
 
 export interface DumpWorld {
   readonly net: Net;
@@ -19,24 +27,44 @@ export interface DumpWorld {
   readonly connectTimeoutMs: number;
 }
 
-/** Where the keys of a dump go; a set of texts is one. */
+/** Where the keys of a dump go. */
 export interface DumpedKeys {
-  has(key: string): boolean;
-  /** bytes[start, end) is the rest of the key's line: ` exp=… la=… cas=… …`. */
-  add(key: string, bytes: Uint8Array, start: number, end: number): unknown;
+  /**
+   * Takes the key bytes[start, end), valid during the call only; words[from, to) is the rest of its line:
+   * ` exp=… la=… cas=… …`. True when the key is new here.
+   */
+  add(bytes: Uint8Array, start: number, end: number, words: Uint8Array, from: number, to: number): boolean;
+}
+
+/** Keys as texts of characters 0–255. */
+export function intoTexts(keys: Set<string>): DumpedKeys {
+  return {
+    add(bytes, start, end) {
+      const before = keys.size;
+      return keys.add(textOf(bytes, start, end)).size > before;
+    },
+  };
 }
 
 export class Dump implements SocketHandlers {
   private socket: Socket | null = null;
   private attempt: Attempt | null = null;
   private timer: Timer | null = null;
-  private rest: Uint8Array = new Uint8Array(0);
+  /** What has come and was not read: the first chunk from `at` on. */
+  private readonly chunks: Uint8Array[] = [];
+  private at = 0;
+  private unread = 0;
+  private turn: Timer | null = null;
+  /** The beginning of a line whose end has not come. */
+  private rest: Uint8Array = NOTHING;
   private busy = 0;
   private passes = 0;
   private newKeys = 0;
   private over = false;
+  /** An escaped key as it is. */
+  private readonly plain = new Uint8Array(KEY_BYTES_MAX);
 
-  /** Adds each key (as a text of characters 0–255) to `keys`; done(null) when complete, else done(why not). */
+  /** Adds each key to `keys`; done(null) when complete, else done(why not). */
   constructor(
     private readonly world: DumpWorld,
     private readonly address: Address,
@@ -54,6 +82,7 @@ export class Dump implements SocketHandlers {
   abort(): void {
     this.over = true;
     this.timer?.cancel();
+    this.turn?.cancel();
     this.attempt?.abort();
     this.socket?.abort();
   }
@@ -68,27 +97,63 @@ export class Dump implements SocketHandlers {
   onData(chunk: Uint8Array): void {
     if (this.over) return;
     this.watch();
-    let bytes = chunk;
-    if (this.rest.length > 0) {
-      bytes = new Uint8Array(this.rest.length + chunk.length);
-      bytes.set(this.rest);
-      bytes.set(chunk, this.rest.length);
-    }
-    let at = 0;
-    for (let lf = indexOf(bytes, LF, at, bytes.length); lf !== -1; lf = indexOf(bytes, LF, at, bytes.length)) {
-      this.line(bytes, at, lf);
-      if (this.over) return;
-      at = lf + 1;
-    }
-    this.rest = bytes.slice(at);
+    this.chunks.push(chunk);
+    this.unread += chunk.length;
+    if (this.unread > UNREAD_MAX) this.read(Infinity);
+    else this.later();
   }
 
   onDrain(): void {}
   onEnd(): void {
-    this.finish("closed");
+    this.lost("closed");
   }
   onClose(cause: string): void {
+    this.lost(cause);
+  }
+
+  /** What came before may hold the end of the dump. */
+  private lost(cause: string): void {
+    this.read(Infinity);
     this.finish(cause);
+  }
+
+  /** Lines are read some at a time, so that what else is ready need not wait for all of them. */
+  private later(): void {
+    this.turn ??= this.world.clock.timer(1, () => {
+      this.turn = null;
+      this.read(LINES_AT_ONCE);
+      if (this.chunks.length === 0 && !this.over) this.watch();
+      if (this.chunks.length > 0 && !this.over) this.later();
+    });
+  }
+
+  private read(most: number): void {
+    let lines = 0;
+    while (!this.over && this.chunks.length > 0) {
+      const chunk = this.chunks[0]!;
+      while (lines++ < most) {
+        const lf = chunk.indexOf(LF, this.at);
+        if (lf === -1) break;
+        if (this.rest.length > 0) this.torn(chunk, lf);
+        else if (startsKey(chunk, this.at)) this.key(chunk, this.at + KEY_IS.length, lf);
+        else this.line(chunk, this.at, lf);
+        if (this.over) return;
+        this.at = lf + 1;
+      }
+      if (lines > most) return;
+      this.rest = join(this.rest, chunk, this.at, chunk.length);
+      this.unread -= chunk.length;
+      this.chunks.shift();
+      this.at = 0;
+    }
+  }
+
+  /** A line that began in an earlier chunk. */
+  private torn(chunk: Uint8Array, lf: number): void {
+    const line = join(this.rest, chunk, this.at, lf + 1);
+    this.rest = NOTHING;
+    if (startsKey(line, 0)) this.key(line, KEY_IS.length, line.length - 1);
+    else this.line(line, 0, line.length - 1);
   }
 
   private ask(): void {
@@ -99,16 +164,19 @@ export class Dump implements SocketHandlers {
     if (this.socket!.write(command, 0, command.length) < command.length) this.finish("send buffer full");
   }
 
+  /** A million of these come at once: no text is made, no byte is looked at twice. */
+  private key(bytes: Uint8Array, start: number, lf: number): void {
+    let space = start;
+    let escaped = false;
+    for (let byte = bytes[space]!; byte > SPACE; byte = bytes[++space]!) if (byte === PERCENT) escaped = true;
+    const isNew = escaped
+      ? this.keys.add(this.plain, 0, unescape(bytes, start, space, this.plain), bytes, space, lf)
+      : this.keys.add(bytes, start, space, bytes, space, lf);
+    if (isNew) this.newKeys++;
+  }
+
   private line(bytes: Uint8Array, start: number, lf: number): void {
-    const end = bytes[lf - 1] === 13 ? lf - 1 : lf;
-    if (end - start > 4 && KEY_IS.every((byte, i) => bytes[start + i] === byte)) {
-      let space = start + 4;
-      while (space < end && bytes[space] !== 32) space++;
-      const key = unescape(bytes, start + 4, space);
-      if (!this.keys.has(key)) this.newKeys++;
-      this.keys.add(key, bytes, space, end);
-      return;
-    }
+    const end = bytes[lf - 1] === CR ? lf - 1 : lf;
     const text = textOf(bytes, start, end);
     if (text === "END") return this.passDone();
     if (text === "OK" || text === "") return;
@@ -127,7 +195,9 @@ export class Dump implements SocketHandlers {
   private watch(): void {
     this.timer?.cancel();
     this.timer = this.world.clock.timer(STALL_MS, () => {
-      this.timer = this.world.clock.timer(UNREAD_MS, () => this.finish("stalled"));
+      // What has come and was not read yet is no silence of the server's.
+      if (this.chunks.length > 0) return this.watch();
+      this.timer = this.world.clock.timer(UNREAD_MS, () => (this.chunks.length > 0 ? this.watch() : this.finish("stalled")));
     });
   }
 
@@ -138,9 +208,40 @@ export class Dump implements SocketHandlers {
   }
 }
 
-/** A key as metadump writes it: bytes other than plain ones as %XX. */
-function unescape(bytes: Uint8Array, start: number, end: number): string {
-  const text = textOf(bytes, start, end);
-  if (!text.includes("%")) return text;
-  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+/** memcached ≥ 1.6.19 dumps by hash table, missing nothing. */
+export function dumpsByHash(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.\-+ ]/).map(Number);
+  return major > 1 || (major === 1 && (minor > 6 || (minor === 6 && patch >= 19)));
+}
+
+/** a, then b[start, end), as one. */
+function join(a: Uint8Array, b: Uint8Array, start: number, end: number): Uint8Array {
+  if (a.length === 0 && start === end) return NOTHING;
+  const both = new Uint8Array(a.length + end - start);
+  both.set(a);
+  both.set(b.subarray(start, end), a.length);
+  return both;
+}
+
+function startsKey(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === KEY_IS[0] && bytes[at + 1] === KEY_IS[1] && bytes[at + 2] === KEY_IS[2] && bytes[at + 3] === KEY_IS[3];
+}
+
+/** Writes a key that metadump has escaped (bytes other than plain ones as %XX) to `to`; returns its length. */
+function unescape(bytes: Uint8Array, start: number, end: number, to: Uint8Array): number {
+  let length = 0;
+  for (let at = start; at < end && length < to.length; at++) {
+    const coded = bytes[at] === PERCENT && at + 2 < end ? hex(bytes[at + 1]!) * 16 + hex(bytes[at + 2]!) : NaN;
+    if (Number.isNaN(coded)) to[length++] = bytes[at]!;
+    else {
+      to[length++] = coded;
+      at += 2;
+    }
+  }
+  return length;
+}
+
+/** A hexadecimal digit's value, or NaN. */
+function hex(byte: number): number {
+  return byte >= 48 && byte <= 57 ? byte - 48 : byte >= 65 && byte <= 70 ? byte - 55 : byte >= 97 && byte <= 102 ? byte - 87 : NaN;
 }

@@ -36,13 +36,14 @@ export class Listing {
   from(on: Server): DumpedKeys {
     const { seen } = this;
     return {
-      has: (key) => seen.has(key),
-      add: (key, bytes, start, end) => {
-        const now = on.explicitCas.works ? sight(on, bytes, start, end) : null;
+      add: (bytes, start, end, words, from, to) => {
+        const key = textOf(bytes, start, end);
+        const now = on.explicitCas.works ? sight(on, words, from, to) : null;
         const before = seen.get(key);
         if (before === undefined) seen.set(key, now);
         else if (before !== null && now !== null && this.same(key, before, now)) seen.delete(key);
         else seen.set(key, null);
+        return before === undefined;
       },
     };
   }

@@ -27,6 +27,8 @@ export class Pair {
   readonly lacking: [number, number] = [0, 0];
   /** Side whose entries did not fit any more: it must be compared as a whole. */
   readonly overflow: [boolean, boolean] = [false, false];
+  /** Side that was given all keys of the pair since it lost its memory; its server may still be cold in other pairs. */
+  readonly filled: [boolean, boolean] = [false, false];
   /** Locked keys with those that wait. */
   readonly locks = new Map<string, LockWaiter[]>();
   /** Since when the usual lead is the present one, ms, as seen once a tick. */
@@ -61,6 +63,11 @@ export class Pair {
     if (lead === this.ledBy) return;
     this.ledBy = lead;
     this.leadSinceMs = nowMs;
+  }
+
+  /** Which keys a side lacks is not known: it lost its memory and was not given all of them since. */
+  isCold(side: Side): boolean {
+    return this.server(side)!.cold && !this.filled[side];
   }
 
   /** The side whose word counts for a key. */
@@ -99,6 +106,7 @@ export class Pair {
     }
     if (this.stale.size >= STALE_KEYS_MAX) {
       this.overflow[side] = true;
+      this.filled[side] = false;
       return;
     }
     this.lacking[side]++;

@@ -15,6 +15,7 @@ import { Comebacks, type Rings } from "./comebacks.ts";
 import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
 import type { Complaint } from "./notice.ts";
+import type { PaceLimits } from "./pace.ts";
 import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
 import { VersionClock } from "./version.ts";
@@ -49,6 +50,7 @@ export interface PoolOptions {
   readonly requestTimeoutMs: number;
   readonly itemBytesMax: number;
   readonly proxies: ProxiesOptions;
+  readonly refill: PaceLimits;
 }
 
 export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
@@ -172,6 +174,14 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
     return this.laneIndex;
   }
 
+  pairsOf(server: Server): number {
+    return this.comebacks.pairsOf(server);
+  }
+
+  get refillLimits(): PaceLimits {
+    return this.options.refill;
+  }
+
   pairOf(key: string): Pair {
     const bytes = latin1(key);
     this.route(bytes, 0, bytes.length);
@@ -221,7 +231,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
 
   memoryLost(server: Server): void {
     if (this.backups.length === 0) return;
-    server.cold = true;
+    this.comebacks.memoryLost(server);
     this.board?.memoryLost(server);
   }
 

@@ -1,23 +1,29 @@
 // A server that comes back is written at once but not read before it holds what its peers hold. This is its way:
 //
-//   arrived ─▶ owed flush_all ─▶ list of missed writes complete? yes: those · no: every key of its pairs, from dumps
-//           ─▶ trusted
+//   arrived ─▶ owed flush_all ─▶ list of missed writes complete? yes: those
+//                                 its memory is lost: peer by peer all that they hold (refill.ts)
+//                                 else: its own keys and those of its peers, compared (listing.ts)     ─▶ trusted
 import { latin1 } from "../bytes/ascii.ts";
 import { SilentCaller } from "../backend/caller.ts";
 import type { Server } from "../backend/server.ts";
+import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import type { Clock } from "../platform/platform.ts";
 import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
 import { CONTROL_PREFIX } from "./control.ts";
 import type { Copier } from "./copier.ts";
-import { Dump, type DumpWorld } from "./dump.ts";
+import { Dump, dumpsByHash, type DumpWorld } from "./dump.ts";
 import { Listing } from "./listing.ts";
+import { Pace, type PaceLimits } from "./pace.ts";
 import type { Pair, Side } from "./pair.ts";
+import { type Progress, Refill } from "./refill.ts";
 
 const AGAIN_MS = 200;
 /** How often progress is logged, ms. */
 const TELL_MS = 5000;
 export const FLUSH_ALL = latin1("flush_all\r\n");
+/** A refill begins copies every 2 ms, a comparison every tick; so much of what they may do is made up for later, ms. */
+const STEP_BURST_MS = 5, TICK_BURST_MS = 25;
 /** Keys handed to the copier at a time. */
 const BATCH = 512;
 
@@ -31,15 +37,29 @@ export interface Peer {
 export interface Around extends DumpWorld {
   readonly clock: Clock;
   readonly copier: Copier;
+  readonly counters: Counters;
   readonly log: Log;
+  readonly refillLimits: PaceLimits;
+  /** Finds the pair and the lane of the key bytes[start, end), which are then `pair` and `laneIndex`. */
+  route(bytes: Uint8Array, start: number, end: number): void;
+  readonly pair: Pair;
+  readonly laneIndex: number;
   /** Lane of a key, and the pair it belongs to. */
   laneOf(key: string): number;
   pairOf(key: string): Pair;
+  /** In how many pairs a server is. */
+  pairsOf(server: Server): number;
 }
 
+/** Missed writes; all keys of its peers, since its memory is lost; or all keys of both sides, compared. */
+export type Scope = "missed writes" | "refill" | "comparison";
+
 export class Returning {
+  readonly scope: Scope;
+  readonly progress: Progress = { listed: 0, done: 0, bytes: 0 };
   private iterator: Iterator<string> | null = null;
   private dumps: Dump[] = [];
+  private refill: Refill | null = null;
   private open = 0;
   private listed = false;
   private atMs = 0;
@@ -47,9 +67,8 @@ export class Returning {
   private readonly begunMs: number;
   /** Stale entries it had on arrival. */
   private readonly missed: number;
-  private listedKeys = 0;
+  private readonly pace: Pace;
   private toldMs: number;
-  private compared = 0;
 
   /**
    * full: every key of its pairs is compared; otherwise its stale entries are enough. owesFlush: it missed a flush_all.
@@ -58,37 +77,63 @@ export class Returning {
     readonly server: Server,
     private readonly side: Side,
     private readonly peers: readonly Peer[],
-    private readonly full: boolean,
+    full: boolean,
     private owesFlush: boolean,
     private readonly around: Around,
-    private readonly done: (compared: number, ms: number, missed: number) => void,
+    private readonly done: (scope: Scope, keys: number, ms: number) => void,
   ) {
+    this.scope = !full ? "missed writes" : server.cold ? "refill" : "comparison";
     this.missed = peers.reduce((sum, { pair }) => sum + pair.lacking[side], 0);
-    this.toldMs = around.clock.nowMs();
-    this.begunMs = around.clock.nowMs();
+    this.toldMs = this.begunMs = around.clock.nowMs();
+    this.pace = new Pace(around.refillLimits, this.scope === "refill" ? STEP_BURST_MS : TICK_BURST_MS, this.begunMs);
+  }
+
+  /** Keys copied or found equal per second so far, on average. */
+  get perSecond(): number {
+    const seconds = (this.around.clock.nowMs() - this.begunMs) / 1000;
+    return seconds > 0 ? this.progress.done / seconds : 0;
+  }
+
+  /** Keys that must still be looked at, as far as is known: listed ones, and what peers not listed yet say they hold. */
+  get left(): number {
+    let left = this.peers.reduce((sum, { pair }) => sum + pair.lacking[this.side], 0) + this.progress.listed - this.progress.done;
+    if (this.scope !== "refill") return left;
+    for (const peer of this.unlisted) left += Number(peer.server.stats.get("curr_items") ?? 0) / this.around.pairsOf(peer.server);
+    return Math.round(left);
+  }
+  private readonly unlisted = new Set<Peer>();
+
+  /** Seconds until it is through at the present rate; null when that is not known. */
+  get etaSeconds(): number | null {
+    const perSecond = this.perSecond;
+    return perSecond > 0 ? Math.ceil(this.left / perSecond) : null;
+  }
+
+  /** The present limit, keys a second. */
+  get limit(): number {
+    return this.pace.rate;
   }
 
   /** It left again, or was stopped. */
   stop(): void {
     this.stopped = true;
+    this.refill?.stop();
     for (const dump of this.dumps) dump.abort();
     this.around.copier.drop((job) => job.generation === 0 && job.pair.server(job.to) === this.server);
   }
 
   /** Called every tick while it is not trusted. */
   tick(nowMs: number): void {
-    if (this.stopped || nowMs < this.atMs) return;
+    if (this.stopped) return;
+    this.tell(nowMs);
+    if (nowMs < this.atMs) return;
     if (this.owesFlush) return this.flush();
-    if (this.full && !this.listed) {
-      // A peer that is away may hold what this one lacks.
-      if (this.peers.some(({ server }) => server.state === "down")) return;
-      return this.list();
-    }
-    if (this.full && !this.feed()) return this.tell(nowMs);
+    if (this.scope === "refill" && !this.refilled()) return;
+    if (this.scope === "comparison" && !this.compared(nowMs)) return;
     if (this.peers.some(({ pair }) => pair.lacking[this.side] > 0)) return;
     for (const { pair } of this.peers) pair.overflow[this.side] = false;
     this.stopped = true;
-    this.done(this.compared, nowMs - this.begunMs, this.missed);
+    this.done(this.scope, this.scope === "missed writes" ? this.missed : this.progress.done, nowMs - this.begunMs);
   }
 
   /** The flush_all it missed comes first. */
@@ -103,27 +148,52 @@ export class Returning {
     }), 0);
   }
 
+  /** Peer by peer: what is done stays done while the server keeps its memory. True when all are through. */
+  private refilled(): boolean {
+    if (this.refill !== null) return false;
+    this.unlisted.clear();
+    for (const each of this.peers) if (!each.pair.filled[this.side]) this.unlisted.add(each);
+    const [peer] = this.unlisted;
+    if (peer === undefined) return true;
+    // A peer that is away may hold what this one lacks.
+    if (peer.server.state === "down") return false;
+    const ended = (problem: string | null): void => {
+      this.refill = null;
+      if (problem === null) peer.pair.filled[this.side] = true;
+      else this.cannotList(peer.server, problem);
+    };
+    this.refill = new Refill(this.server, this.side, peer, this.around, this.pace, this.progress, () => void this.unlisted.delete(peer), ended);
+    this.refill.start();
+    return false;
+  }
+
+  private cannotList(on: Server, problem: string): void {
+    this.around.log.warn("keys cannot be listed, trying again", { server: this.server.label, of: on.label, reason: problem });
+    this.atMs = this.around.clock.nowMs() + AGAIN_MS;
+  }
+
+  private compared(nowMs: number): boolean {
+    if (this.listed) return this.feed(nowMs);
+    if (!this.peers.some(({ server }) => server.state === "down")) this.list();
+    return false;
+  }
+
   private list(): void {
     this.atMs = Infinity;
     const keys = new Listing((key) => this.around.pairOf(key));
-    const from = this.peers.map(({ server }) => server);
     // What only it still holds may have been deleted meanwhile.
-    if (!this.server.cold) from.push(this.server);
+    const from = [...this.peers.map(({ server }) => server), this.server];
     this.open = from.length;
-    let problem = "";
-    const ended = (server: Server) => (why: string | null): void => {
+    let failed: { server: Server; problem: string } | null = null;
+    const ended = (server: Server) => (problem: string | null): void => {
       if (this.stopped) return;
-      if (why !== null) problem = `${server.label}: ${why}`;
+      if (problem !== null) failed = { server, problem };
       if (--this.open > 0) return;
       this.dumps = [];
-      if (problem !== "") {
-        this.around.log.warn("keys cannot be listed, trying again", { server: this.server.label, reason: problem });
-        this.atMs = this.around.clock.nowMs() + AGAIN_MS;
-        return;
-      }
+      if (failed !== null) return this.cannotList(failed.server, failed.problem);
       this.atMs = 0;
       this.listed = true;
-      this.listedKeys = keys.size;
+      this.progress.listed = keys.size;
       this.iterator = keys.keys();
     };
     this.dumps = from.map((server) => new Dump(this.around, server.address, dumpsByHash(server.version), keys.from(server), ended(server)));
@@ -134,34 +204,38 @@ export class Returning {
   private tell(nowMs: number): void {
     if (nowMs - this.toldMs < TELL_MS) return;
     this.toldMs = nowMs;
-    const { label } = this.server;
-    this.around.log.info("server is being synchronised", { server: label, keys: this.compared, listed: this.listedKeys });
+    const { progress, etaSeconds } = this;
+    this.around.log.info("server is being synchronised", {
+      server: this.server.label, scope: this.scope, keys: progress.done, left: this.left, per_second: Math.round(this.perSecond),
+      ...(etaSeconds === null ? {} : { eta_s: etaSeconds }),
+    });
   }
 
   /** Hands keys to the copier as it works them off; true when all are settled. */
-  private feed(): boolean {
-    while (this.iterator !== null && this.open < BATCH) {
+  private feed(nowMs: number): boolean {
+    let allowed = this.iterator === null ? 0 : this.pace.allowed(nowMs);
+    while (this.iterator !== null && this.open < BATCH && allowed > 0) {
       const { value: key, done } = this.iterator.next();
       if (done === true) {
         this.iterator = null;
         break;
       }
-      if (key.startsWith(CONTROL_PREFIX)) continue; // no client's, and each server's own
-      const pair = this.around.pairOf(key);
-      if (pair.server(this.side) !== this.server) continue;
+      const pair = key.startsWith(CONTROL_PREFIX) ? null : this.around.pairOf(key); // no client's, and each server's own
+      if (pair?.server(this.side) !== this.server) {
+        this.progress.done++;
+        continue;
+      }
       this.open++;
-      this.compared++;
-      const settled = (): void => void this.open--;
+      allowed--;
+      this.pace.began();
+      const settled = (): void => {
+        this.open--;
+        this.progress.done++;
+      };
       this.around.copier.add({ pair, key, laneIndex: this.around.laneOf(key), to: this.side, generation: 0, settled });
     }
     return this.iterator === null && this.open === 0;
   }
-}
-
-/** memcached ≥ 1.6.19 dumps by hash table, missing nothing. */
-export function dumpsByHash(version: string): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split(/[.\-+ ]/).map(Number);
-  return major > 1 || (major === 1 && (minor > 6 || (minor === 6 && patch >= 19)));
 }
 
 /** Tells whether one command was answered with OK. */

@@ -7,8 +7,7 @@ import type { FailureReason } from "../backend/reasons.ts";
 import { type BackendWorld, Server, type ServerOwner } from "../backend/server.ts";
 import type { Address, Platform, Timer } from "../platform/platform.ts";
 import { CONTROL_PREFIX } from "./control.ts";
-import { Dump, type DumpWorld } from "./dump.ts";
-import { dumpsByHash } from "./returning.ts";
+import { Dump, dumpsByHash, type DumpWorld, intoTexts } from "./dump.ts";
 import { proxiesIn, type Suspicion, Suspicions } from "./suspicions.ts";
 
 const TICK_MS = 20;
@@ -75,7 +74,7 @@ export class Visit implements ServerOwner, DumpWorld {
   list(sets: readonly Set<string>[], done: (suspicions: readonly Suspicion[]) => void): void {
     let open = this.servers.length;
     this.servers.forEach((server, index) => {
-      const dump = new Dump(this, server.address, dumpsByHash(server.version), sets[index]!, (problem) => {
+      const dump = new Dump(this, server.address, dumpsByHash(server.version), intoTexts(sets[index]!), (problem) => {
         this.dumps.delete(dump);
         if (problem !== null) return this.lose(server, `its keys cannot be listed: ${problem}`);
         if (--open > 0 || this.over) return;

@@ -203,7 +203,7 @@ export class Write extends Keyed {
     if (leadAnswered && replicaAnswered) return this.bothAnswered(led, copied);
     if (!leadAnswered && !replicaAnswered) return this.none();
     const took = leadAnswered ? lead : replica;
-    if (this.op !== Op.SET && took === replica && pair.stale.get(this.key)?.side === replica) {
+    if (this.op !== Op.SET && took === replica && (pair.stale.get(this.key)?.side === replica || pair.isCold(replica))) {
       // Its word is about a stale copy. A touch does not make that the newest; a delete leaves nothing to be stale.
       if (this.op === Op.TOUCH) pair.touchEntry(this.key);
       else this.pool.lacks(pair, this.key, lead);

@@ -2,7 +2,7 @@
 // stream to both.
 import { describe, expect, test } from "bun:test";
 import { exptimeOf } from "../../src/replication/sync.ts";
-import { dumpsByHash } from "../../src/replication/returning.ts";
+import { dumpsByHash } from "../../src/replication/dump.ts";
 import { Customer, store, Table, value } from "./table.ts";
 
 const READ = "mg k v f t c u\r\n";
@@ -15,13 +15,15 @@ function lacking(): Table {
   return t;
 }
 
-/** The primary has lost its memory, the backup has listed the one key k, and the copier asks for it. */
+/** The primary has lost its memory, the backup has listed the one key k and is asked for it. */
 function filling(t: Table): void {
   t.P.lives(999);
   t.passUntil(() => t.B.lanes.length === 2);
-  t.B.answers("lru_crawler metadump all\r\n", "key=k exp=-1\r\nEND\r\n", 1);
-  t.B.answers("lru_crawler metadump all\r\n", "key=k exp=-1\r\nEND\r\n", 1);
-  t.passUntil(() => t.P.lanes[0]!.unread !== "");
+  for (let pass = 0; pass < 2; pass++) {
+    t.B.answers("lru_crawler metadump all\r\n", "key=k exp=-1\r\nEND\r\n", 1);
+    t.pass(2);
+  }
+  t.passUntil(() => t.B.lanes[0]!.unread !== "");
 }
 
 describe("the copy of one key", () => {
@@ -219,13 +221,58 @@ describe("a server that returns", () => {
   test("a delete that only the filled side took is not acknowledged: the copy under way may have come after it", () => {
     const t = new Table();
     filling(t);
-    t.P.answers(READ, "EN\r\n");
     t.client.sends("delete k\r\n");
     t.P.answers("delete k\r\n", "NOT_FOUND\r\n");
     t.B.receives(`${READ}delete k\r\n`).sends("VA 1 f0 t-1 c9\r\nx\r\n");
-    t.P.answers("ms k 1 ME F0 T0\r\nx\r\n", "HD\r\n");
+    t.P.answers("ms k 1 ME T0 F0\r\nx\r\n", "HD\r\n");
     t.B.closes();
     t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown/);
+  });
+
+  test("without its memory it is added to, and the source is looked at once more", () => {
+    const t = new Table();
+    filling(t);
+    t.B.answers(READ, "VA 5 f7 t90 c9\r\nvalue\r\n");
+    t.P.answers("ms k 5 ME T90 F7\r\nvalue\r\n", "HD\r\n");
+    t.B.answers("mg k t c u\r\n", "HD t89 c9\r\n");
+    t.pass(40);
+    expect([t.states, t.proxy.counters.sync_copied]).toEqual(["up up", 1]);
+  });
+
+  for (const [what, added, looked] of [
+    ["the target had it meanwhile", "NS\r\n", "HD t-1 c9\r\n"],
+    ["the target refused it", "SERVER_ERROR out of memory storing object\r\n", "HD t-1 c9\r\n"],
+    ["the source has another one", "HD\r\n", "HD t-1 c10\r\n"],
+    ["the source's time was changed", "HD\r\n", "HD t500 c9\r\n"],
+    ["the source has none any more", "HD\r\n", "EN\r\n"],
+  ] as const) {
+    test(`${what}: the key is looked at on both sides`, () => {
+      const t = new Table();
+      filling(t);
+      t.B.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+      t.P.answers("ms k 1 ME T0 F0\r\nx\r\n", added);
+      t.B.answers("mg k t c u\r\n", looked);
+      t.P.answers(READ, "EN\r\n");
+      t.B.answers(READ, "EN\r\n");
+      t.pass(40);
+      expect(t.states).toBe("up up");
+    });
+  }
+
+  test("what peers have given it stays given when it leaves and comes back with its memory", () => {
+    const t = new Table();
+    filling(t);
+    t.B.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+    t.P.answers("ms k 1 ME T0 F0\r\nx\r\n", "HD\r\n");
+    t.B.answers("mg k t c u\r\n", "HD t-1 c9\r\n");
+    t.pass(4);
+    expect([t.pair.filled, t.states]).toEqual([[true, false], "rejoin cold up"]);
+    t.P.welcome = "refused";
+    t.P.closes();
+    t.passUntil(() => t.states.startsWith("down"));
+    t.P.welcome = "accept";
+    t.passUntil(() => t.states === "up up");
+    expect([t.B.lanes.length, t.proxy.counters.sync_copied]).toEqual([1, 1]);
   });
 
   test("versions that list their keys by hash", () => {

@@ -1,6 +1,6 @@
 // Listing the keys of one memcached: whole lines from any pieces, keys as they are written there, busy crawlers, silence.
 import { describe, expect, test } from "bun:test";
-import { Dump } from "../../src/replication/dump.ts";
+import { Dump, intoTexts } from "../../src/replication/dump.ts";
 import { FakePlatform, type FakeSocket } from "../support/fake_platform.ts";
 
 function dumping(byHash: boolean) {
@@ -9,7 +9,7 @@ function dumping(byHash: boolean) {
   platform.peers.set("a:1", { welcome: "accept", accepted: (socket) => void sockets.push(socket), wrote: () => {} });
   const keys = new Set<string>(), ended: (string | null)[] = [];
   const world = { net: platform.net, clock: platform.clock, connectTimeoutMs: 300 };
-  new Dump(world, { kind: "tcp", host: "a", port: 1 }, byHash, keys, (problem) => void ended.push(problem)).start();
+  new Dump(world, { kind: "tcp", host: "a", port: 1 }, byHash, intoTexts(keys), (problem) => void ended.push(problem)).start();
   platform.settle();
   return {
     platform, keys, ended,
@@ -35,6 +35,7 @@ describe("what is listed", () => {
       expect(d.asked()).toBe("lru_crawler metadump hash\r\n");
       const text = `OK\r\n${line("a")}${line("%C3%BC%25")}${line("k".repeat(250))}END\r\n`;
       d.says(...text.match(new RegExp(`[^]{1,${size}}`, "g"))!);
+      d.platform.pass(20);
       expect([[...d.keys], d.ended, d.gone()]).toEqual([["a", "\xc3\xbc%", "k".repeat(250)], [null], true]);
     }
   });
@@ -43,6 +44,7 @@ describe("what is listed", () => {
     for (const keys of ["a", "a b", "b a"]) {
       expect([d.asked(), d.ended]).toEqual(["lru_crawler metadump all\r\n", []]);
       d.says(keys.split(" ").map(line).join(""), "END\r\n");
+      d.platform.pass(20);
     }
     expect([[...d.keys], d.ended, d.asked()]).toEqual([["a", "b"], [null], ""]);
   });
@@ -61,6 +63,7 @@ describe("what goes wrong", () => {
   test("a refusal is told in the server's words", () => {
     const d = dumping(true);
     d.says("ERROR lru crawler disabled\r\n");
+    d.platform.pass(20);
     expect(d.ended).toEqual(["ERROR lru crawler disabled"]);
   });
   test("silence ends it; what came while we were away ourselves is read first", () => {
@@ -73,6 +76,22 @@ describe("what goes wrong", () => {
     expect(d.ended).toEqual([]);
     d.platform.pass(1200);
     expect([[...d.keys], d.ended, d.gone()]).toEqual([["a", "b"], ["stalled"], true]);
+  });
+  test("lines that come faster than they are read are no silence", () => {
+    const d = dumping(true);
+    const some = Array.from({ length: 1000 }, (_, n) => `key=${n} \n`).join("");
+    for (let i = 0; i < 1300; i++) d.says(some);
+    d.says("END\r\n");
+    d.platform.pass(1200); // longer than a silent server is given
+    expect(d.ended).toEqual([]);
+    d.platform.pass(500);
+    expect([d.keys.size, d.ended]).toEqual([1000, [null]]);
+  });
+  test("a connection that ends just behind END", () => {
+    const d = dumping(true);
+    d.says(line("a"), "END\r\n");
+    d.closes();
+    expect([[...d.keys], d.ended]).toEqual([["a"], [null]]);
   });
   test("a connection that ends before END", () => {
     const d = dumping(true);
