@@ -1,6 +1,6 @@
 // Is this server to be trusted with traffic? A pure state machine: failures and answers in, state and delays out.
 //
-//            a failure                 refused | handshake failed | 3 failures in a row | silent
+//            a failure       refused | handshake failed | 3 failures in a row | 3 hangs in a minute | silent
 //   UP ───────────────────▶ SUSPECT ──────────────────────────────▶ DOWN
 //   ▲  ◀── reconnected ─────┘                                         │ answers for a while, lanes open
 //   └────────── synchronised ◀── REJOIN ◀─────────────────────────────┘
@@ -14,6 +14,8 @@ const PROBE_MAX_MS = 3000;
 const FLAP_WINDOW_MS = 60_000;
 const RISE_FIRST_MS = 1000;
 const RISE_MAX_MS = 60_000;
+/** How far apart the answers are by which it proves itself, ms. */
+const PROOF_MS = 500;
 
 export class Health {
   state: HealthState = "down";
@@ -23,11 +25,23 @@ export class Health {
   private probeMs = PROBE_FIRST_MS;
   private flaps = 0;
   private lastDownMs = -Infinity;
+  private hangs = 0;
+  private lastHangMs = -Infinity;
 
   /** A working connection failed; answeredSince: it had answered since the failure before. Returns true when that is one too many. */
   strike(answeredSince: boolean): boolean {
     this.strikes = answeredSince ? 1 : this.strikes + 1;
     return this.strikes >= STRIKES_MAX;
+  }
+
+  /**
+   * Clients waited for it until their deadline. Returns true when they did so often that its peers had better carry its
+   * keys: answers in between forgive a lost connection, which costs nobody anything, but not this. A quiet minute does.
+   */
+  hung(nowMs: number): boolean {
+    this.hangs = nowMs - this.lastHangMs < FLAP_WINDOW_MS ? this.hangs + 1 : 1;
+    this.lastHangMs = nowMs;
+    return this.hangs >= STRIKES_MAX;
   }
 
   /** It went out of service. */
@@ -48,11 +62,21 @@ export class Health {
   nextProbeMs(random: number): number {
     const base = this.probeMs;
     this.probeMs = Math.min(PROBE_MAX_MS, base * 1.5);
-    return base * (0.7 + (0.6 * (random >>> 8)) / 0x1000000);
+    return jittered(base, random);
+  }
+
+  /** Milliseconds until it is asked again while it proves itself: by chance, or one that hangs in time with us would pass. */
+  nextProofMs(random: number): number {
+    return jittered(PROOF_MS, random);
   }
 
   /** How long it must keep answering before it gets traffic again, ms. */
   get riseMs(): number {
     return Math.min(RISE_MAX_MS, RISE_FIRST_MS * 2 ** Math.min(this.flaps, 6));
   }
+}
+
+/** ±30 %, by a random u32. */
+function jittered(ms: number, random: number): number {
+  return ms * (0.7 + (0.6 * (random >>> 8)) / 0x1000000);
 }

@@ -183,6 +183,7 @@ export class Server implements LaneOwner, Introduced {
   /** It may serve from now on: to the full ("up"), or written but not trusted ("rejoin"). */
   admit(state: "up" | "rejoin", reason: string): void {
     this.health.recovered();
+    this.control.requestTimeoutMs = CONTROL_TIMEOUT_MS;
     this.become(state, reason);
     for (const lane of this.lanes) if (this.introducedLanes.has(lane) && !lane.ready) lane.serve();
   }
@@ -192,6 +193,8 @@ export class Server implements LaneOwner, Introduced {
     const wasDown = this.state === "down";
     const now = this.nowMs;
     if (!wasDown) this.health.down(now);
+    // It must answer as clients need it before it is trusted again, when there is somebody to wait with.
+    if (this.owner.canWait(this)) this.control.requestTimeoutMs = this.world.requestTimeoutMs;
     this.nextProbeAt = reason === "restarted" ? now : now + this.health.nextProbeMs(this.world.random.u32());
     this.riseAnswers = 0;
     this.lanesAsked = false;
@@ -233,7 +236,10 @@ export class Server implements LaneOwner, Introduced {
       return this.controlKnown ? lane.connect() : this.goDown(reason);
     }
     if (!introduced) return this.goDown(reason === "request_timeout" ? "silent" : reason);
-    if (this.health.strike(lane.answered > lane.answeredBeforeServing)) return this.goDown(reason);
+    const tooMany = this.health.strike(lane.answered > lane.answeredBeforeServing);
+    // Several lanes that hang at once are one hang.
+    const hangs = reason === "request_timeout" && this.state !== "suspect" && this.health.hung(this.nowMs);
+    if (tooMany || (hangs && this.owner.canWait(this))) return this.goDown(reason);
     if (this.state === "up") this.become("suspect", reason);
     lane.connect();
   }
@@ -318,7 +324,7 @@ export class Server implements LaneOwner, Introduced {
       this.lanesAsked = true;
       this.nextProbeAt = now + PROBE_MS;
       for (const lane of this.lanes) lane.connect();
-    } else this.nextProbeAt = now + riseMs / (RISE_ANSWERS - 1);
+    } else this.nextProbeAt = now + this.health.nextProofMs(this.world.random.u32());
   }
 
   private become(state: HealthState, reason: string): void {

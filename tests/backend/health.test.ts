@@ -11,6 +11,20 @@ describe("health", () => {
       .toEqual([false, false, false, false, true]);
   });
 
+  test("three hangs within a minute of each other are too many, whatever was answered between; a quiet minute forgives", () => {
+    const health = new Health();
+    const at = (...seconds: number[]): boolean[] => seconds.map((second) => health.hung(second * 1000));
+    expect(at(0, 59, 118)).toEqual([false, false, true]);
+    health.down(118_000);
+    health.recovered();
+    expect(at(120, 180, 181, 182)).toEqual([true, false, false, true]);
+  });
+
+  test("who proves itself is asked every half second, with 30 % of chance", () => {
+    const health = new Health();
+    expect([health.nextProofMs(0), health.nextProofMs(0x80000000), Math.round(health.nextProofMs(0xffffffff))]).toEqual([350, 500, 650]);
+  });
+
   test("probes come less and less often, up to 3 s, each with 30 % of chance", () => {
     const health = new Health();
     const middle = 0x80000000;

@@ -43,6 +43,26 @@ describe("states", () => {
     t.client.receives("END\r\n");
   });
 
+  test("one that hangs again and again is left to its peer, though it answers in between", () => {
+    const t = new Table();
+    const states = [1, 2, 3].map(() => {
+      t.P.stopped = true;
+      t.client.sends("get k\r\n");
+      t.pass(330);
+      t.B.answers("get k\r\n", "END\r\n");
+      t.client.receives("END\r\n");
+      const hung = t.states;
+      t.P.continues();
+      t.pass(600);
+      const lead = t.states === "up up" ? t.P : t.B;
+      t.client.sends("get k\r\n");
+      lead.answers("get k\r\n", "END\r\n");
+      t.client.receives("END\r\n");
+      return `${hung}, then ${t.states}`;
+    });
+    expect(states).toEqual(["suspect up, then up up", "suspect up, then up up", "down up, then down up"]);
+  });
+
   test("an idle one that falls silent is noticed all the same", () => {
     const t = new Table();
     t.P.stopped = true;

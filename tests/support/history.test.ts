@@ -48,11 +48,11 @@ describe("a register", () => {
     expect(findings.total).toBe(0);
   });
 
-  test("a deleted version that comes back is stale", () => {
+  test("a deleted version that comes back is resurrected", () => {
     const { register, findings } = stored(1);
     register.acknowledged(register.begin(null));
     register.answered(register.mark(), 1);
-    expect(findings.counts.stale).toBe(1);
+    expect(findings.counts.resurrected).toBe(1);
   });
 
   test("a write of unknown outcome may be seen or not, but not after the next acknowledged one", () => {
@@ -114,7 +114,7 @@ describe("a counter", () => {
     counter.incremented(2);
     counter.incremented(2);
     counter.missing();
-    expect(findings.counts).toEqual({ stale: 0, lost: 2, wrong: 1, backwards: 0 });
+    expect(findings.counts).toEqual({ stale: 0, resurrected: 0, lost: 2, wrong: 1, backwards: 0 });
   });
 });
 

@@ -3,7 +3,7 @@
 // the order in which this process sends and receives.
 
 /** What was found wrong. Each is counted and the first few are kept as sentences. */
-export const VIOLATIONS = ["stale", "lost", "wrong", "backwards"] as const;
+export const VIOLATIONS = ["stale", "resurrected", "lost", "wrong", "backwards"] as const;
 export type Violation = (typeof VIOLATIONS)[number];
 
 /** One write to a register: a stored version, or null for a delete. */
@@ -21,7 +21,7 @@ export interface ReadMark {
 }
 
 export class Findings {
-  readonly counts: Record<Violation, number> = { stale: 0, lost: 0, wrong: 0, backwards: 0 };
+  readonly counts: Record<Violation, number> = { stale: 0, resurrected: 0, lost: 0, wrong: 0, backwards: 0 };
   /** The first of them in words. */
   readonly sentences: string[] = [];
   /** What is going on, for the sentences. */
@@ -117,7 +117,7 @@ export class Register {
     if (index < mark.floor) {
       const newer = this.#writes[mark.floor]!.version;
       const then = newer === null ? "its delete" : `version ${newer}`;
-      this.#findings.add("stale", `${this.key} shows version ${version} after ${then} was acknowledged`);
+      this.#findings.add(newer === null ? "resurrected" : "stale", `${this.key} shows version ${version} after ${then} was acknowledged`);
       return;
     }
     if (index < mark.seen) this.#findings.add("backwards", `${this.key} shows version ${version} after a newer one was read`);

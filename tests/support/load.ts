@@ -16,19 +16,29 @@ export interface Operation {
   readonly error: string | null;
 }
 
+/** What clients do: weights of each kind of operation. */
+export const MIXES = {
+  mixed: { get: 45, "multi-get": 9, pipeline: 5, set: 21, delete: 5, add: 4, cas: 4, incr: 4, append: 3 },
+  reading: { get: 60, "multi-get": 15, pipeline: 10, set: 12, delete: 3 },
+  writing: { get: 20, set: 50, delete: 20, append: 10 },
+  deciding: { get: 15, delete: 10, add: 20, cas: 25, incr: 20, append: 10 },
+} as const satisfies Readonly<Record<string, Partial<Record<Kind, number>>>>;
+export type Mix = keyof typeof MIXES;
+
 export interface LoadOptions {
   readonly port: number;
   readonly clients: number;
   /** Operations a second of all clients together. */
   readonly rate: number;
   readonly seed: number;
+  readonly mix: Mix;
   /** Lengths that values take in turn, bytes. */
   readonly lengths: readonly number[];
   readonly registersPerClient: number;
 }
 
 export const DEFAULTS: Omit<LoadOptions, "port"> = {
-  clients: 16, rate: 3000, seed: 1, lengths: [20, 100, 100, 300, 100, 1500, 100, 40, 100, 20_000], registersPerClient: 40,
+  clients: 16, rate: 3000, seed: 1, mix: "mixed", lengths: [20, 100, 100, 300, 100, 1500, 100, 40, 100, 20_000], registersPerClient: 40,
 };
 
 /** How long an operation may go unanswered before the client gives up, ms: far above what is allowed. */
@@ -86,6 +96,8 @@ class Worker {
   readonly #below: (n: number) => number;
   readonly #counters: Counter[];
   readonly #journals: Journal[];
+  /** Each as often as it weighs in the mix. */
+  readonly #kinds: readonly Kind[];
   #client: Client | null = null;
   /** Keys whose last reset has no known outcome: they are reset again before they are used. */
   readonly #doubtful = new Set<string>();
@@ -95,6 +107,8 @@ class Worker {
   constructor(load: Load, number: number) {
     this.#load = load;
     this.#number = number;
+    const weights = Object.entries(MIXES[load.options.mix]) as [Kind, number][];
+    this.#kinds = weights.flatMap(([kind, weight]) => Array<Kind>(weight).fill(kind));
     this.#below = dice(load.options.seed * 1000 + number);
     const named = (what: string, index: number): string => `load:${load.options.seed}:${number}:${what}${index}`;
     const some = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_none, index) => make(index));
@@ -138,18 +152,24 @@ class Worker {
   }
 
   #choose(): [Kind, () => Promise<void>] {
-    const roll = this.#below(100);
-    const own = this.registers[this.#below(this.registers.length)]!;
-    const any = (): Register => this.#load.registers[this.#below(this.#load.registers.length)]!;
-    if (roll < 45) return ["get", () => this.#get(any())];
-    if (roll < 54) return ["multi-get", () => this.#multiGet(distinct(12, any))];
-    if (roll < 59) return ["pipeline", () => this.#pipeline(distinct(10, any))];
-    if (roll < 80) return ["set", () => this.#set(own)];
-    if (roll < 85) return ["delete", () => this.#delete(own)];
-    if (roll < 89) return ["add", () => this.#add(own)];
-    if (roll < 93) return ["cas", () => this.#cas(own)];
-    if (roll < 97) return ["incr", () => this.#increment(this.#counters[roll % this.#counters.length]!)];
-    return ["append", () => this.#append(this.#journals[this.#below(this.#journals.length)]!)];
+    const kind = this.#kinds[this.#below(this.#kinds.length)]!;
+    const own = (): Register => this.#one(this.registers);
+    const any = (): Register => this.#one(this.#load.registers);
+    switch (kind) {
+      case "get": return [kind, () => this.#get(any())];
+      case "multi-get": return [kind, () => this.#multiGet(distinct(12, any))];
+      case "pipeline": return [kind, () => this.#pipeline(distinct(10, any))];
+      case "set": return [kind, () => this.#set(own())];
+      case "delete": return [kind, () => this.#delete(own())];
+      case "add": return [kind, () => this.#add(own())];
+      case "cas": return [kind, () => this.#cas(own())];
+      case "incr": return [kind, () => this.#increment(this.#one(this.#counters))];
+      case "append": return [kind, () => this.#append(this.#one(this.#journals))];
+    }
+  }
+
+  #one<T>(of: readonly T[]): T {
+    return of[this.#below(of.length)]!;
   }
 
   async #timed(kind: Kind, work: () => Promise<void>): Promise<void> {
