@@ -141,6 +141,9 @@ export const OPTIONS: readonly Option[] = [
   row("board", "proxies over the same servers tell each other there whom they do not trust", {
     kind: "choice", placeholder: "WHEN", fallback: "on", choices: ["on", "off"], commands: RUN,
   }),
+  row("strict", "no proxy reads or decides on what another one's acknowledged write left behind; needs --board on", {
+    commands: RUN,
+  }),
   row("verify", "compare both sides of a key after writing it; auto: while another proxy writes too", {
     kind: "choice", placeholder: "WHEN", fallback: "auto", choices: VERIFY_MODES, commands: RUN,
   }),

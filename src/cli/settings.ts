@@ -65,6 +65,7 @@ export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags 
     refill: { keysPerSecond: flags.number("refill-rate"), bytesPerSecond: flags.number("refill-bytes") },
     proxies: {
       board: flags.one("board").text === "on",
+      strict: flags.has("strict"),
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
     },
   };

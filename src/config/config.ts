@@ -49,6 +49,8 @@ export interface RefillConfig {
 export interface ProxiesConfig {
   /** They tell each other over the servers whom they do not trust. Nothing without backups. */
   readonly board: boolean;
+  /** Nothing that another proxy has acknowledged is missed, at the price of waiting after a fault. */
+  readonly strict: boolean;
   /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
   readonly verify: VerifyMode;
 }

@@ -48,6 +48,9 @@ export function readPool(flags: PoolFlags): Checked<PoolConfig> {
       return wrong(flags.backups[i]!, "is one of the -s servers too", "servers that hold no primary copy");
     }
   }
+  if (flags.proxies.strict && (!flags.proxies.board || flags.proxies.verify === "off")) {
+    return wrong({ flag: "--strict", text: "" }, `needs ${flags.proxies.board ? "--verify" : "the board"}`, "--strict with --board on and --verify auto or on");
+  }
   const tag = flags.hashTag.text;
   if (tag !== "" && !/^[\x21-\x7e]{2}$/.test(tag)) {
     return wrong(flags.hashTag, "is no pair of characters", "two visible ASCII characters, for example {}");

@@ -135,6 +135,7 @@ function settings(door: Door): Lines {
     ["lanes", options.lanes],
     ["ack", options.ack],
     ["board", options.proxies.board ? "on" : "off"],
+    ["strict", options.proxies.strict ? "yes" : "no"],
     ["verify", options.proxies.verify],
     ["connect_timeout_ms", options.connectTimeoutMs],
     ["request_timeout_ms", options.requestTimeoutMs],

@@ -22,6 +22,8 @@ export interface ProxiesOptions {
   /** They tell each other over the servers whom they do not trust. */
   readonly board: boolean;
   /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
+  /** Nothing that another proxy has acknowledged is missed, at the price of waiting after a fault. */
+  readonly strict: boolean;
   readonly verify: "auto" | "on" | "off";
 }
 

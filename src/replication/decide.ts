@@ -16,11 +16,13 @@ import type { RequestReader } from "../protocol/request.ts";
 import { CRLF, putBytes, putSpace, putText, putVerb } from "./compose.ts";
 import { putDecision, putRequest, putResult } from "./explicit.ts";
 import { Forget, mustForget } from "./forget.ts";
+import type { Held } from "./held.ts";
 import { Keyed, leadFor } from "./keyed.ts";
 import { other, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { Client } from "./slot.ts";
 import { exptimeOf, Sync } from "./sync.ts";
+import { holdsData, holdsVersion } from "./strict.ts";
 import { nativeUnique } from "./tokens.ts";
 import { isVersion } from "./version.ts";
 
@@ -74,6 +76,10 @@ export class Decide extends Keyed {
   }
 
   private begin(): void {
+    const { strict } = this.pool;
+    if (strict !== null && this.pair.backup !== null && !strict.mayDecide(this.pair)) {
+      return strict.hold(this.pair, (ok) => (ok ? this.begin() : this.undecided()));
+    }
     if (this.pair.stale.size !== 0 && mustForget(this.pair, this.key)) {
       this.pool.counters.forgotten++;
       return new Forget(this.pair, this.key, this.laneIndex, () => this.ask(leadFor(this.pair, this))).start();
@@ -157,6 +163,7 @@ export class Decide extends Keyed {
       case Asked.COMMAND:
         this.decided(storeAnswer(status), bytes, start, end);
         this.applied = status === Status.STORED || status === Status.NUMBER || status === Status.HD;
+        if (this.applied && this.pool.strict !== null) this.serial = this.pool.strict.wrote(this.key);
         // The lead may have removed what it had no room to replace.
         if (this.version !== null && status === Status.SERVER_ERROR) this.pool.repair(this.pair, this.key, other(this.lead));
         if (this.pair.backup === null) return this.conclude();
@@ -185,6 +192,7 @@ export class Decide extends Keyed {
       // incr and decr: the number alone is the answer.
       this.decided(null, value.bytes, value.dataStart, value.end);
       this.applied = true;
+      if (this.pool.strict !== null) this.serial = this.pool.strict.wrote(this.key);
       return true;
     }
     if (role !== Asked.RESULT) return false;
@@ -225,7 +233,9 @@ export class Decide extends Keyed {
     if (role === Asked.COPY) {
       this.pool.lacks(this.pair, this.key, other(this.lead));
       this.pool.counters.single_writes++;
-      return this.conclude();
+      const { strict } = this.pool;
+      if (strict === null) return this.conclude();
+      return strict.settle(this.pair, this.key, this.laneIndex, this.lead, this.serial, this.proof(), (ok) => (ok ? this.conclude() : this.unknown()));
     }
     if (role === Asked.STAMP) {
       // Its result is in hand: the other side gets it with the version, and then knows better.
@@ -261,16 +271,18 @@ export class Decide extends Keyed {
     const next = other(side);
     if (pair.backup !== null && this.server(next).leads && pair.mayServe(next, this.key) && this.lane(next).ready) {
       this.pool.lacks(pair, this.key, side);
-      return this.ask(next);
+      return this.pool.strict === null ? this.ask(next) : this.begin();
     }
     const opening = this.waited ? -1 : this.opening(side);
-    if (opening === -1) {
-      this.fail("no server can decide it");
-      return this.release();
-    }
+    if (opening === -1) return this.undecided();
     this.waited = this.parked = true;
     this.client.block();
     this.lane(opening).wait(this, Asked.COMMAND);
+  }
+
+  private undecided(): void {
+    this.fail("no server can decide it");
+    this.release();
   }
 
   /** The lead may have executed it. It is settled here, once, which state counts; the command is never sent again. */
@@ -288,6 +300,7 @@ export class Decide extends Keyed {
   /** The other side gets the result: the request's own data, or what was read back. */
   private copy(result: ValueView | null): void {
     const side = other(this.lead);
+    if (this.pool.strict !== null && result !== null) this.result = result.bytes.slice(result.dataStart, result.end);
     const lane = this.lane(side);
     if (!lane.ready) return this.onFailure(Asked.COPY, this.absence(side), false);
     const { out } = lane;
@@ -317,6 +330,14 @@ export class Decide extends Keyed {
     }
     lane.expect(Expect.STORE, this, Asked.COPY);
   }
+
+  /** Strict: how to tell that the lead still holds the result. */
+  private proof(): (held: Held | null) => boolean {
+    if (this.version !== null) return holdsVersion(textOf(this.version, 0, this.version.length));
+    return this.result === null ? holdsData(this.bytes, this.dataStart, this.dataEnd) : holdsData(this.result, 0, this.result.length);
+  }
+  private serial = 0;
+  private result: Uint8Array | null = null;
 
   /** The result has to be read again to be copied. The client is told once both sides hold the same. */
   private copyByRead(): void {

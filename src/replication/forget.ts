@@ -13,7 +13,8 @@ const Asked = { READ: 0, REMOVE: 1 } as const;
 /** True when the key's entry names the only side that can be reached. */
 export function mustForget(pair: Pair, key: string): boolean {
   const entry = pair.stale.get(key);
-  if (entry === undefined) return false;
+  // Strict: an error instead of a miss.
+  if (entry === undefined || pair.strict !== null) return false;
   return pair.server(other(entry.side))!.state === "down" && pair.server(entry.side)!.state !== "down";
 }
 

@@ -13,6 +13,14 @@ export interface Stale {
   generation: number;
 }
 
+/** What --strict asks before a side may lead. */
+export interface Strictness {
+  /** We ourselves do not trust it in full. */
+  distrusts(server: Server): boolean;
+  /** Whether anybody distrusts the primary is known up to now. */
+  wellKnown(pair: Pair): boolean;
+}
+
 /** Who waits for a key's lock. */
 export interface LockWaiter {
   lockGranted(): void;
@@ -34,6 +42,8 @@ export class Pair {
   /** Since when the usual lead is the present one, ms, as seen once a tick. */
   leadSinceMs = -Infinity;
   private ledBy: Side | -1 = -1;
+  /** What else must hold before a side leads; null: nothing. */
+  strict: Strictness | null = null;
   private generation = 0;
 
   constructor(readonly primary: Server, readonly backup: Server | null) {}
@@ -50,11 +60,18 @@ export class Pair {
   /** Trusted for keys without a stale entry; -1 when neither side is. */
   get usualLead(): Side | -1 {
     const { primary, backup } = this;
-    if (primary.leads && !primary.fenced) return PRIMARY;
-    if (backup !== null && backup.leads && !backup.fenced) return BACKUP;
+    const first = this.firstLead;
+    if (first !== -1) return first;
     // What others say of both is no reason to trust neither.
     if (primary.leads) return PRIMARY;
     return backup !== null && backup.leads ? BACKUP : -1;
+  }
+
+  /** Trusted by everybody; -1 when neither side is. */
+  private get firstLead(): Side | -1 {
+    const { primary, backup, strict } = this;
+    if (primary.leads && !primary.fenced && (strict === null || (!strict.distrusts(primary) && strict.wellKnown(this)))) return PRIMARY;
+    return backup !== null && backup.leads && !backup.fenced && (strict === null || !strict.distrusts(backup)) ? BACKUP : -1;
   }
 
   /** Called every tick and after each change of trust. */
@@ -72,6 +89,8 @@ export class Pair {
 
   /** The side whose word counts for a key. */
   leadOf(key: string): Side {
+    // Strict: a side that lacks anything does not lead at all, so that all proxies decide on one side.
+    if (this.strict !== null && this.firstLead !== -1) return this.firstLead as Side;
     const entry = this.stale.get(key);
     if (entry !== undefined) return other(entry.side);
     const usual = this.usualLead;

@@ -17,6 +17,7 @@ import { Copier } from "./copier.ts";
 import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
 import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
+import { Strict, type StrictWorld, VIEW_MS } from "./strict.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
 import { VersionClock } from "./version.ts";
 
@@ -31,8 +32,6 @@ const REPAIR_TICKS = 3;
 
 /** Another proxy that wrote within this time may write again, ms. */
 const OTHERS_MS = 30_000;
-/** How old a view of the board may be that counts, ms. */
-const VIEW_MS = 500;
 
 const STATE_WORDS: Record<HealthState, string> = {
   up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
@@ -53,7 +52,7 @@ export interface PoolOptions {
   readonly refill: PaceLimits;
 }
 
-export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
+export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
   readonly servers: readonly Server[];
@@ -77,6 +76,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
   wroteMs = -Infinity;
   /** What other proxies say of the servers; null: nobody is asked. */
   readonly board: Board | null;
+  /** What --strict adds; null without it. */
+  readonly strict: Strict | null;
   /** Looks afterwards at what several proxies write. */
   readonly verifier: Verifier;
   /** How long a lead must be the same before anything is repaired, ms: then every proxy has heard of it. */
@@ -130,8 +131,10 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
     this.copier = new Copier(counters, options.lanes);
     this.verifier = new Verifier(this, options.lanes);
     this.verifier.active = options.proxies.verify === "on";
-    this.board = options.proxies.board && this.backups.length > 0 ? new Board(this, false) : null;
+    this.board = options.proxies.board && this.backups.length > 0 ? new Board(this, options.proxies.strict) : null;
     this.settleMs = (this.board?.pollMs ?? 0) + VIEW_MS + options.requestTimeoutMs;
+    this.strict = this.board !== null && options.proxies.strict ? new Strict(this, this.board) : null;
+    for (const pair of this.pairs) pair.strict = this.strict;
     if (this.board !== null) this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
   }
 
@@ -299,6 +302,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld {
     this.copier.tick(now);
     this.board?.tick(now);
     for (const pair of this.pairs) pair.watchLead(now);
+    this.strict?.tick(now);
     const { verify } = this.options.proxies;
     this.verifier.active = verify === "on" || (verify === "auto" && this.board !== null && this.board.othersWrote(OTHERS_MS));
     this.verifier.tick(now);

@@ -2,7 +2,7 @@
 // client keeps nobody else waiting. The last two bytes are held back: until they arrive the servers change nothing.
 //
 //   client ─▶ header, body… ─▶ P' ‖ B'      body complete ─▶ lock key ─▶ fence P ‖ B ─▶ CR LF ─▶ P' ‖ B' ─▶ settle
-import { CR, latin1, LF } from "../bytes/ascii.ts";
+import { CR, latin1, LF, textOf } from "../bytes/ascii.ts";
 import { SilentCaller } from "../backend/caller.ts";
 import type { Lane } from "../backend/lane.ts";
 import type { FailureReason } from "../backend/reasons.ts";
@@ -47,7 +47,10 @@ export class Upload extends Write {
   override start(): void {
     this.lead = leadFor(this.pair, this);
     this.pending = this.pair.backup === null ? 1 : 2;
-    if (this.pair.explicit) this.version = this.pool.versions.draw();
+    if (this.pair.explicit) {
+      this.version = this.pool.versions.draw();
+      this.written = textOf(this.version, 0, this.version.length);
+    }
     this.pool.uploads.add(this);
     this.send(PRIMARY);
     if (this.pair.backup !== null) this.send(BACKUP);

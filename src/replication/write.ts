@@ -2,7 +2,7 @@
 // request on the key (one lane per key and server); the client hears its lead's word.
 //
 //   client ─▶ P ‖ B ─▶ both decided ─▶ answer            one failed ─▶ stale[key] = that side, answer the other's word
-import { indexOf, SPACE } from "../bytes/ascii.ts";
+import { indexOf, SPACE, textOf } from "../bytes/ascii.ts";
 import type { Outbound } from "../bytes/outbound.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { storeAnswer } from "../protocol/answers.ts";
@@ -12,6 +12,9 @@ import type { RequestReader } from "../protocol/request.ts";
 import { CRLF, putBytes, putLine, putSpace, putText, putVerb, putVersionedSet } from "./compose.ts";
 import { Forget, mustForget } from "./forget.ts";
 import { Keyed, leadFor } from "./keyed.ts";
+import { holdsData, holdsVersion } from "./strict.ts";
+import type { Held } from "./held.ts";
+import { VERSION_DIGITS } from "./version.ts";
 import { BACKUP, other, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { Client } from "./slot.ts";
@@ -96,6 +99,11 @@ export class Write extends Keyed {
     this.lead = leadFor(pair, this);
     this.explicit = this.op === Op.SET && pair.explicit;
     if (this.explicit) this.pool.versions.next();
+    const { strict } = this.pool;
+    if (strict !== null) {
+      this.serial = strict.wrote(this.key);
+      this.written = this.explicit ? textOf(this.pool.versions.digits, 0, VERSION_DIGITS) : "";
+    }
     // Counted before anything is sent: a side may fail at once.
     this.pending = pair.backup === null ? 1 : 2;
     if (this.pending === 1) return this.send(PRIMARY);
@@ -212,8 +220,21 @@ export class Write extends Keyed {
     }
     this.pool.counters.single_writes++;
     this.pool.lacks(pair, this.key, other(took));
-    this.speak();
+    const { strict } = this.pool;
+    if (strict === null || this.done) return this.speak();
+    if (this.serial === 0) this.serial = strict.wrote(this.key);
+    strict.settle(pair, this.key, this.laneIndex, took, this.serial, this.proof(), (ok) => (ok ? this.speak() : this.fail("outcome unknown")));
   }
+
+  /** Strict: how to tell that a side holds what was written. */
+  private proof(): (held: Held | null) => boolean {
+    if (this.op === Op.DELETE) return (held) => held === null;
+    if (this.op === Op.TOUCH || this.fates[this.replySide] === Fate.REFUSED) return () => true;
+    return this.written !== "" ? holdsVersion(this.written) : holdsData(this.bytes, this.dataStart, this.dataEnd);
+  }
+  private serial = 0;
+  /** Strict: the version that the set carried, or "". */
+  protected written = "";
 
   private bothAnswered(led: FateCode, copied: FateCode): void {
     const pair = this.pair, replica = other(this.lead);

@@ -1,76 +1,9 @@
 // What proxies over the same servers tell each other there, seen from one of them; the others are texts.
 import { describe, expect, test } from "bun:test";
-import { boardKey, controlName, ROSTER } from "../../src/replication/control.ts";
-import { type Notice, noticeText, parseNotice } from "../../src/replication/notice.ts";
-import { type Backend, both, store, Table, value } from "./table.ts";
-
-const OTHER = "0badcafe";
-
-function notice(seq: number, more: Partial<Notice> = {}): Notice {
-  return { seq, wallMs: 1, monoMs: 1, wroteAgoMs: -1, buried: false, complaints: [], ...more };
-}
-
-/** The control items of one backend; answers what is asked about them on the control connection. */
-class Items {
-  readonly held = new Map<string, string>();
-  constructor(private readonly backend: Backend) {}
-
-  /** Answers all that was asked; returns how much it was. */
-  serve(): number {
-    let asked = 0;
-    for (let text = this.backend.watch.take(); text !== ""; text = this.backend.watch.take()) {
-      const lines = text.split("\r\n");
-      for (let i = 0; i < lines.length - 1; i++, asked++) {
-        const [verb, key, ...flags] = lines[i]!.split(" ");
-        if (verb === "mg") {
-          const item = this.held.get(key!);
-          this.backend.watch.send(item === undefined ? "EN\r\n" : `VA ${item.length}${flags.includes("c") ? " c1" : ""}\r\n${item}\r\n`);
-          continue;
-        }
-        expect(verb).toBe("ms");
-        const data = lines[++i]!;
-        expect(data.length).toBe(Number(flags[0]));
-        const old = this.held.get(key!);
-        const stored = flags.includes("MA") ? old !== undefined : !flags.includes("ME") || old === undefined;
-        if (stored) this.held.set(key!, flags.includes("MA") ? old + data : data);
-        this.backend.watch.send(stored ? "HD\r\n" : "NS\r\n");
-      }
-    }
-    return asked;
-  }
-
-  /** The notice of the proxy under test. */
-  posted(id: string): Notice {
-    return parseNotice(this.held.get(boardKey(id))!)!;
-  }
-  post(id: string, what: Notice): void {
-    this.held.set(boardKey(id), noticeText(what));
-    if (!(this.held.get(ROSTER) ?? "").includes(id)) this.held.set(ROSTER, `${this.held.get(ROSTER) ?? ""} ${id}`);
-  }
-}
-
-class Company {
-  readonly t = new Table({ proxies: { board: true } });
-  readonly P = new Items(this.t.P);
-  readonly B = new Items(this.t.B);
-
-  get me(): string {
-    return this.t.proxy.pool.proxyId;
-  }
-  get fences(): string {
-    return this.t.proxy.pool.servers.map(({ fenced }) => (fenced ? "fenced" : "free")).join(" ");
-  }
-  /** Lets time pass; whoever is there answers. */
-  pass(ms: number): this {
-    for (let at = 0; at < ms; at += 20) {
-      this.t.pass(20);
-      for (const [backend, items] of [[this.t.P, this.P], [this.t.B, this.B]] as const) {
-        if (backend.welcome === "accept") while (items.serve() > 0) this.t.pass(0);
-      }
-    }
-    return this;
-  }
-}
+import { controlName, ROSTER } from "../../src/replication/control.ts";
+import { noticeText, parseNotice } from "../../src/replication/notice.ts";
+import { Company, notice, OTHER } from "./company.ts";
+import { both, store, Table, value } from "./table.ts";
 
 describe("a notice", () => {
   const full = notice(7, { wroteAgoMs: 12, complaints: [{ name: "p0:1", why: "down", chunks: 3 }, { name: "a=b", why: "cold", chunks: 0 }] });

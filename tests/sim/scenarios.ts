@@ -5,7 +5,7 @@ import { echoScenario } from "./echo_scenario.ts";
 import { pairScenario } from "./pair_scenario.ts";
 import type { Scenario } from "./scenario.ts";
 
-export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), companyScenario(false), directScenario, echoScenario];
+export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), companyScenario(false), companyScenario(true), directScenario, echoScenario];
 
 export function scenario(name: string): Scenario | null {
   return SCENARIOS.find((one) => one.name === name) ?? null;
