@@ -147,6 +147,9 @@ export const OPTIONS: readonly Option[] = [
   row("verify", "compare both sides of a key after writing it; auto: while another proxy writes too", {
     kind: "choice", placeholder: "WHEN", fallback: "auto", choices: VERIFY_MODES, commands: RUN,
   }),
+  row("scrub", "compare all keys of both sides so often, slowly, and when a proxy died; 0: never", {
+    kind: "integer", placeholder: "HOURS", fallback: "24", max: 8760, unit: "hours", commands: RUN,
+  }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],
   }),

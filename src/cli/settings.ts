@@ -66,6 +66,7 @@ export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags 
     proxies: {
       board: flags.one("board").text === "on",
       strict: flags.has("strict"),
+      scrubHours: flags.number("scrub"),
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
     },
   };

@@ -51,6 +51,8 @@ export interface ProxiesConfig {
   readonly board: boolean;
   /** Nothing that another proxy has acknowledged is missed, at the price of waiting after a fault. */
   readonly strict: boolean;
+  /** How often all keys are compared, hours; 0: never. */
+  readonly scrubHours: number;
   /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
   readonly verify: VerifyMode;
 }

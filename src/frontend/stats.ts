@@ -136,6 +136,7 @@ function settings(door: Door): Lines {
     ["ack", options.ack],
     ["board", options.proxies.board ? "on" : "off"],
     ["strict", options.proxies.strict ? "yes" : "no"],
+    ["scrub_hours", options.proxies.scrubHours],
     ["verify", options.proxies.verify],
     ["connect_timeout_ms", options.connectTimeoutMs],
     ["request_timeout_ms", options.requestTimeoutMs],

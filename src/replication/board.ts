@@ -21,6 +21,8 @@ const BLIND_MS = 3000;
 export interface ProxiesOptions {
   /** They tell each other over the servers whom they do not trust. */
   readonly board: boolean;
+  /** How often all keys are compared, hours; 0: never. */
+  readonly scrubHours: number;
   /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
   /** Nothing that another proxy has acknowledged is missed, at the price of waiting after a fault. */
   readonly strict: boolean;
@@ -63,6 +65,8 @@ export class Board implements WallOwner {
    * Whoever takes over makes sure first that we complain about what it complained about, or that nothing is lacking.
    */
   onDeath: (id: string, complaints: readonly Complaint[]) => void = (id) => this.bury(id);
+  /** A proxy fell silent: what it had under way may be half done. */
+  onSilence: () => void = () => {};
   /** After each change of whom a server is fenced by. */
   onFence: (server: Server) => void = () => {};
   private readonly walls: readonly Wall[];
@@ -225,6 +229,7 @@ export class Board implements WallOwner {
     if (!neighbour.dead) {
       neighbour.dead = true;
       this.world.log.warn("a proxy is silent", { proxy: id, complaints: complaintText(notice.complaints) });
+      this.onSilence();
     } else if (now - neighbour.seenMs < DEAD_MS * (neighbour.told + 1)) return;
     neighbour.told++;
     if (notice.complaints.length === 0) this.bury(id);

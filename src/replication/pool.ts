@@ -17,6 +17,7 @@ import { Copier } from "./copier.ts";
 import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
 import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
+import { Scrubber, type ScrubWorld } from "./scrub.ts";
 import { Strict, type StrictWorld, VIEW_MS } from "./strict.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
 import { VersionClock } from "./version.ts";
@@ -52,7 +53,7 @@ export interface PoolOptions {
   readonly refill: PaceLimits;
 }
 
-export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld {
+export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
   readonly servers: readonly Server[];
@@ -76,6 +77,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   wroteMs = -Infinity;
   /** What other proxies say of the servers; null: nobody is asked. */
   readonly board: Board | null;
+  readonly scrubber: Scrubber;
   /** What --strict adds; null without it. */
   readonly strict: Strict | null;
   /** Looks afterwards at what several proxies write. */
@@ -130,12 +132,16 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.single = this.pairs.length === 1 && options.lanes === 1;
     this.copier = new Copier(counters, options.lanes);
     this.verifier = new Verifier(this, options.lanes);
+    this.scrubber = new Scrubber(this, this.backups.length > 0 ? options.proxies.scrubHours : 0);
     this.verifier.active = options.proxies.verify === "on";
     this.board = options.proxies.board && this.backups.length > 0 ? new Board(this, options.proxies.strict) : null;
     this.settleMs = (this.board?.pollMs ?? 0) + VIEW_MS + options.requestTimeoutMs;
     this.strict = this.board !== null && options.proxies.strict ? new Strict(this, this.board) : null;
     for (const pair of this.pairs) pair.strict = this.strict;
-    if (this.board !== null) this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
+    if (this.board !== null) {
+      this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
+      this.board.onSilence = () => this.scrubber.soon();
+    }
   }
 
   get net() {
@@ -157,6 +163,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.stopping = true;
     this.timer?.cancel();
     this.comebacks.stop();
+    this.scrubber.stop();
     for (const server of this.servers) server.stop();
   }
 
@@ -304,8 +311,12 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     for (const pair of this.pairs) pair.watchLead(now);
     this.strict?.tick(now);
     const { verify } = this.options.proxies;
-    this.verifier.active = verify === "on" || (verify === "auto" && this.board !== null && this.board.othersWrote(OTHERS_MS));
+    const active = verify === "on" || (verify === "auto" && this.board !== null && this.board.othersWrote(OTHERS_MS));
+    // What was written before we heard of the other was not looked at.
+    if (active && !this.verifier.active) this.scrubber.soon();
+    this.verifier.active = active;
     this.verifier.tick(now);
+    this.scrubber.tick(now);
     if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
   }
 }

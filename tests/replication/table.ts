@@ -123,7 +123,7 @@ export class Table {
       listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
       pool: {
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
-        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, verify: "off", ...options.proxies },
+        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", ...options.proxies },
       },
     }, log);
     if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);

@@ -116,7 +116,7 @@ export class PairWorld {
         name: "pool", ring: "libketama", hashTag: "",
         primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        itemBytesMax: 1024 * 1024, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
+        itemBytesMax: 1024 * 1024, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
       },
     };
   }
