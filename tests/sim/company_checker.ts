@@ -10,9 +10,9 @@ export type Fault = "stale" | "lost" | "double" | "twice";
 
 export interface Finding {
   readonly fault: Fault;
-  /** From the acknowledged write to the answer that contradicts it, microseconds. */
-  readonly fromUs: number;
-  readonly toUs: number;
+  /** The acknowledged write, and what contradicts it. */
+  readonly cause: Call;
+  readonly call: Call;
   readonly text: string;
 }
 
@@ -90,5 +90,5 @@ function judge(calls: readonly Call[], lossy: boolean, out: Finding[]): void {
 }
 
 function finding(fault: Fault, cause: Call, call: Call, why: string): Finding {
-  return { fault, fromUs: cause.startUs, toUs: call.endUs, text: `${fault}: ${say(call)}${why === "" ? "" : `\n  ${why}`}` };
+  return { fault, cause, call, text: `${fault}: ${say(call)}${why === "" ? "" : `\n  ${why}`}` };
 }

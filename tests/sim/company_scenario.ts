@@ -69,12 +69,13 @@ function run(world: World, strict: boolean, bend: (pair: PairWorld) => void): Sc
 
   const counts: Record<Fault, number> = { stale: 0, lost: 0, double: 0, twice: 0 };
   let windowUs = 0;
-  for (const { fault, fromUs, toUs, text } of findings(pair.history.calls, false)) {
-    const began = strict ? null : disagreement.touching(fromUs, toUs);
+  for (const { fault, cause, call, text } of findings(pair.history.calls, false)) {
+    // What was written while they agreed, and is read while they agree, has no excuse.
+    const began = strict ? null : disagreement.touching(cause.startUs, cause.endUs) ?? disagreement.touching(call.startUs, call.endUs);
     if (began === null) violations.push(text);
     else {
       counts[fault]++;
-      windowUs = Math.max(windowUs, toUs - began);
+      windowUs = Math.max(windowUs, call.endUs - began);
     }
   }
   if (disagreement.longestUs > WINDOW_MAX_US) violations.push(`proxies disagreed for ${disagreement.longestUs / 1000} ms`);

@@ -5,13 +5,13 @@ import { companyScenario } from "./company_scenario.ts";
 import type { PairWorld } from "./pair_world.ts";
 import { runSeed } from "./scenario.ts";
 
-const SEEDS_MAX = 100;
+const SEEDS_MAX = 60;
 
-/** Some seed fails. */
-function found(strict: boolean, bend: (pair: PairWorld) => void): void {
-  const scenario = companyScenario(strict, bend);
+/** Some seed fails; first is one of those before the first that is known to. */
+function found(first: number, bend: (pair: PairWorld) => void): void {
+  const scenario = companyScenario(false, bend);
   let failure: string | undefined;
-  for (let seed = 1; seed <= SEEDS_MAX && failure === undefined; seed++) {
+  for (let seed = first; seed < first + SEEDS_MAX && failure === undefined; seed++) {
     const [violation] = runSeed(scenario, seed).violations;
     if (violation !== undefined) failure = `seed ${seed}: ${violation.split("\n")[0]}`;
   }
@@ -21,19 +21,19 @@ function found(strict: boolean, bend: (pair: PairWorld) => void): void {
 
 describe("proxies over the same servers", () => {
   test("that do not fence what another one distrusts stay of two minds", () => {
-    found(false, ({ proxies }) => {
+    found(3, ({ proxies }) => {
       for (const { pool } of proxies) pool.board!.read = () => {};
     });
   }, 300_000);
 
   test("that do not verify leave both sides different", () => {
-    found(false, ({ proxies }) => {
+    found(27, ({ proxies }) => {
       for (const { pool } of proxies) pool.verifier.wrote = () => {};
     });
   }, 300_000);
 
   test("that take any copy of a notice for the newest are misled by an old one", () => {
-    found(false, ({ proxies }) => {
+    found(69, ({ proxies }) => {
       for (const { pool } of proxies) {
         const board = pool.board!;
         const read = board.read.bind(board);
@@ -44,7 +44,7 @@ describe("proxies over the same servers", () => {
   }, 300_000);
 
   test("whose verification moves the lead when it fails lose what was stored", () => {
-    found(false, ({ proxies }) => {
+    found(1, ({ proxies }) => {
       for (const { pool } of proxies) {
         const { verifier } = pool;
         const ended = verifier.ended.bind(verifier);
