@@ -41,11 +41,14 @@ function started(...args: string[]): Running {
   return { ...command, ended: command.ended.then(calm) };
 }
 
+/** Expiry is told as a date, so that it is the same on two servers however long it takes to fill them. */
+const BEGUN_S = Math.floor(Date.now() / 1000);
+
 interface Item {
   readonly key: string;
   readonly value: string;
   readonly flags?: number;
-  /** Seconds; 0: for ever. */
+  /** Seconds after BEGUN_S; 0: for ever. */
   readonly ttl?: number;
 }
 
@@ -54,7 +57,7 @@ async function store(server: Spawned, items: Iterable<Item>): Promise<void> {
   const client = await connected(server);
   let text = "";
   for (const { key, value, flags = 0, ttl = 0 } of items) {
-    text += `set ${key} ${flags} ${ttl} ${value.length} noreply\r\n${value}\r\n`;
+    text += `set ${key} ${flags} ${ttl === 0 ? 0 : BEGUN_S + ttl} ${value.length} noreply\r\n${value}\r\n`;
     if (text.length < 60_000) continue;
     client.send(text);
     await client.flushed();
@@ -93,7 +96,7 @@ async function contents(server: Spawned): Promise<Map<string, string>> {
 /** Remaining times differ by the seconds that a copy took: cut to "soon", "later" or "for ever". */
 function roughly(held: Map<string, string>): [string, string][] {
   return [...held].map(([key, text]): [string, string] => [
-    key, text.replace(/ t(-?\d+) /, (_, ttl: string) => (ttl === "-1" ? " for ever " : Number(ttl) > 500 ? " later " : " soon ")),
+    key, text.replace(/ t(-?\d+) /, (_, ttl: string) => (ttl === "-1" ? " for ever " : Number(ttl) > 1500 ? " later " : " soon ")),
   ]).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
@@ -110,30 +113,30 @@ async function items(server: Spawned): Promise<number> {
 }
 
 function* many(count: number): Generator<Item> {
-  for (let i = 0; i < count; i++) yield { key: `key:${i}`, value: `value of ${i}`, flags: i % 5, ttl: i % 3 === 0 ? 1000 : 0 };
+  for (let i = 0; i < count; i++) yield { key: `key:${i}`, value: `value of ${i}`, flags: i % 5, ttl: i % 3 === 0 ? 3000 : 0 };
 }
 
 const BINARY_KEY = Array.from({ length: 120 }, (_, i) => String.fromCharCode(0x80 + i)).join("");
 const LONG_KEY = "k".repeat(250);
 /** What `from` has beside what both have, or has otherwise: one of each kind. */
 const PLANTED: readonly Item[] = [
-  { key: "missing", value: "1", flags: 7, ttl: 1000 },
-  { key: BINARY_KEY, value: "binary", ttl: 100 },
+  { key: "missing", value: "1", flags: 7, ttl: 3000 },
+  { key: BINARY_KEY, value: "binary", ttl: 600 },
   { key: LONG_KEY, value: "long", flags: 4294967295 },
   { key: "large", value: "x".repeat(900_000) },
   { key: "empty", value: "" },
-  { key: "value", value: "new", ttl: 100 },
+  { key: "value", value: "new", ttl: 600 },
   { key: "flags", value: "same", flags: 1 },
-  { key: "times", value: "same", ttl: 1000 },
+  { key: "times", value: "same", ttl: 3000 },
   { key: "times-2", value: "same" },
 ];
 const PLANTED_OTHERWISE: readonly Item[] = [
-  { key: "value", value: "old", ttl: 100 },
+  { key: "value", value: "old", ttl: 600 },
   { key: "flags", value: "same", flags: 2 },
-  { key: "times", value: "same", ttl: 100 },
-  { key: "times-2", value: "same", ttl: 1000 },
+  { key: "times", value: "same", ttl: 600 },
+  { key: "times-2", value: "same", ttl: 3000 },
 ];
-const ONLY_THERE: readonly Item[] = [{ key: "only-there", value: "2", ttl: 1000 }];
+const ONLY_THERE: readonly Item[] = [{ key: "only-there", value: "2", ttl: 3000 }];
 
 describe("tandem resync", () => {
   test("what was planted is told by --dry-run, copied, and removed only by --delete", async () => {
