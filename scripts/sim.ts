@@ -4,6 +4,7 @@ import { appendFileSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { ALL_KINDS } from "../tests/sim/faults.ts";
 import { entriesOf, lineOf, tableOf, totals } from "../tests/sim/ledger.ts";
+import { findOut, MUTATIONS } from "../tests/sim/mutations.ts";
 import { runSeed, Summary } from "../tests/sim/scenario.ts";
 import { scenario, SCENARIOS } from "../tests/sim/scenarios.ts";
 
@@ -11,8 +12,9 @@ const USAGE = `usage: scripts/sim [--seeds N] [--start S] [--scenario NAME] [--r
                    [--jobs N] [--ledger FILE]
        scripts/sim --seed N [--trace] [--scenario NAME] [--runtime bun|deno]
        scripts/sim --total FILE
+       scripts/sim --mutations
 --jobs: that many processes share the seeds; --ledger: appends what was run (dist/sim.ledger is ignored by git);
---total: what a ledger adds up to
+--total: what a ledger adds up to; --mutations: breaks the proxy in every known way, each of which must be found out
 scenarios: ${SCENARIOS.map((one) => one.name).join(", ")}`;
 
 interface Wish {
@@ -25,6 +27,7 @@ interface Wish {
   jobs: number;
   ledger: string | null;
   total: string | null;
+  mutations: boolean;
 }
 
 /** A run that is stopped has its seeds in the ledger, but for the last few: ms between entries. */
@@ -36,7 +39,7 @@ function refuse(problem: string): never {
 }
 
 function read(argv: readonly string[]): Wish {
-  const wish: Wish = { seeds: 100, start: 1, seed: null, trace: false, name: SCENARIOS[0]!.name, keepGoing: false, jobs: 1, ledger: null, total: null };
+  const wish: Wish = { seeds: 100, start: 1, seed: null, trace: false, name: SCENARIOS[0]!.name, keepGoing: false, jobs: 1, ledger: null, total: null, mutations: false };
   for (let i = 0; i < argv.length; i++) {
     const flag = argv[i]!;
     const number = (): number => {
@@ -48,6 +51,7 @@ function read(argv: readonly string[]): Wish {
     else if (flag === "--start") wish.start = number();
     else if (flag === "--seed") wish.seed = number();
     else if (flag === "--trace") wish.trace = true;
+    else if (flag === "--mutations") wish.mutations = true;
     else if (flag === "--keep-going") wish.keepGoing = true;
     else if (flag === "--jobs") wish.jobs = Math.max(1, number());
     else if (flag === "--ledger" || flag === "--total") {
@@ -75,6 +79,18 @@ if (wish.total !== null) {
   }
   process.stdout.write(tableOf(totals(entriesOf(text))));
   process.exit(0);
+}
+if (wish.mutations) {
+  let missed = 0;
+  for (const mutation of MUTATIONS) {
+    const beganMs = performance.now();
+    const found = findOut(mutation);
+    if (found === null) missed++;
+    const how = found === null ? `NOT FOUND OUT in ${mutation.within} seeds` : `seed ${found.seed}: ${found.violation}`;
+    process.stdout.write(`${((performance.now() - beganMs) / 1000).toFixed(1).padStart(6)} s  a proxy ${mutation.name}\n          ${how}\n`);
+  }
+  process.stdout.write(`${MUTATIONS.length} mutations, ${missed} not found out\n`);
+  process.exit(missed === 0 ? 0 : 1);
 }
 const chosen = scenario(wish.name);
 if (chosen === null) refuse(`--scenario: ${wish.name} is not known`);

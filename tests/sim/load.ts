@@ -14,6 +14,8 @@ export interface Habits {
   readonly pauseUs: number;
   /** Of 100 stores, how many have a TTL. */
   readonly ttls: number;
+  /** Some of them are dates (the servers' clocks are right). */
+  readonly dates?: boolean;
   /** Of 100 writes, how many are noreply. */
   readonly noreply: number;
   /** Of 1000 stores, how many are 20 KiB or more. */
@@ -23,13 +25,14 @@ export interface Habits {
   readonly halfCloses: number;
 }
 
-export function drawHabits(dice: Prng): Habits {
+export function drawHabits(dice: Prng, dates = false): Habits {
   const depth = dice.pick([1, 1, 4, 8, 16]);
   return {
     keys: dice.pick([2, 4, 6, 10, 20, 40]),
     depth,
     pauseUs: dice.pick([20_000, 60_000, 120_000]) * (1 + depth),
     ttls: dice.pick([0, 0, 20, 70]),
+    dates,
     noreply: dice.pick([0, 5, 20]),
     large: dice.pick([0, 0, 10]),
     aborts: dice.pick([0, 0, 5]),
@@ -54,6 +57,8 @@ export class Knowledge {
   }
 }
 
+/** A TTL that can only be said as a date, seconds. */
+const DATED_S = 3_000_000;
 /** Of 100 requests. */
 const READS = 45;
 /** When the run is over each client reads every key this often, that far apart: what was lost or lives too long shows. */
@@ -119,7 +124,7 @@ export class MixedLoad implements Load {
       // Not "expire at once": asked again at the other server, which has been told already, it finds nothing.
       const ttl = Math.max(0, this.ttl(dice));
       const verb = dice.pick(["gat", "gats"] as const);
-      return this.one(verb, key, `${verb} ${ttl} ${key}\r\n`, { kind: "gat", ttl });
+      return this.one(verb, key, `${verb} ${this.exptime(ttl)} ${key}\r\n`, { kind: "gat", ttl });
     }
     const verb = dice.chance(1, 3) ? "gets" : "get";
     const keys = [key];
@@ -139,7 +144,7 @@ export class MixedLoad implements Load {
     if (kind === "delete") return this.one(kind, key, `delete ${key}${tail}`, { kind }, quiet);
     if (kind === "touch") {
       const ttl = this.ttl(dice);
-      return this.one(kind, key, `touch ${key} ${ttl}${tail}`, { kind, ttl }, quiet);
+      return this.one(kind, key, `touch ${key} ${this.exptime(ttl)}${tail}`, { kind, ttl }, quiet);
     }
     if (kind === "incr" || kind === "decr") {
       const delta = String(dice.skewed(1, kind === "incr" ? 40 : 20));
@@ -153,17 +158,24 @@ export class MixedLoad implements Load {
     const flags = keeps ? 0 : dice.below(5);
     const ttl = keeps ? 0 : this.ttl(dice);
     if (kind !== "cas") {
-      return this.one(kind, key, `${kind} ${key} ${flags} ${ttl} ${data.length}${tail}${data}\r\n`, { kind, value, flags, ttl }, quiet);
+      return this.one(kind, key, `${kind} ${key} ${flags} ${this.exptime(ttl)} ${data.length}${tail}${data}\r\n`, { kind, value, flags, ttl }, quiet);
     }
     const seen = dice.chance(1, 30) ? undefined : this.known.tokens.get(key);
     const token = seen?.token ?? String(dice.range(1, 1_000_000_000));
-    const text = `cas ${key} ${flags} ${ttl} ${data.length} ${token}${tail}${data}\r\n`;
+    const text = `cas ${key} ${flags} ${this.exptime(ttl)} ${data.length} ${token}${tail}${data}\r\n`;
     return this.one("cas", key, text, { kind: "cas", value, flags, ttl, expected: seen?.value ?? null }, quiet);
   }
 
   private ttl(dice: Prng): number {
     if (!dice.chance(this.habits.ttls, 100)) return 0;
-    return dice.pick([2, 3, 3, 5, 5, 8, 1000, 2_591_999, -1]);
+    const ttl = dice.pick([2, 3, 3, 5, 5, 8, 1000, 2_591_999, -1]);
+    return ttl === 1000 && this.habits.dates ? DATED_S : ttl;
+  }
+
+  /** A TTL in the words of memcached: more than 30 days are said as a date. */
+  private exptime(ttl: number): number {
+    if (ttl <= 2_592_000) return ttl;
+    return Math.floor((this.world.epochUs + this.world.nowUs) / 1_000_000) + ttl;
   }
 
   private one(verb: Request["verb"], key: string, text: string, call: Partial<Call> & { kind: CallKind }, noreply = false): Request {

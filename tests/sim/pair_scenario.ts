@@ -6,6 +6,7 @@ import { check } from "./checker.ts";
 import { drawKinds, type FaultClass, type FaultKind, Nemesis } from "./faults.ts";
 import { type History, say } from "./history.ts";
 import { CLOSING_US, drawHabits, type Habits } from "./load.ts";
+import { Watch } from "./invariants.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT, type Leniency } from "./model.ts";
 import { PairWorld, REQUEST_TIMEOUT_MS, type Shape } from "./pair_world.ts";
@@ -42,6 +43,7 @@ export function pairScenario(mood: Mood, bend: (pair: PairWorld) => void = () =>
     name: `pair-${mood.toLowerCase()}`,
     settings(seed) {
       const settings = drawSettings(new Prng(seed ^ 0x5eed));
+      if (mood === "zombie") return { ...settings, smallPieces: true };
       // Large values through tiny windows take longer than a deadline: that is not calm.
       return mood === "calm" ? { ...settings, sendBuffer: [65_536, 262_144], receiveBuffer: [65_536, 262_144] } : settings;
     },
@@ -57,9 +59,13 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   const shape: Shape = {
     primaries: two ? 2 : 1, backups: two ? dice.range(1, 2) : 1, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
     versions: dice.pick(VERSIONS),
+    // A date means another time to each server then, so clients give none.
+    skewSeconds: dice.pick([0, 0, 5, 12 * 3600]),
   };
-  const habits = zombie ? ZOMBIE_HABITS : drawHabits(world.dice.load);
+  const habits = zombie ? ZOMBIE_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
   const pair = new PairWorld(world, shape, habits);
+  const watch = new Watch(pair.proxy.pool, shape.lanes, () => world.nowUs / 1000);
+  world.look = () => watch.look();
   bend(pair);
   const violations: string[] = [];
   // Without faults the clients come when all is ready; else as early as they can.
@@ -91,7 +97,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   const spuriousExists = !shape.versions.every((version) => version === EXPLICIT);
   const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B", spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
-  violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
+  violations.push(...watch.found, ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
   violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0));
   if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));

@@ -21,6 +21,8 @@ export interface Shape {
   readonly strict?: boolean;
   /** Of the primaries and of the backups. */
   readonly versions: readonly [string, string];
+  /** How wrong the wall clock of each server may be, seconds. */
+  readonly skewSeconds?: number;
 }
 
 /** Deadlines of the product's defaults, ms. */
@@ -44,7 +46,12 @@ export class PairWorld {
     readonly shape: Shape,
     private readonly habits: Habits,
   ) {
-    const memcached = (name: string, version: string): MemcachedHost => new MemcachedHost(world.host(name), { version });
+    const memcached = (name: string, version: string): MemcachedHost => {
+      const host = world.host(name);
+      const most = shape.skewSeconds ?? 0;
+      if (most > 0) host.skewUs = world.dice.hosts.range(-most, most) * 1_000_000;
+      return new MemcachedHost(host, { version });
+    };
     for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`, shape.versions[0]));
     for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`, shape.versions[1]));
     for (let i = 0; i < (shape.proxies ?? 1); i++) this.startProxy(i);

@@ -229,9 +229,10 @@ export class SimSocket implements Socket, Ready {
     const world = this.process.world;
     if (this.biteMax === 0) return Math.min(available, 65_536);
     // Much is cut anywhere, and only what is left of it into small pieces: each piece costs a turn.
-    const n = available > 64
+    const small = world.settings.smallPieces;
+    const n = available > 64 && !small
       ? 1 + world.dice.net.below(available - 32)
-      : Math.min(available, Math.max(1, available >> 2) + world.dice.net.below(this.biteMax));
+      : Math.min(available, Math.max(1, available >> (small ? 3 : 2)) + world.dice.net.below(this.biteMax));
     if (n < available) world.fired("fragment");
     return n;
   }

@@ -21,6 +21,8 @@ export interface Settings {
   shortWrites: number;
   /** Of 8 connections, how many hand over their bytes in pieces. */
   fragments: number;
+  /** Those pieces are small however much there is: a reader is slow then. */
+  smallPieces: boolean;
   /** How long a process is busy after a turn. */
   turnUs: readonly [number, number];
   /** Timers are late by up to this. */
@@ -38,6 +40,7 @@ const CALM: Settings = {
   receiveBuffer: [65_536, 262_144],
   shortWrites: 0,
   fragments: 0,
+  smallPieces: false,
   turnUs: [5, 40],
   timerLateUs: 0,
   shuffleReady: false,
@@ -69,6 +72,9 @@ export class World {
   private order = 0;
   private connections = 0;
   private stopped = false;
+  /** Called after every LOOK_EVENTS events: the eyes of invariants. */
+  look: (() => void) | null = null;
+  private events = 0;
 
   constructor(options: WorldOptions) {
     this.seed = options.seed;
@@ -178,6 +184,7 @@ export class World {
       this.heap.pop();
       this.nowUs = next.atUs;
       next.run();
+      if (this.look !== null && ++this.events % LOOK_EVENTS === 0) this.look();
     }
     if (!this.stopped && untilUs > this.nowUs) this.nowUs = untilUs;
   }
@@ -192,4 +199,5 @@ export class World {
   }
 }
 
+const LOOK_EVENTS = 20;
 const WORLD = { index: 255, name: "world" };

@@ -1,0 +1,210 @@
+// Proxies that leave out one of their safeguards, each of which the simulation must find out: what shows that it can
+// fail. A row: what is left out, where it is looked for, and how many seeds that may take.
+import { SilentCaller } from "../../src/backend/caller.ts";
+import type { Lane } from "../../src/backend/lane.ts";
+import type { FailureReason } from "../../src/backend/reasons.ts";
+import { latin1, textOf } from "../../src/bytes/ascii.ts";
+import { Op } from "../../src/protocol/commands.ts";
+import { Expect, Status } from "../../src/protocol/reply.ts";
+import { Copier } from "../../src/replication/copier.ts";
+import { Decide } from "../../src/replication/decide.ts";
+import { Forget } from "../../src/replication/forget.ts";
+import { other, type Side } from "../../src/replication/pair.ts";
+import { Sync } from "../../src/replication/sync.ts";
+import { Write } from "../../src/replication/write.ts";
+import { type Mood, pairScenario } from "./pair_scenario.ts";
+import type { PairWorld } from "./pair_world.ts";
+import { runSeed } from "./scenario.ts";
+
+const NOOP = latin1("mn\r\n"), TOUCHED = latin1("TOUCHED\r\n");
+
+/** Tells a touch that it was done, though another thing was asked. */
+class Pretended extends SilentCaller {
+  constructor(private readonly touch: Write) {
+    super();
+  }
+  override onReply(side: number): void {
+    this.touch.onReply(side, Status.TOUCHED, TOUCHED, 0, TOUCHED.length);
+  }
+  override onFailure(side: number, reason: FailureReason, sent: boolean): void {
+    this.touch.onFailure(side, reason, sent);
+  }
+}
+
+export interface Mutation {
+  /** "a proxy …" */
+  readonly name: string;
+  readonly mood: Mood;
+  /** Bends a proxy that was just made; returns what straightens classes again, if it bent any. */
+  readonly bend: (pair: PairWorld) => void | (() => void);
+  /** Found within so many seeds. */
+  readonly within: number;
+  /** Found fast enough for every run of the tests. */
+  readonly quick: boolean;
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "whose abort is a plain close executes bytes of dead connections", mood: "zombie", within: 200, quick: true,
+    bend: (pair) => void (pair.proxyHost.process!.gentle = true),
+  },
+  {
+    name: "without the zombie barrier executes bytes of dead connections", mood: "zombie", within: 200, quick: true,
+    bend(pair) {
+      for (const server of pair.proxy.pool.servers) server.ghosts.add = () => server.ghosts;
+    },
+  },
+  {
+    name: "that forgets which keys a server lacks serves old values", mood: "A", within: 50, quick: true,
+    bend(pair) {
+      for (const each of pair.proxy.pool.pairs) each.mark = () => {};
+    },
+  },
+  {
+    name: "that gives two writes one version takes different values for the same", mood: "A", within: 200, quick: true,
+    bend: (pair) => void (pair.proxy.pool.versions.next = () => {}),
+  },
+  {
+    name: "that trusts a restarted server at once loses what was stored", mood: "A", within: 100, quick: true,
+    bend: (pair) => void (pair.proxy.pool.memoryLost = () => {}),
+  },
+  {
+    name: "that forgets what a server missed when it returns serves old values", mood: "A", within: 100, quick: true,
+    bend({ proxy: { pool } }) {
+      const arrived = pool.arrived.bind(pool);
+      pool.arrived = (server) => {
+        for (const pair of pool.pairs) {
+          for (const [key, { side }] of [...pair.stale]) if (pair.server(side) === server) pair.clear(key);
+        }
+        arrived(server);
+      };
+    },
+  },
+  {
+    name: "that reads from the side that lacks a key is seen doing it", mood: "A", within: 50, quick: true,
+    bend(pair) {
+      for (const each of pair.proxy.pool.pairs) each.leadOf = () => (each.usualLead === 1 ? 1 : 0);
+    },
+  },
+  {
+    name: "whose copies have no guard undoes writes", mood: "A", within: 300, quick: false,
+    bend: (pair) => rewrite(pair, (line) => line.replace(/^ms (\S+) (\d+) (?:ME|C\d+) F/, "ms $1 $2 F")),
+  },
+  {
+    name: "that forgets without a guard removes later writes", mood: "B", within: 300, quick: false,
+    bend: () => patch(Forget.prototype, "onReply", (original) => function (this: Forget, ...args) {
+      const { key, pair, side, laneIndex } = this as unknown as { key: string; pair: PairWorld["proxy"]["pool"]["pair"]; side: Side; laneIndex: number };
+      const push = pair.server(side)!.lanes[laneIndex]!.out.push;
+      const out = pair.server(side)!.lanes[laneIndex]!.out;
+      // "md key C" + unique: the letter and what follows it are dropped.
+      let dropped = 0;
+      out.push = (bytes, start, end) => {
+        const text = textOf(bytes, start, end);
+        if (text === `${key} C`) {
+          dropped = 1;
+          return push.call(out, latin1(key), 0, key.length);
+        }
+        if (dropped === 1) return void (dropped = 2);
+        push.call(out, bytes, start, end);
+      };
+      original.apply(this, args);
+      out.push = push;
+    }),
+  },
+  {
+    name: "that does not copy what a command made of an item keeps two different ones", mood: "A", within: 50, quick: true,
+    bend: () => patch(Decide.prototype, "copy", (original) => function (this: Decide, ...args) {
+      if (args[0] === null) return original.apply(this, args);
+      (this as unknown as { conclude(): void }).conclude();
+    }),
+  },
+  {
+    name: "that copies from the side that lacks the key undoes writes", mood: "A", within: 50, quick: true,
+    bend() {
+      const undo = [
+        patch(Sync.prototype, "compare", (original) => function (this: Sync, ...args) {
+          const { pair, from } = this as unknown as { pair: PairWorld["proxy"]["pool"]["pair"]; from: Side };
+          const { leadOf } = pair;
+          pair.leadOf = () => from;
+          original.apply(this, args);
+          pair.leadOf = leadOf;
+        }),
+        patch(Copier.prototype, "add", (original) => function (this: Copier, job) {
+          original.call(this, { ...job, to: other(job.to) });
+        }),
+      ];
+      return () => undo.forEach((one) => one());
+    },
+  },
+  {
+    name: "whose writes do not wait for a command in two steps undoes them on one side", mood: "A", within: 100, quick: true,
+    bend: () => patch(Write.prototype, "start", () => function (this: Write) {
+      (this as unknown as { place(): void }).place();
+    }),
+  },
+  {
+    name: "that touches one side only keeps two different times", mood: "A", within: 100, quick: true,
+    bend: () => patch(Write.prototype, "send", (original) => function (this: Write, side: Side) {
+      const lane = this.lane(side);
+      if (this.op !== Op.TOUCH || side === (this as unknown as { lead: Side }).lead || !lane.ready) return original.call(this, side);
+      lane.out.push(NOOP, 0, NOOP.length);
+      lane.expect(Expect.NOOP, new Pretended(this), side);
+    }),
+  },
+  {
+    name: "that copies times of 30 days and more as they are loses the copies", mood: "A", within: 100, quick: true,
+    bend: (pair) => rewrite(pair, (line) => line.replace(/^(ms \S+ \d+ (?:ME|C\d+) F\d+ T)(\d{10})\b/, "$14000000")),
+  },
+  {
+    name: "that sends a command of unknown outcome again applies it twice", mood: "A", within: 200, quick: false,
+    bend: () => patch(Decide.prototype, "unknown", (original) => function (this: Decide) {
+      const decide = this as unknown as { again?: boolean; parked: boolean; lead: Side };
+      if (decide.again === true || this.server(decide.lead).state === "down") return original.call(this);
+      decide.again = decide.parked = true;
+      this.client.block();
+      this.lane(decide.lead).wait(this, 0);
+    }),
+  },
+];
+
+/** The first seed that finds a mutation out, and how; null when none does. */
+export function findOut({ mood, bend, within }: Mutation): { seed: number; violation: string } | null {
+  for (let seed = 1; seed <= within; seed++) {
+    let straighten = (): void => {};
+    try {
+      const scenario = pairScenario(mood, (pair) => {
+        const undo = bend(pair);
+        if (undo !== undefined) straighten = undo;
+      });
+      const [violation] = runSeed(scenario, seed).violations;
+      if (violation !== undefined) return { seed, violation: violation.split("\n")[0]! };
+    } finally {
+      straighten();
+    }
+  }
+  return null;
+}
+
+type Method = (...args: never[]) => void;
+
+/** Replaces a method of a class, private ones too; returns what puts it back. */
+function patch<T extends object>(prototype: T, name: string, make: (original: (...args: any[]) => void) => (this: T, ...args: any[]) => void): () => void {
+  const methods = prototype as unknown as Record<string, Method>;
+  const original = methods[name]!;
+  methods[name] = make(original as (...args: any[]) => void) as unknown as Method;
+  return () => void (methods[name] = original);
+}
+
+/** Changes what is sent to the servers, each piece by itself. */
+function rewrite(pair: PairWorld, change: (line: string) => string): void {
+  for (const server of pair.proxy.pool.servers) for (const lane of server.lanes) rewriteLane(lane, change);
+}
+
+function rewriteLane({ out }: Lane, change: (line: string) => string): void {
+  const push = out.push.bind(out);
+  out.push = (bytes, start, end) => {
+    if (bytes[start] !== 109 || bytes[start + 1] !== 115) return push(bytes, start, end); // not "ms"
+    const line = latin1(change(textOf(bytes, start, end)));
+    push(line, 0, line.length);
+  };
+}
