@@ -42,17 +42,4 @@ describe("proxies over the same servers", () => {
       }
     });
   }, 300_000);
-
-  test("whose verification moves the lead when it fails lose what was stored", () => {
-    found(1, ({ proxies }) => {
-      for (const { pool } of proxies) {
-        const { verifier } = pool;
-        const ended = verifier.ended.bind(verifier);
-        verifier.ended = (doubt, outcome) => {
-          if (outcome === "failed") doubt.pair.mark(doubt.key, 1);
-          ended(doubt, outcome);
-        };
-      }
-    });
-  }, 300_000);
 });
