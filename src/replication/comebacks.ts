@@ -21,6 +21,8 @@ export class Comebacks {
   readonly returning = new Map<Server, Returning>();
   /** Servers that could not be reached when we began: what they hold is unknown. */
   private readonly unknown = new Set<Server>();
+  /** Servers that lost what they held, and held something else when they came: another memcached, or one filled past us. */
+  private readonly foreign = new Set<Server>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
   private readonly owedFlush = new Map<Server, number>();
 
@@ -72,10 +74,20 @@ export class Comebacks {
     return peers.length > 0 && peers.every((peer) => peer.server.leads);
   }
 
-  /** What it held is gone, or does not count any more. */
+  /** Another process answers than before: what it held is gone. */
   memoryLost(server: Server): void {
     if (this.pool.backups.length === 0) return;
+    this.startsOver(server);
+    const items = Number(server.stats.get("curr_items") ?? 0);
+    if (items === 0) return;
+    this.foreign.add(server);
+    this.pool.log.warn("server was restarted and is not empty", { server: server.label, items });
+  }
+
+  /** What it held does not count any more. */
+  private startsOver(server: Server): void {
     server.cold = true;
+    this.foreign.delete(server);
     const side = this.sideOf(server);
     for (const { pair } of this.peersOf(server)) pair.filled[side] = false;
   }
@@ -88,12 +100,13 @@ export class Comebacks {
     const peers = this.peersOf(server);
     const owed = this.owedFlush.get(server);
     const flush = owed !== undefined && owed <= this.pool.nowMs;
-    if (flush) this.memoryLost(server); // what it held before the flush must not be served
+    if (flush) this.startsOver(server); // what it held before the flush must not be served
     const full = server.cold || this.unknown.has(server) || peers.some(({ pair }) => pair.overflow[side]);
-    const returning = new Returning(server, side, peers, full, flush, this.pool, (scope, keys, ms) => {
+    const returning = new Returning(server, side, peers, full, this.foreign.has(server), flush, this.pool, (scope, keys, ms) => {
       this.returning.delete(server);
       if (flush) this.owedFlush.delete(server);
       this.unknown.delete(server);
+      this.foreign.delete(server);
       this.pool.log.info("server is synchronised", {
         server: server.label, scope, keys, ms: Math.round(ms),
       });

@@ -9,8 +9,12 @@ const STALL_MS = 1000;
 const UNREAD_MS = 100;
 /** How often a crawler that is busy or locked is asked again, and after which time, ms. */
 const BUSY_TRIES = 20, BUSY_MS = 250;
-/** `metadump all` can miss keys while the LRU moves: passes are united until one adds nothing. */
-const PASSES_MAX = 5;
+/**
+ * `metadump all` leaves out every key whose move up the LRU is pending since it was read, many thousands at a time: passes
+ * are united until one adds nothing. memcached makes the pending moves once a second or more often: passes that
+ * follow each other faster leave out the same keys.
+ */
+const PASSES_MAX = 5, PASS_PAUSE_MS = 1200;
 /** Lines read at a time: well below a millisecond of work. */
 const LINES_AT_ONCE = 1000;
 /** Above so many bytes not read they are read at once: the server must not wait, and memory is bounded. */
@@ -50,6 +54,8 @@ export class Dump implements SocketHandlers {
   private socket: Socket | null = null;
   private attempt: Attempt | null = null;
   private timer: Timer | null = null;
+  /** A dump was asked for and has not ended. */
+  private asked = false;
   /** What has come and was not read: the first chunk from `at` on. */
   private readonly chunks: Uint8Array[] = [];
   private at = 0;
@@ -159,6 +165,7 @@ export class Dump implements SocketHandlers {
   private ask(): void {
     const command = latin1(`lru_crawler metadump ${this.byHash ? "hash" : "all"}\r\n`);
     this.newKeys = 0;
+    this.asked = true;
     this.watch();
     // A few dozen bytes on a fresh connection: the kernel always takes them whole.
     if (this.socket!.write(command, 0, command.length) < command.length) this.finish("send buffer full");
@@ -182,17 +189,24 @@ export class Dump implements SocketHandlers {
     if (text === "OK" || text === "") return;
     if (!text.startsWith("BUSY") && !text.startsWith("ERROR locked")) return this.finish(text.slice(0, 80));
     if (++this.busy > BUSY_TRIES) return this.finish("the server's crawler stays busy");
-    this.timer?.cancel();
-    this.timer = this.world.clock.timer(BUSY_MS, () => this.ask());
+    this.askIn(BUSY_MS);
   }
 
   private passDone(): void {
     this.passes++;
     if (this.byHash || (this.passes > 1 && this.newKeys === 0) || this.passes === PASSES_MAX) return this.finish(null);
-    this.ask();
+    this.askIn(PASS_PAUSE_MS);
+  }
+
+  /** Nothing is expected of the server until then. */
+  private askIn(ms: number): void {
+    this.asked = false;
+    this.timer?.cancel();
+    this.timer = this.world.clock.timer(ms, () => this.ask());
   }
 
   private watch(): void {
+    if (!this.asked) return;
     this.timer?.cancel();
     this.timer = this.world.clock.timer(STALL_MS, () => {
       // What has come and was not read yet is no silence of the server's.

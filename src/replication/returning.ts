@@ -1,7 +1,8 @@
 // A server that comes back is written at once but not read before it holds what its peers hold. This is its way:
 //
 //   arrived ─▶ owed flush_all ─▶ list of missed writes complete? yes: those
-//                                 its memory is lost: peer by peer all that they hold (refill.ts)
+//                                 its memory is lost: peer by peer all that they hold (refill.ts), after a
+//                                 comparison of what it came with, if it is not empty
 //                                 else: its own keys and those of its peers, compared (listing.ts)     ─▶ trusted
 import { latin1 } from "../bytes/ascii.ts";
 import { SilentCaller } from "../backend/caller.ts";
@@ -71,13 +72,15 @@ export class Returning {
   private toldMs: number;
 
   /**
-   * full: every key of its pairs is compared; otherwise its stale entries are enough. owesFlush: it missed a flush_all.
+   * full: every key of its pairs is compared; otherwise its stale entries are enough. foreign: it holds keys that did not
+   * come from its peers. owesFlush: it missed a flush_all.
    */
   constructor(
     readonly server: Server,
     private readonly side: Side,
     private readonly peers: readonly Peer[],
     full: boolean,
+    private readonly foreign: boolean,
     private owesFlush: boolean,
     private readonly around: Around,
     private readonly done: (scope: Scope, keys: number, ms: number) => void,
@@ -128,8 +131,9 @@ export class Returning {
     this.tell(nowMs);
     if (nowMs < this.atMs) return;
     if (this.owesFlush) return this.flush();
+    // What it holds by itself comes first: a refill only adds to it.
+    if ((this.scope === "comparison" || (this.scope === "refill" && this.foreign)) && !this.compared(nowMs)) return;
     if (this.scope === "refill" && !this.refilled()) return;
-    if (this.scope === "comparison" && !this.compared(nowMs)) return;
     if (this.peers.some(({ pair }) => pair.lacking[this.side] > 0)) return;
     for (const { pair } of this.peers) pair.overflow[this.side] = false;
     this.stopped = true;
@@ -181,8 +185,8 @@ export class Returning {
   private list(): void {
     this.atMs = Infinity;
     const keys = new Listing((key) => this.around.pairOf(key));
-    // What only it still holds may have been deleted meanwhile.
-    const from = [...this.peers.map(({ server }) => server), this.server];
+    // What only it holds may have been deleted meanwhile.
+    const from = this.scope === "comparison" ? [...this.peers.map(({ server }) => server), this.server] : [this.server];
     this.open = from.length;
     let failed: { server: Server; problem: string } | null = null;
     const ended = (server: Server) => (problem: string | null): void => {

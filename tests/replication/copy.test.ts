@@ -20,8 +20,8 @@ function filling(t: Table): void {
   t.P.lives(999);
   t.passUntil(() => t.B.lanes.length === 2);
   for (let pass = 0; pass < 2; pass++) {
+    t.passUntil(() => t.B.lanes[1]!.unread !== "");
     t.B.answers("lru_crawler metadump all\r\n", "key=k exp=-1\r\nEND\r\n", 1);
-    t.pass(2);
   }
   t.passUntil(() => t.B.lanes[0]!.unread !== "");
 }

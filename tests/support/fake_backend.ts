@@ -17,10 +17,10 @@ export class FakeBackend implements Peer {
     this.connections([]);
   }
 
-  /** From now on the process of this pid answers. */
-  lives(pid: number, version = this.version): void {
+  /** From now on the process of this pid answers, and says that it holds so many items. */
+  lives(pid: number, version = this.version, items = 0): void {
     this.version = version;
-    this.standing.set("stats\r\n", `STAT pid ${pid}\r\nSTAT uptime 100\r\nSTAT time 1700000100\r\nSTAT version ${version}\r\nSTAT curr_items 3\r\nEND\r\n`);
+    this.standing.set("stats\r\n", `STAT pid ${pid}\r\nSTAT uptime 100\r\nSTAT time 1700000100\r\nSTAT version ${version}\r\nSTAT curr_items ${items}\r\nEND\r\n`);
   }
   private version = "1.6.18";
 

@@ -1,10 +1,10 @@
 // Real servers for tests: memcached and nutcracker as child processes on loopback. Each is ready when it has itself
 // answered a question (its version and its own pid: a stranger on the port does not count), and is ended by its pid. node: modules only, so Bun and Deno can both use it.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync, accessSync, constants } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve as resolvePath } from "node:path";
 
 /** How long a server may take to answer its first question, ms. */
 const READY_MS = 10_000;
@@ -41,6 +41,36 @@ export function findProgram(name: string): string | null {
   return null;
 }
 
+/** Which memcached: the machine's own (1.6.18 on Debian 12), or the newer one that is fetched for tests (1.6.38). */
+export type Which = "installed" | "newer";
+
+const NEWER_DIR = "node_modules/.cache/memcached-trixie";
+let newer: readonly string[] | null | undefined;
+
+/**
+ * The command that runs the newer memcached, fetched at the first call on this machine (some seconds); null when it
+ * cannot be had, which is then said in one line. For test.skipIf.
+ */
+export function newerMemcached(): readonly string[] | null {
+  if (newer === undefined) {
+    const found = spawnSync("tests/support/newer_memcached.sh", [resolvePath(NEWER_DIR)], { encoding: "utf8" });
+    newer = found.status === 0 ? found.stdout.trim().split("\n") : null;
+    if (newer === null) console.log(`not run: tests with a newer memcached, since ${(found.stderr || String(found.error)).trim().split("\n")[0]}`);
+  }
+  return newer;
+}
+
+function commandOf(which: Which): readonly string[] {
+  if (which === "newer") {
+    const command = newerMemcached();
+    if (command === null) throw new Error("a test with the newer memcached must be skipped when newerMemcached() is null");
+    return command;
+  }
+  const program = findProgram("memcached");
+  if (program === null) throw new Error("memcached is not installed");
+  return [program];
+}
+
 const given = new Set<number>();
 
 /**
@@ -68,24 +98,23 @@ export function canListen(host: string, port: number): Promise<boolean> {
 }
 
 /**
- * Starts a memcached and waits until it answers `version` and `stats` with its own pid. Without a port it takes a free one. args are added to
+ * Starts a memcached, the installed one unless told otherwise, and waits until it answers `version` and `stats` with its own pid. Without a port it takes a free one. args are added to
  * the command line; "-s PATH" among them makes it serve a unix socket instead. Rejects with its stderr when it
  * does not come up.
  */
 export async function spawnMemcached(
-  opts: { args?: string[]; port?: number; host?: string } = {},
+  opts: { args?: string[]; port?: number; host?: string; which?: Which } = {},
 ): Promise<Spawned> {
-  const program = findProgram("memcached");
-  if (program === null) throw new Error("memcached is not installed");
+  const [program, ...loading] = commandOf(opts.which ?? "installed") as [string, ...string[]];
   const extra = opts.args ?? [];
   const socketAt = extra.indexOf("-s");
   const user = process.getuid?.() === 0 ? ["-u", "root"] : [];
   const question = "version\r\nstats\r\n";
   const answer = (text: string, pid: number): boolean => text.startsWith("VERSION ") && text.includes(`STAT pid ${pid}\r\n`);
-  if (socketAt !== -1) return start(program, [...user, ...extra], extra[socketAt + 1]!, 0, question, answer);
+  if (socketAt !== -1) return start(program, [...loading, ...user, ...extra], extra[socketAt + 1]!, 0, question, answer);
   const host = opts.host ?? "127.0.0.1";
   return onPort(opts.port, host, (port) =>
-    start(program, ["-l", host, "-p", String(port), "-U", "0", ...user, ...extra], host, port, question, answer));
+    start(program, [...loading, "-l", host, "-p", String(port), "-U", "0", ...user, ...extra], host, port, question, answer));
 }
 
 /**

@@ -84,7 +84,7 @@ export class Relay {
   struck = 0;
   /** How many more resets the reset behaviours may do before they forward again. */
   resetsLeft = 0;
-  readonly #serverPort: number;
+  #serverPort: number;
   readonly #links = new Set<Link>();
   #listener: TCPSocketListener<Link> | null = null;
 
@@ -114,6 +114,12 @@ export class Relay {
     this.#listener?.stop(true);
     this.#listener = null;
     this.struck += 1;
+    this.resetAll();
+  }
+
+  /** From now on another server answers here: every connection is reset, and the next ones go to serverPort. */
+  leadTo(serverPort: number): void {
+    this.#serverPort = serverPort;
     this.resetAll();
   }
 

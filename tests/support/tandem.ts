@@ -12,6 +12,11 @@ const READY_MS = 10_000;
 export interface Tandem extends Spawned {
   /** Everything it has written to stdout and stderr so far. */
   log(): string;
+  /**
+   * Resolves with the first match in what it has written since `from` (a length of log()), as soon as it is there.
+   * Rejects with the log after deadlineMs.
+   */
+  said(pattern: RegExp, from?: number, deadlineMs?: number): Promise<RegExpExecArray>;
 }
 
 /** The path of the binary under test; throws with what to do when it is not there. */
@@ -30,8 +35,26 @@ export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
   const all = ["-l", "127.0.0.1", "-p", String(port), ...args];
   const child = spawn(tandemPath(), all, { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
+  const heard = new Set<() => void>();
+  const said = (pattern: RegExp, from = 0, deadlineMs = READY_MS): Promise<RegExpExecArray> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const match = pattern.exec(log.slice(from));
+        if (match === null) return;
+        clearTimeout(late);
+        heard.delete(look);
+        resolve(match);
+      };
+      const late = setTimeout(() => {
+        heard.delete(look);
+        reject(new Error(`did not say ${pattern} in ${deadlineMs} ms, but\n${log.slice(from)}`));
+      }, deadlineMs);
+      heard.add(look);
+      look();
+    });
   const keep = (chunk: Uint8Array): void => {
     if (log.length < 1_000_000) log += new TextDecoder().decode(chunk);
+    for (const look of heard) look();
   };
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
@@ -54,7 +77,7 @@ export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
     await stop();
     throw new Error(`tandem ${all.join(" ")}: ${outcome}\n${log.trim()}`);
   }
-  return { host: "127.0.0.1", port, pid: child.pid, kill, stop, exited, log: () => log };
+  return { host: "127.0.0.1", port, pid: child.pid, kill, stop, exited, log: () => log, said };
 }
 
 /** Waits until it answers, and then until it says that all its servers are up. */

@@ -1,0 +1,24 @@
+// A server that returns with a memory that did not come from its peers.
+import { expect, test } from "bun:test";
+import { Table } from "./table.ts";
+
+const READ = "mg k v f t c u\r\n";
+
+test("restarted and not empty it may hold what was deleted: its keys are compared before it is filled", () => {
+  const t = new Table();
+  t.P.lives(999, "1.6.38", 1);
+  t.passUntil(() => t.P.lanes.length === 2);
+  t.P.answers("lru_crawler metadump hash\r\n", "key=k exp=-1\r\nEND\r\n", 1);
+  t.passUntil(() => t.P.lanes[0]!.unread !== "");
+  t.P.answers(READ, "VA 1 f0 t-1 c3\r\no\r\n");
+  t.B.answers(READ, "EN\r\n");
+  t.P.answers("md k C3\r\n", "HD\r\n");
+  t.B.answers("mg k c t u\r\n", "EN\r\n");
+  for (let pass = 0; pass < 2; pass++) {
+    t.passUntil(() => (t.B.lanes[1]?.unread ?? "") !== "");
+    t.B.answers("lru_crawler metadump all\r\n", "END\r\n", 1);
+  }
+  t.passUntil(() => t.states === "up up");
+  expect(t.said.join("\n")).toMatch(/restarted and is not empty/);
+  t.ends();
+});
