@@ -10,6 +10,8 @@ import type { RequestReader } from "../protocol/request.ts";
 import type { Pool } from "./pool.ts";
 import { type Client, Slot } from "./slot.ts";
 
+const NOBODY = serverError("no server can be flushed");
+
 export class FlushAll extends Slot {
   private readonly command: Uint8Array;
   private readonly delay: number;
@@ -30,6 +32,11 @@ export class FlushAll extends Slot {
 
   /** The client is blocked and has no request before this one. */
   start(): void {
+    if (!this.servers.some(({ lanes }) => lanes[0]!.ready)) {
+      // Refused as a whole: nobody owes it, or a flush_all that failed would happen later.
+      this.answer(NOBODY);
+      return this.client.resume();
+    }
     this.servers.forEach((server, index) => {
       const lane = server.lanes[0]!;
       if (!lane.ready) return this.pool.owesFlush(server, this.delay);
@@ -55,7 +62,7 @@ export class FlushAll extends Slot {
     if (--this.pending > 0) return;
     if (this.refusal !== null) this.answer(this.refusal);
     else if (this.flushed > 0) this.answer(OK);
-    else this.answer(serverError("no server can be flushed"));
+    else this.answer(NOBODY);
     this.client.resume();
   }
 }

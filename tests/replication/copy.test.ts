@@ -340,6 +340,14 @@ describe("flush_all", () => {
     t.client.sends("flush_all\r\n");
     t.client.receivesMatch(/^SERVER_ERROR tandem: no server can be flushed\r\n$/);
     t.ends();
+    // What failed does not happen later.
+    t.P.welcome = "accept";
+    t.passUntil(() => t.states === "up");
+    t.pass(100);
+    t.P.receives("");
+    t.client.sends("get k\r\n");
+    t.P.answers("get k\r\n", value("k", "x"));
+    t.client.receives(value("k", "x"));
   });
 });
 
