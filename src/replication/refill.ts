@@ -74,7 +74,9 @@ export class Refill implements FillOwner {
   private list(): void {
     const keys = (this.keys = new KeySet(this.part, this.parts));
     const { server } = this.peer;
-    const sink = { add: (bytes: Uint8Array, start: number, end: number): boolean => keys.add(bytes, start, end) };
+    const sink = {
+      add: (bytes: Uint8Array, start: number, end: number): boolean => this.concerns(bytes, start, end) && keys.add(bytes, start, end),
+    };
     this.dump = new Dump(this.around, server.address, dumpsByHash(server.version), sink, (problem) => {
       this.dump = null;
       if (problem !== null) return this.end(problem);
@@ -98,11 +100,8 @@ export class Refill implements FillOwner {
       const start = this.next + 1;
       const end = start + keys.bytes[this.next]!;
       this.next = end;
-      if (!this.concerns(keys.bytes, start, end)) {
-        this.progress.done++;
-        continue;
-      }
       allowed--;
+      this.around.route(keys.bytes, start, end);
       this.pace.began();
       const timed = this.begun++ % TIMED === 0;
       this.fill.begin(this.around.pair, this.around.laneIndex, keys.bytes, start, end, timed ? now : 0);
@@ -111,7 +110,7 @@ export class Refill implements FillOwner {
     this.timer = this.around.clock.timer(STEP_MS, () => this.pump());
   }
 
-  /** A client's key of the pair of the two; the pool has routed it then. */
+  /** A client's key, and of the pair of the two. */
   private concerns(bytes: Uint8Array, start: number, end: number): boolean {
     if (end - start > CONTROL.length && equal(bytes, start, CONTROL, 0, CONTROL.length)) return false;
     this.around.route(bytes, start, end);

@@ -226,7 +226,7 @@ export class Returning {
       }
       const pair = key.startsWith(CONTROL_PREFIX) ? null : this.around.pairOf(key); // no client's, and each server's own
       if (pair?.server(this.side) !== this.server) {
-        this.progress.done++;
+        this.progress.listed--;
         continue;
       }
       this.open++;
