@@ -48,6 +48,7 @@ export class Proxy {
         itemBytesMax: pool.itemBytesMax,
         proxies: pool.proxies,
         refill: pool.refill,
+        comeback: pool.comeback,
       },
       turn, tails, this.counters, log,
     );

@@ -57,6 +57,11 @@ export class Server implements LaneOwner, Introduced {
   cold = false;
   /** Another proxy does not trust it: it is written, and read when its peer is down, but does not lead. */
   fenced = false;
+  /**
+   * It came back empty and has had every write since: what it holds may be read already, what it lacks its peers may
+   * hold. Set by whoever brings it back.
+   */
+  warming = false;
   /** "start second/pid" of the process that answers, or null before the first answer. */
   incarnation: string | null = null;
   /** What cas uniques of this incarnation carry in their upper bits; never 0. */

@@ -1,6 +1,6 @@
 // The option table: the one truth about flags. Parsing (parse.ts), help text (help.ts) and the README's table are made
 // from it, so that they cannot disagree.
-import { ACK_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
+import { ACK_MODES, REJOIN_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
 export const COMMANDS = ["serve", "dev", "status", "resync", "verify", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -137,6 +137,12 @@ export const OPTIONS: readonly Option[] = [
   }),
   row("refill-bytes", "bytes of values copied a second, at most, to such a server", {
     kind: "bytes", placeholder: "BYTES", fallback: "32m", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
+  }),
+  row("rejoin", "when a server that lost its memory is read again: once it is filled, or at once for what it holds by then", {
+    kind: "choice", placeholder: "WHEN", fallback: "wait", choices: REJOIN_MODES, commands: RUN,
+  }),
+  row("missed-keys-max", "keys whose writes servers missed that are remembered; beyond it such a server is compared in full", {
+    kind: "integer", placeholder: "NUMBER", fallback: "500000", min: 1, max: 100_000_000, unit: "keys", commands: RUN,
   }),
   row("board", "proxies over the same servers tell each other there whom they do not trust", {
     kind: "choice", placeholder: "WHEN", fallback: "on", choices: ["on", "off"], commands: RUN,

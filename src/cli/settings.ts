@@ -1,5 +1,7 @@
 // A parsed command line → settings: what the name we were called by and the option table's defaults make of it.
-import { ACK_MODES, type PoolConfig, type ProxyConfig, RING_FLAVOURS, type RingFlavour, VERIFY_MODES } from "../config/config.ts";
+import {
+  ACK_MODES, type PoolConfig, type ProxyConfig, REJOIN_MODES, RING_FLAVOURS, type RingFlavour, VERIFY_MODES,
+} from "../config/config.ts";
 import { type PoolFlags, readPool, readProxy } from "../config/flags.ts";
 import { type Checked, type Given, wrong } from "../config/problem.ts";
 import type { Flags } from "./parse.ts";
@@ -68,6 +70,10 @@ export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags 
       strict: flags.has("strict"),
       scrubHours: flags.number("scrub"),
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
+    },
+    comeback: {
+      rejoin: REJOIN_MODES.find((mode) => mode === flags.one("rejoin").text) ?? "wait",
+      missedKeysMax: flags.number("missed-keys-max"),
     },
   };
 }

@@ -20,6 +20,10 @@ export interface ServerSpec {
 export const ACK_MODES = ["both", "lead", "any"] as const;
 export type AckMode = (typeof ACK_MODES)[number];
 
+/** When a server that lost its memory is read again: when it is filled, or at once for what it holds already. */
+export const REJOIN_MODES = ["wait", "fast"] as const;
+export type RejoinMode = (typeof REJOIN_MODES)[number];
+
 /** One ring of primaries with its ring of backups (none: plain sharding). */
 export interface PoolConfig {
   readonly name: string;
@@ -38,12 +42,20 @@ export interface PoolConfig {
   /** How proxies over the same servers get on with each other. */
   readonly proxies: ProxiesConfig;
   readonly refill: RefillConfig;
+  readonly comeback: ComebackConfig;
 }
 
 /** How fast a server that returns is given what it lacks, at most. */
 export interface RefillConfig {
   readonly keysPerSecond: number;
   readonly bytesPerSecond: number;
+}
+
+/** What is remembered for servers that are away, and how they come back. */
+export interface ComebackConfig {
+  readonly rejoin: RejoinMode;
+  /** Keys with missed writes that are remembered, of all servers together; beyond it a server is compared in full. */
+  readonly missedKeysMax: number;
 }
 
 export interface ProxiesConfig {

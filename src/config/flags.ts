@@ -3,7 +3,9 @@
 import type { Address } from "../platform/platform.ts";
 import { FLAVOURS, RING_FLAVOURS, ringProblem } from "../ring/flavours.ts";
 import { ringServers } from "../ring/ring.ts";
-import type { AckMode, PoolConfig, ProxiesConfig, ProxyConfig, RefillConfig, RingFlavour, ServerSpec } from "./config.ts";
+import type {
+  AckMode, ComebackConfig, PoolConfig, ProxiesConfig, ProxyConfig, RefillConfig, RingFlavour, ServerSpec,
+} from "./config.ts";
 import { type Checked, type Given, type Problem, wrong } from "./problem.ts";
 import { parseListen, parseServer, parseSocketPath, sameServerKey } from "./servers.ts";
 
@@ -20,6 +22,7 @@ export interface PoolFlags {
   readonly itemBytesMax: number;
   readonly proxies: ProxiesConfig;
   readonly refill: RefillConfig;
+  readonly comeback: ComebackConfig;
 }
 
 export interface ProxyFlags extends PoolFlags {
@@ -61,6 +64,7 @@ export function readPool(flags: PoolFlags): Checked<PoolConfig> {
       name: "main", ring: flags.ring, hashTag: tag, primaries: primaries.value, backups: backups.value,
       lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
       requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies, refill: flags.refill,
+      comeback: flags.comeback,
     },
   };
 }

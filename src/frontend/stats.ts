@@ -134,6 +134,8 @@ function settings(door: Door): Lines {
     ["backups", options.backups.map(({ label }) => label).join(",")],
     ["lanes", options.lanes],
     ["ack", options.ack],
+    ["rejoin", options.comeback.rejoin],
+    ["missed_keys_max", options.comeback.missedKeysMax],
     ["board", options.proxies.board ? "on" : "off"],
     ["strict", options.proxies.strict ? "yes" : "no"],
     ["scrub_hours", options.proxies.scrubHours],

@@ -13,6 +13,8 @@ export class Counters {
   get_misses = 0;
   /** Reads answered by the other side because the key's lead did not. */
   failover_reads = 0;
+  /** Keys that a server on its way back (--rejoin fast) did not hold yet and its peer did. */
+  warming_misses = 0;
   /** Keys of a multi-key get answered as a miss because neither side could be asked. */
   unanswered_keys = 0;
   /** Requests answered with a SERVER_ERROR of tandem's own. */

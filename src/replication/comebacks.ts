@@ -11,6 +11,7 @@ export interface Rings extends Around {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
   readonly pairs: readonly Pair[];
+  readonly options: { readonly comeback: { readonly rejoin: "wait" | "fast" } };
   readonly log: Log;
   /** Time of this tick, ms. */
   readonly nowMs: number;
@@ -36,6 +37,7 @@ export class Comebacks {
   left(server: Server): void {
     this.returning.get(server)?.stop();
     this.returning.delete(server);
+    server.warming = false;
   }
 
   missing(server: Server, reason: string): void {
@@ -52,7 +54,7 @@ export class Comebacks {
     const peersLead = this.peersOf(server).some((peer) => peer.server.leads);
     const lacks = this.lacks(server);
     const first = server.health.reason === "starting" && !this.unknown.has(server);
-    if (!server.cold && !this.flushDue(server) && (first || !peersLead)) {
+    if (!server.cold && !this.flushDue(server) && (first || !peersLead) && !this.overflowed(server)) {
       // Nobody knows better than it does; what it is known to lack is led by the others key by key.
       return server.admit("up", "answers");
     }
@@ -94,16 +96,21 @@ export class Comebacks {
 
   /** Takes it out of the lead until it holds what its peers hold; begins anew when that was under way. */
   bringBack(server: Server, why: string): void {
-    if (server.state === "up") server.distrust(why);
+    if (server.leads) server.distrust(why);
     this.returning.get(server)?.stop();
     const side = this.sideOf(server);
     const peers = this.peersOf(server);
     const owed = this.owedFlush.get(server);
     const flush = owed !== undefined && owed <= this.pool.nowMs;
     if (flush) this.startsOver(server); // what it held before the flush must not be served
-    const full = server.cold || this.unknown.has(server) || peers.some(({ pair }) => pair.overflow[side]);
+    const full = server.cold || this.unknown.has(server) || this.overflowed(server);
+    server.warming = server.cold && !flush && this.pool.options.comeback.rejoin === "fast";
+    const overflows = this.overflows(server);
     const returning = new Returning(server, side, peers, full, this.foreign.has(server), flush, this.pool, (scope, keys, ms) => {
       this.returning.delete(server);
+      // A write that it missed meanwhile may be of a key that was compared before.
+      if (this.overflows(server) !== overflows) return this.doubt(server, "missed writes overflowed");
+      server.warming = false;
       if (flush) this.owedFlush.delete(server);
       this.unknown.delete(server);
       this.foreign.delete(server);
@@ -122,7 +129,7 @@ export class Comebacks {
       pair.overflow[side] = true;
       pair.filled[side] = false;
     }
-    if (server.state === "up" || server.state === "rejoin") this.bringBack(server, why);
+    if (server.state !== "down") this.bringBack(server, why);
   }
 
   /** A server did not get a flush_all; delaySeconds as the client gave it. */
@@ -162,6 +169,18 @@ export class Comebacks {
 
   pairsOf(server: Server): number {
     return Math.max(1, this.peersOf(server).length);
+  }
+
+  /** Which writes it missed is not known in full. */
+  private overflowed(server: Server): boolean {
+    const side = this.sideOf(server);
+    return this.peersOf(server).some(({ pair }) => pair.overflow[side]);
+  }
+
+  /** How often missed writes of it did not fit. */
+  private overflows(server: Server): number {
+    const side = this.sideOf(server);
+    return this.peersOf(server).reduce((sum, { pair }) => sum + pair.overflows[side], 0);
   }
 
   /** Keys known to be stale on it. */

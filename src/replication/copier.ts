@@ -84,13 +84,11 @@ export class Copier {
       let generation = job.generation;
       if (generation === 0) {
         // What is compared as a whole has no entry; where there is one, its own copy is under way.
-        const busy = this.busyOf(job.pair);
-        if (busy.has(job.key)) {
+        generation = this.claim(job.pair, job.key, job.to);
+        if (generation === -1) {
           job.settled?.("turned");
           continue;
         }
-        busy.add(job.key);
-        generation = job.pair.hold(job.key, job.to);
       }
       this.running++;
       new Sync(job.pair, job.key, job.laneIndex, other(job.to), (outcome) => this.ended(job, generation, outcome)).start();
@@ -98,6 +96,25 @@ export class Copier {
     this.starting = false;
   }
   private starting = false;
+
+  /**
+   * A copy of the key to a side begins, here or elsewhere: the generation of its entry, or 0 when it is the other side
+   * that lacks the key; -1 when another copy is under way. Unless it is -1, release follows.
+   */
+  claim(pair: Pair, key: string, to: Side): number {
+    const busy = this.busyOf(pair);
+    if (busy.has(key)) return -1;
+    busy.add(key);
+    return pair.hold(key, to);
+  }
+
+  /** It has ended; alike: both sides hold the same, and the entry goes unless somebody has renewed it. */
+  release(pair: Pair, key: string, to: Side, generation: number, alike: boolean): void {
+    const entry = pair.stale.get(key);
+    if (alike && entry !== undefined && entry.generation === generation && entry.side === to) pair.clear(key);
+    // What is left of the entry is queued again by the next addStale.
+    this.busyOf(pair).delete(key);
+  }
 
   private busyOf(pair: Pair): Set<string> {
     let busy = this.busy.get(pair);
@@ -108,11 +125,7 @@ export class Copier {
   private ended(job: Job, generation: number, outcome: SyncOutcome): void {
     this.running--;
     const { pair, key } = job;
-    const entry = pair.stale.get(key);
-    const same = entry !== undefined && entry.generation === generation && entry.side === job.to;
-    // What is left of the entry is queued again by the next addStale.
-    if (same && outcome !== "failed" && outcome !== "turned") pair.clear(key);
-    this.busyOf(pair).delete(key);
+    this.release(pair, key, job.to, generation, outcome !== "failed" && outcome !== "turned");
     if (job.generation === 0 && outcome === "failed") {
       this.retries.push({ job, atMs: this.nowMs + RETRY_MS });
       return;

@@ -36,6 +36,8 @@ class Place {
   pending = 0;
   /** Something was not as expected. */
   odd = false;
+  /** Of the entry that it has meanwhile, where the target is read already; -1: none. */
+  generation = -1;
   cas = "";
   ttl = 0;
   valueBytes = 0;
@@ -47,6 +49,9 @@ class Place {
 }
 
 export interface FillOwner {
+  /** As the copier's. */
+  claim(pair: Pair, key: string): number;
+  release(pair: Pair, key: string, generation: number, alike: boolean): void;
   /** A key was copied; begunMs as it was given, bytes: of its value. */
   filled(begunMs: number, bytes: number): void;
   /** A key that must be looked at on both sides. */
@@ -86,6 +91,9 @@ export class Fill extends SilentCaller {
     place.begunMs = begunMs;
     place.odd = false;
     place.pending = 1;
+    place.generation = -1;
+    // A target that is read while it is filled must not be believed before the second look.
+    if (pair.server(this.to)!.warming && (place.generation = this.owner.claim(pair, place.key)) === -1) return this.fails(place, index);
     this.ask(place, index, WHOLE, Asked.SOURCE);
   }
 
@@ -166,6 +174,7 @@ export class Fill extends SilentCaller {
   private answered(place: Place, index: number): void {
     if (--place.pending > 0) return;
     this.free.push(index);
+    if (place.generation !== -1) this.owner.release(place.pair, place.key, place.generation, !place.odd);
     if (place.odd) this.owner.odd(place.pair, place.key, place.laneIndex);
     else this.owner.filled(place.begunMs, place.valueBytes);
     place.bytes = CRLF;

@@ -23,6 +23,8 @@ import { tagItem } from "./tokens.ts";
 const GAT_LINE_BYTES = 1900;
 /** State of a key. */
 const PENDING = 0, MISS = 1, HIT = 2, COMING = 3;
+/** Of a key that a primary on its way back is asked for first. */
+const ASKED = 1, LACKED = 2;
 
 export class MultiGet extends Slot {
   readonly pool: Pool;
@@ -41,6 +43,10 @@ export class MultiGet extends Slot {
   private readonly retried: Uint8Array;
   /** Items that wait for the cursor, by key; one item may have come in several parts. */
   private readonly kept: (Part[] | null)[];
+  /** Keys that a primary on its way back was asked for; null: none. */
+  private early: Uint8Array | null = null;
+  /** Those of them that it does not hold and that must be asked of their lead. */
+  private lacked: number[] = [];
   /** A gat's touches on the other sides. */
   private touches: TouchOther[] | null = null;
   private cursor = 0;
@@ -93,10 +99,20 @@ export class MultiGet extends Slot {
         this.forget(i);
         continue;
       }
-      this.ask(i, this.leadOf(i), groups);
+      const lead = this.leadOf(i);
+      this.ask(i, lead !== PRIMARY && this.asksEarly(i) ? PRIMARY : lead, groups);
     }
     this.send(groups);
     this.closed();
+  }
+
+  /** The primary, on its way back, is asked first: what it lacks is asked of the backup afterwards. */
+  private asksEarly(index: number): boolean {
+    const pair = this.pairs[index]!;
+    if (this.op !== Op.GET || !pair.primary.warming || !pair.mayHold({ key: this.key(index) })) return false;
+    if (!pair.primary.lanes[this.laneIndexes[index]!]!.ready) return false;
+    (this.early ??= new Uint8Array(this.count))[index] = ASKED;
+    return true;
   }
 
   private leadOf(index: number): Side {
@@ -225,6 +241,7 @@ export class MultiGet extends Slot {
   item(index: number, value: ValueView): void {
     this.touches?.[index]?.leadSaid(true);
     const pair = this.pairs[index]!;
+    if (this.early !== null && this.early[index] === LACKED) this.pool.warm(pair, this.key(index));
     const tagged = value.casEnd !== 0 && pair.backup !== null && !pair.explicit
       ? tagItem(value, pair.server(this.sides[index] as Side)!.casTag) : null;
     this.states[index] = value.partial ? COMING : HIT;
@@ -241,6 +258,11 @@ export class MultiGet extends Slot {
 
   missed(index: number): void {
     this.touches?.[index]?.leadSaid(false);
+    if (this.early !== null && this.early[index] === ASKED) {
+      this.early[index] = LACKED;
+      this.lacked.push(index);
+      return;
+    }
     this.states[index] = MISS;
   }
 
@@ -257,6 +279,7 @@ export class MultiGet extends Slot {
         this.kept[index] = null;
       }
       this.states[index] = PENDING;
+      if (this.early !== null) this.early[index] = 0;
       const next = this.alternative(index, this.sides[index] as Side);
       if (next !== -1) {
         this.pool.counters.failover_reads++;
@@ -272,6 +295,13 @@ export class MultiGet extends Slot {
 
   /** One request is through (or the sending of all). */
   closed(): void {
+    if (this.lacked.length > 0) {
+      const groups: Fragment[] = [];
+      const indexes = this.lacked;
+      this.lacked = [];
+      for (const index of indexes) this.ask(index, this.leadOf(index), groups);
+      this.send(groups);
+    }
     this.open--;
     this.advance();
   }

@@ -26,8 +26,11 @@ export interface LockWaiter {
   lockGranted(): void;
 }
 
-/** Keys a stale map may hold before it is given up for a full comparison. */
-const STALE_KEYS_MAX = 500_000;
+/** How many entries the stale maps of all pairs hold, and may hold before a side is given up for a full comparison. */
+export interface Room {
+  entries: number;
+  readonly max: number;
+}
 
 export class Pair {
   readonly stale = new Map<string, Stale>();
@@ -37,6 +40,8 @@ export class Pair {
   readonly overflow: [boolean, boolean] = [false, false];
   /** Side that was given all keys of the pair since it lost its memory; its server may still be cold in other pairs. */
   readonly filled: [boolean, boolean] = [false, false];
+  /** How often that has happened. */
+  readonly overflows: [number, number] = [0, 0];
   /** Locked keys with those that wait. */
   readonly locks = new Map<string, LockWaiter[]>();
   /** Since when the usual lead is the present one, ms, as seen once a tick. */
@@ -46,7 +51,11 @@ export class Pair {
   strict: Strictness | null = null;
   private generation = 0;
 
-  constructor(readonly primary: Server, readonly backup: Server | null) {}
+  constructor(
+    readonly primary: Server,
+    readonly backup: Server | null,
+    private readonly room: Room = { entries: 0, max: 500_000 },
+  ) {}
 
   server(side: Side): Server | null {
     return side === PRIMARY ? this.primary : this.backup;
@@ -103,6 +112,21 @@ export class Pair {
     return primary.state !== "down" ? PRIMARY : BACKUP;
   }
 
+  /**
+   * For a key that the backup leads: whether the primary, on its way back, would be right about it if it held it. What
+   * it does not hold the backup may hold.
+   */
+  mayHold(keyed: { readonly key: string }): boolean {
+    const { primary } = this;
+    if (!primary.warming || primary.fenced || this.overflow[PRIMARY]) return false;
+    return this.stale.size === 0 || !this.stale.has(keyed.key);
+  }
+
+  /** No more entries fit. */
+  get full(): boolean {
+    return this.room.entries >= this.room.max;
+  }
+
   /** Whether a side may answer for a key in the lead's absence: not when it lacks the newest state. */
   mayServe(side: Side, key: string | null): boolean {
     const server = this.server(side);
@@ -123,13 +147,20 @@ export class Pair {
       entry.generation = ++this.generation;
       return;
     }
-    if (this.stale.size >= STALE_KEYS_MAX) {
+    if (this.full) {
       this.overflow[side] = true;
       this.filled[side] = false;
+      this.overflows[side]++;
       return;
     }
+    this.add(key, side);
+  }
+
+  private add(key: string, side: Side): number {
+    this.room.entries++;
     this.lacking[side]++;
     this.stale.set(key, { side, generation: ++this.generation });
+    return this.generation;
   }
 
   /**
@@ -140,9 +171,7 @@ export class Pair {
   hold(key: string, side: Side): number {
     const entry = this.stale.get(key);
     if (entry !== undefined) return entry.side === side ? (entry.generation = ++this.generation) : 0;
-    this.lacking[side]++;
-    this.stale.set(key, { side, generation: ++this.generation });
-    return this.generation;
+    return this.add(key, side);
   }
 
   /** The outcome of a write is unknown: copies begun before it must not clear the entry. */
@@ -155,6 +184,7 @@ export class Pair {
   clear(key: string): void {
     const entry = this.stale.get(key);
     if (entry === undefined) return;
+    this.room.entries--;
     this.lacking[entry.side]--;
     this.stale.delete(key);
   }

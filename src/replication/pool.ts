@@ -16,7 +16,7 @@ import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
 import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
-import { BACKUP, Pair, PRIMARY, type Side } from "./pair.ts";
+import { BACKUP, Pair, PRIMARY, type Room, type Side } from "./pair.ts";
 import { Scrubber, type ScrubWorld } from "./scrub.ts";
 import { Strict, type StrictWorld, VIEW_MS } from "./strict.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
@@ -51,6 +51,7 @@ export interface PoolOptions {
   readonly itemBytesMax: number;
   readonly proxies: ProxiesOptions;
   readonly refill: PaceLimits;
+  readonly comeback: { readonly rejoin: "wait" | "fast"; readonly missedKeysMax: number };
 }
 
 export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld {
@@ -124,9 +125,10 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.backups = options.backups.map(make);
     this.servers = [...this.primaries, ...this.backups];
     this.backupCount = Math.max(1, this.backups.length);
+    const room: Room = { entries: 0, max: options.comeback.missedKeysMax };
     for (const primary of this.primaries) {
       if (this.backups.length === 0) this.pairs.push(new Pair(primary, null));
-      for (const backup of this.backups) this.pairs.push(new Pair(primary, backup));
+      for (const backup of this.backups) this.pairs.push(new Pair(primary, backup, room));
     }
     this.pair = this.pairs[0]!;
     this.single = this.pairs.length === 1 && options.lanes === 1;
@@ -202,13 +204,19 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   lacks(pair: Pair, key: string, side: Side): void {
     pair.mark(key, side);
     const server = pair.server(side);
-    if (server !== null && server.state === "up" && pair.overflow[side]) this.comebacks.bringBack(server, "missed writes overflowed");
+    if (server !== null && server.leads && pair.overflow[side]) this.comebacks.bringBack(server, "missed writes overflowed");
   }
 
   /** As lacks, and at once. */
   repair(pair: Pair, key: string, side: Side): void {
     this.lacks(pair, key, side);
     this.copier.addStale(pair, this.lane);
+  }
+  /** The backup held a key that the primary, on its way back, did not: it is copied now, out of turn. */
+  warm(pair: Pair, key: string): void {
+    this.counters.warming_misses++;
+    if (pair.full || !pair.mayHold({ key })) return;
+    this.repair(pair, key, PRIMARY);
   }
   private readonly lane = (key: string): number => this.laneOf(key);
 

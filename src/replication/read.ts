@@ -10,7 +10,7 @@ import type { RequestReader } from "../protocol/request.ts";
 import { CRLF, putBytes, putLine, putSpace, putVerb } from "./compose.ts";
 import { Forget, mustForget } from "./forget.ts";
 import { Keyed, leadFor } from "./keyed.ts";
-import { other, type Side } from "./pair.ts";
+import { other, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { Client } from "./slot.ts";
 import { tagItem } from "./tokens.ts";
@@ -30,6 +30,9 @@ export class Read extends Keyed {
   private parked = false;
   private forgot = false;
   private hit = false;
+  /** The primary, on its way back, is asked first; then that it did not have it. */
+  private early = false;
+  private lacked = false;
   /** The item has come to its end: only END is missing. */
   private whole = false;
 
@@ -64,7 +67,9 @@ export class Read extends Keyed {
       this.pool.counters.forgotten++;
       return new Forget(pair, this.key, this.laneIndex, () => this.ask(leadFor(pair, this))).start();
     }
-    this.ask(leadFor(pair, this));
+    const lead = leadFor(pair, this);
+    this.early = lead !== PRIMARY && this.op === Op.GET && pair.mayHold(this) && this.lane(PRIMARY).ready;
+    this.ask(this.early ? PRIMARY : lead);
   }
 
   private ask(side: Side): void {
@@ -107,6 +112,12 @@ export class Read extends Keyed {
 
   override onReply(side: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     if (status === Status.END) {
+      if (this.early && !this.hit) {
+        this.early = false;
+        this.lacked = true;
+        return this.ask(leadFor(this.pair, this));
+      }
+      if (this.lacked && this.hit) this.pool.warm(this.pair, this.key);
       const counters = this.pool.counters;
       this.touch?.leadSaid(this.hit);
       if (this.hit) counters.get_hits++;
@@ -114,6 +125,7 @@ export class Read extends Keyed {
       this.say(bytes, start, end);
       return this.finish();
     }
+    this.early = this.lacked = false;
     // The server could not answer this one: perhaps the other can.
     const next = this.alternative(side as Side);
     if (next !== -1 && this.restart()) return this.ask(next);
@@ -123,6 +135,7 @@ export class Read extends Keyed {
 
   override onFailure(role: number, reason: FailureReason): void {
     const side = role as Side;
+    this.early = this.lacked = false;
     this.blame(side, reason);
     if (this.parked) {
       // Another lane may be open by now. Who waited a whole deadline has patience for one answer, not for two.

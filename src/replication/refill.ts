@@ -137,6 +137,14 @@ export class Refill implements FillOwner {
     if (begunMs !== 0) this.pace.took(this.around.clock.nowMs() - begunMs);
   }
 
+  claim(pair: Pair, key: string): number {
+    return this.around.copier.claim(pair, key, this.side);
+  }
+
+  release(pair: Pair, key: string, generation: number, alike: boolean): void {
+    this.around.copier.release(pair, key, this.side, generation, alike);
+  }
+
   odd(pair: Pair, key: string, laneIndex: number): void {
     if (this.stopped) return;
     this.odds++;

@@ -1,7 +1,7 @@
 // The test language: client sends, backend receives exactly, backend sends, client receives exactly, close, all pipes
 // empty. One proxy with its real rooms over backends that are dumb sockets; time passes by hand.
 import { expect } from "bun:test";
-import type { ProxiesConfig } from "../../src/config/config.ts";
+import type { ComebackConfig, ProxiesConfig } from "../../src/config/config.ts";
 import type { Log } from "../../src/observe/log.ts";
 import { PRIMARY, type Pair } from "../../src/replication/pair.ts";
 import { Proxy } from "../../src/proxy.ts";
@@ -18,6 +18,7 @@ export interface TableOptions {
   readonly clientsMax?: number;
   /** How it gets on with other proxies; alone by itself. */
   readonly proxies?: Partial<ProxiesConfig>;
+  readonly comeback?: Partial<ComebackConfig>;
   /** The backends take explicit cas uniques. */
   readonly explicit?: boolean;
   /** Called before the proxy starts. */
@@ -124,6 +125,7 @@ export class Table {
       pool: {
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", ...options.proxies },
+        comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback },
       },
     }, log);
     if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);

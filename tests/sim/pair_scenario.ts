@@ -61,6 +61,9 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
     versions: dice.pick(VERSIONS),
     // A date means another time to each server then, so clients give none.
     skewSeconds: dice.pick([0, 0, 5, 12 * 3600]),
+    comeback: { rejoin: dice.pick(["wait", "fast"] as const), missedKeysMax: dice.pick(cls === "A" ? [500_000, 500_000, 2] : [500_000]) },
+    // So slowly that clients meet a server that holds some keys and not others.
+    refillRate: dice.pick([5, 25_000]),
   };
   const habits = zombie ? ZOMBIE_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
   const pair = new PairWorld(world, shape, habits);
@@ -106,7 +109,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
     violations,
     counts: {
       calls: pair.history.calls.length, undecided: verdict.undecided.length, errors: errorCount, struck: nemesis.struck,
-      slowest_ms_max: Math.floor(pair.history.slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
+      early_misses: pair.proxy.counters.warming_misses, slowest_ms_max: Math.floor(pair.history.slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
     },
   };
 }

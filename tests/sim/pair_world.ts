@@ -1,6 +1,6 @@
 // The whole of it: memcacheds, one proxy (or several) over them and clients, each on a host of its own.
 import { Proxy } from "../../src/proxy.ts";
-import type { ProxyConfig, ServerSpec } from "../../src/config/config.ts";
+import type { ComebackConfig, ProxyConfig, ServerSpec } from "../../src/config/config.ts";
 import type { Log, LogFields } from "../../src/observe/log.ts";
 import { SimClient } from "./client.ts";
 import { History } from "./history.ts";
@@ -23,6 +23,10 @@ export interface Shape {
   readonly versions: readonly [string, string];
   /** How wrong the wall clock of each server may be, seconds. */
   readonly skewSeconds?: number;
+  /** The product's defaults when not said. */
+  readonly comeback?: ComebackConfig;
+  /** Keys a second that a server is given that lost its memory; many when not said. */
+  readonly refillRate?: number;
 }
 
 /** Deadlines of the product's defaults, ms. */
@@ -123,7 +127,8 @@ export class PairWorld {
         name: "pool", ring: "libketama", hashTag: "",
         primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        itemBytesMax: 1024 * 1024, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
+        itemBytesMax: 1024 * 1024, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
+        comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 },
       },
     };
   }
