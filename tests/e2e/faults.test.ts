@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { errorsOf, figuresOf, READS, READS_AND_BLIND_WRITES, table } from "../support/figures.ts";
 import type { Kind, Load, LoadOptions, Mix } from "../support/load.ts";
+import { newerMemcached, type Which } from "../support/memcached.ts";
 import type { Relay } from "../support/relay.ts";
 import type { Tandem } from "../support/tandem.ts";
 import { pass, WHOLE_MS, World } from "../support/world.ts";
@@ -27,6 +28,8 @@ interface Fault {
   end(world: World): Promise<void> | void;
   /** No error at all for these. */
   readonly spared: readonly Kind[];
+  /** All servers are of this version; the installed one unless told. */
+  readonly which?: Which;
   /** The server stands behind the world's relay. */
   readonly relayed?: boolean;
   /** Tandem itself does not run for a while, so no promise of time can hold. */
@@ -114,11 +117,17 @@ afterAll(() => {
   if (rows.length > 0) console.log(table(rows));
 });
 
+/** Those in which other commands are used on servers that know explicit cas. */
+const NEWER = [killed("a primary", 0), stopped("a primary", 0), refused("a primary", 0)].map((fault): Fault => ({
+  ...fault, name: `${fault.name}, newer memcached`, which: "newer",
+}));
+
 describe("under load", () => {
-  for (const fault of FAULTS) {
-    test(fault.name, async () => {
+  for (const fault of [...FAULTS, ...NEWER]) {
+    test.skipIf(fault.which === "newer" && newerMemcached() === null)(fault.name, async () => {
       const loads = MIXES.map((mix) => ({ mix, clients: 6, rate: 1000, ...fault.load }));
-      const world = await World.open({ relayed: fault.relayed === true ? [fault.index] : [], loads });
+      const which = Array<Which>(4).fill(fault.which ?? "installed");
+      const world = await World.open({ relayed: fault.relayed === true ? [fault.index] : [], loads, which });
       try {
         await judge(world, fault);
       } finally {

@@ -8,7 +8,7 @@ describe("a load against a server that", () => {
   for (const lie of LIES) {
     test(lie === "none" ? "is honest finds nothing" : `${lie} finds it out`, async () => {
       const liar = new Liar(await freePort(), lie);
-      const load = new Load({ port: liar.port, clients: 4, rate: 100_000, lengths: [20, 100], registersPerClient: 8 });
+      const load = new Load({ ports: [liar.port], clients: 4, rate: 100_000, lengths: [20, 100], registersPerClient: 8 });
       await load.start();
       while (load.operations.length < 4000 && !(lie !== "none" && liar.lies >= 3 && load.findings.total > 0)) {
         await new Promise((resolve) => setTimeout(resolve, 5));

@@ -26,7 +26,8 @@ export const MIXES = {
 export type Mix = keyof typeof MIXES;
 
 export interface LoadOptions {
-  readonly port: number;
+  /** Clients take them in turn. */
+  readonly ports: readonly number[];
   readonly clients: number;
   /** Operations a second of all clients together. */
   readonly rate: number;
@@ -37,7 +38,7 @@ export interface LoadOptions {
   readonly registersPerClient: number;
 }
 
-export const DEFAULTS: Omit<LoadOptions, "port"> = {
+export const DEFAULTS: Omit<LoadOptions, "ports"> = {
   clients: 16, rate: 3000, seed: 1, mix: "mixed", lengths: [20, 100, 100, 300, 100, 1500, 100, 40, 100, 20_000], registersPerClient: 40,
 };
 
@@ -56,7 +57,7 @@ export class Load {
   #running: Promise<void>[] = [];
   stopping = false;
 
-  constructor(options: Partial<LoadOptions> & { readonly port: number }) {
+  constructor(options: Partial<LoadOptions> & { readonly ports: readonly number[] }) {
     this.options = { ...DEFAULTS, ...options };
   }
 
@@ -93,6 +94,7 @@ class Worker {
   readonly registers: Register[];
   readonly #load: Load;
   readonly #number: number;
+  readonly #port: number;
   readonly #below: (n: number) => number;
   readonly #counters: Counter[];
   readonly #journals: Journal[];
@@ -107,6 +109,7 @@ class Worker {
   constructor(load: Load, number: number) {
     this.#load = load;
     this.#number = number;
+    this.#port = load.options.ports[number % load.options.ports.length]!;
     const weights = Object.entries(MIXES[load.options.mix]) as [Kind, number][];
     this.#kinds = weights.flatMap(([kind, weight]) => Array<Kind>(weight).fill(kind));
     this.#below = dice(load.options.seed * 1000 + number);
@@ -176,7 +179,7 @@ class Worker {
     const at = performance.now();
     let error: string | null = null;
     try {
-      this.#client ??= await Client.open(this.#load.options.port);
+      this.#client ??= await Client.open(this.#port);
       await work();
     } catch (problem) {
       error = problem instanceof Error ? problem.message : String(problem);
@@ -191,7 +194,7 @@ class Worker {
 
   /** Sends and takes one line; a line that the command cannot be answered with is wrong. */
   async #ask(command: string, allowed: RegExp): Promise<string> {
-    this.#client ??= await Client.open(this.#load.options.port);
+    this.#client ??= await Client.open(this.#port);
     const line = await this.#client.ask(command, GIVE_UP_MS);
     if (allowed.test(line)) return line;
     if (line.startsWith("SERVER_ERROR ")) throw new Refused(line);

@@ -2,7 +2,7 @@
 // faults break and mend.
 import { Client, textOf } from "./client.ts";
 import { Load, type LoadOptions } from "./load.ts";
-import { freePort, spawnMemcached, type Spawned } from "./memcached.ts";
+import { freePort, spawnMemcached, type Spawned, type Which } from "./memcached.ts";
 import { Relay } from "./relay.ts";
 import { residentBytes, serverStates, spawnTandem, type Tandem } from "./tandem.ts";
 
@@ -12,7 +12,11 @@ export const WHOLE_MS = 20_000;
 export interface WorldOptions {
   /** Indexes of servers that stand behind a relay: 0 and 1 are primaries, 2 and 3 backups. */
   readonly relayed?: readonly number[];
-  /** One load for each. */
+  /** Which memcached each server is; the installed one where it says nothing. */
+  readonly which?: readonly Which[];
+  /** How many tandems serve, each over the same servers. */
+  readonly proxies?: number;
+  /** One load for each; their clients take the tandems in turn. */
   readonly loads?: readonly Partial<LoadOptions>[];
   /** Flags of tandem besides its servers. */
   readonly flags?: readonly string[];
@@ -24,7 +28,8 @@ export class World {
   /** As tandem knows the servers. */
   readonly ports: number[] = [];
   readonly loads: Load[] = [];
-  tandem!: Tandem;
+  readonly tandems: Tandem[] = [];
+  #which: readonly Which[] = [];
 
   /** Everything runs and each load has stored its keys. Rejects, and leaves nothing behind, when something does not come up. */
   static async open(options: WorldOptions = {}): Promise<World> {
@@ -38,17 +43,19 @@ export class World {
     }
   }
 
-  async #open({ relayed = [], loads = [{}], flags = [] }: WorldOptions): Promise<void> {
+  async #open({ relayed = [], loads = [{}], flags = [], which = [], proxies = 1 }: WorldOptions): Promise<void> {
+    this.#which = which;
     for (let index = 0; index < 4; index++) {
-      const server = await spawnMemcached();
+      const server = await this.#spawn(index);
       this.servers.push(server);
       // This process also makes the load: were all servers behind its relays, a pause of it would look like all of them hanging.
       if (relayed.includes(index)) this.relays.set(index, new Relay(await freePort(), server.port));
       this.ports.push(this.relays.get(index)?.port ?? server.port);
     }
-    this.tandem = await spawnTandem([...this.ports.flatMap((port, index) => [index < 2 ? "-s" : "-b", `127.0.0.1:${port}`]), ...flags]);
+    const args = [...this.ports.flatMap((port, index) => [index < 2 ? "-s" : "-b", `127.0.0.1:${port}`]), ...flags];
+    for (let count = 0; count < proxies; count++) this.tandems.push(await spawnTandem(args));
     for (const [index, options] of loads.entries()) {
-      const load = new Load({ seed: index + 1, ...options, port: this.tandem.port });
+      const load = new Load({ seed: index + 1, ...options, ports: this.tandems.map(({ port }) => port) });
       this.loads.push(load);
       await load.start();
     }
@@ -58,7 +65,17 @@ export class World {
   async restart(index: number): Promise<void> {
     const old = this.servers[index]!;
     await old.exited;
-    this.servers[index] = await spawnMemcached({ port: old.port });
+    this.servers[index] = await this.#spawn(index, old.port);
+  }
+
+  #spawn(index: number, port?: number): Promise<Spawned> {
+    const which = this.#which[index] ?? "installed";
+    return spawnMemcached(port === undefined ? { which } : { which, port });
+  }
+
+  /** The only one, or the first. */
+  get tandem(): Tandem {
+    return this.tandems[0]!;
   }
 
   /** What is going on, for the sentences of what was found. */
@@ -138,7 +155,7 @@ export class World {
 
   async close(): Promise<void> {
     for (const load of this.loads) load.close();
-    await this.tandem?.stop();
+    for (const tandem of this.tandems) await tandem.stop();
     for (const relay of this.relays.values()) relay.close();
     for (const server of this.servers) await server.stop();
   }
