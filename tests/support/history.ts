@@ -22,6 +22,8 @@ export interface ReadMark {
 
 export class Findings {
   readonly counts: Record<Violation, number> = { stale: 0, resurrected: 0, lost: 0, wrong: 0, backwards: 0 };
+  /** When each was found, ms of performance.now(). */
+  readonly times: number[] = [];
   /** The first of them in words. */
   readonly sentences: string[] = [];
   /** What is going on, for the sentences. */
@@ -29,6 +31,7 @@ export class Findings {
 
   add(kind: Violation, sentence: string): void {
     this.counts[kind] += 1;
+    this.times.push(performance.now());
     if (this.sentences.length < 12) this.sentences.push(`${this.phase}${this.phase === "" ? "" : ", "}${kind}: ${sentence}`);
   }
 

@@ -82,6 +82,8 @@ export class Relay {
   behaviour: Behaviour = "forward";
   /** How often it has misbehaved since it began: chunks swallowed or answered with rubbish, connections reset. */
   struck = 0;
+  /** Whether a client that comes from this port is let in; the others are reset. */
+  admits: (port: number) => boolean = () => true;
   /** How many more resets the reset behaviours may do before they forward again. */
   resetsLeft = 0;
   #serverPort: number;
@@ -128,6 +130,11 @@ export class Relay {
     for (const link of [...this.#links]) this.#drop(link);
   }
 
+  /** Resets those that are not admitted any more. */
+  sift(): void {
+    for (const link of [...this.#links]) if (!this.admits(link.front.remotePort ?? 0)) this.#cut(link);
+  }
+
   close(): void {
     this.refuse();
   }
@@ -135,6 +142,8 @@ export class Relay {
   #accept(front: Socket<Link>): void {
     const link: Link = { front, back: null, toFront: new Outlet(), toBack: new Outlet(), serverDone: false, dead: false };
     front.data = link;
+    // A client that has left again has no port any more.
+    if (!this.admits(front.remotePort ?? 0)) return this.#cut(link);
     link.toFront.attach(front);
     this.#links.add(link);
     Bun.connect<Link>({

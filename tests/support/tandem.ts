@@ -1,7 +1,7 @@
 // The compiled binary as a child process for end-to-end tests, and what the kernel says of it. Which binary:
 // TANDEM_BIN, or dist/tandem of this checkout.
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { resolve as resolvePath } from "node:path";
 import { Client } from "./client.ts";
 import { freePort, type Spawned } from "./memcached.ts";
@@ -115,6 +115,20 @@ export async function serverStates(client: Client): Promise<string[]> {
     const found = /^STAT \S+:state (.*)$/.exec(line);
     if (found !== null) states.push(found[1]!);
   }
+}
+
+/** Whether a process has the socket that talks from this TCP port of loopback. */
+export function talksFrom(pid: number, port: number): boolean {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const lines = readFileSync("/proc/net/tcp", "latin1").split("\n").map((line) => line.trim().split(/\s+/));
+  const inodes = new Set(lines.filter((words) => words[1] === local).map((words) => `socket:[${words[9]}]`));
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
+    } catch {
+      return false; // closed since it was listed
+    }
+  });
 }
 
 /** Resident bytes of a process now. */

@@ -9,6 +9,9 @@ import { residentBytes, serverStates, spawnTandem, type Tandem } from "./tandem.
 /** How long both copies may take to be equal again once the load has ended, ms. */
 export const WHOLE_MS = 20_000;
 
+/** How long tandems may take to trust all servers under load, ms: a refill is slow where servers answer slowly. */
+const UP_MS = 40_000;
+
 export interface WorldOptions {
   /** Indexes of servers that stand behind a relay: 0 and 1 are primaries, 2 and 3 backups. */
   readonly relayed?: readonly number[];
@@ -137,6 +140,19 @@ export class World {
     }
     console.log(`not whole: ${why}`);
     return null;
+  }
+
+  /** Waits until each tandem says that all its servers are up; rejects after UP_MS. */
+  async becomesUp(): Promise<void> {
+    const started = performance.now();
+    for (const tandem of this.tandems) {
+      const client = await Client.open(tandem.port);
+      for (let states: string[] = ["unknown"]; states.some((state) => state !== "up"); await pass(50)) {
+        states = await serverStates(client);
+        if (performance.now() - started > UP_MS) throw new Error(`servers are ${states.join(", ")}\n${tandem.log()}`);
+      }
+      client.close();
+    }
   }
 
   /** The keys as these servers hold them, asked directly: flags and value. */
