@@ -2,7 +2,7 @@
 // uniques (mapped in order), key prefixes and the version line are made equal first. Truth is always the live server.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Client, textOf } from "../support/client.ts";
-import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { freePort, newerMemcached, spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { Relay } from "../support/relay.ts";
 import { dice, session, shrink, valid, withoutUniques } from "../support/sessions.ts";
 import { spawnTandem, type Tandem } from "../support/tandem.ts";
@@ -20,6 +20,8 @@ interface Topology {
   readonly backups: number;
   /** Bytes between tandem and its servers travel in pieces of 1 to 7 bytes. */
   readonly trickle: boolean;
+  /** These and the direct server are the newer memcached, to which tandem sends other commands. */
+  readonly newer?: boolean;
 }
 
 const TOPOLOGIES: readonly Topology[] = [
@@ -27,6 +29,7 @@ const TOPOLOGIES: readonly Topology[] = [
   { name: "three primaries, two backups", primaries: 3, backups: 2, trickle: false },
   { name: "three servers without backups", primaries: 3, backups: 0, trickle: false },
   { name: "two and two behind a trickling wire", primaries: 2, backups: 2, trickle: true },
+  { name: "one primary, one backup, newer memcached", primaries: 1, backups: 1, trickle: false, newer: true },
 ];
 
 let sessions = 0;
@@ -95,14 +98,18 @@ test(`memcached ${RECORDED_FROM} still answers as recorded`, async () => {
 });
 
 for (const topology of TOPOLOGIES) {
-  describe(topology.name, () => {
+  const newer = topology.newer === true;
+  describe.skipIf(newer && newerMemcached() === null)(topology.name, () => {
+    const version = { which: newer ? "newer" : "installed" } as const;
+    let truthful: Spawned;
     let servers: Spawned[] = [];
     let relays: Relay[] = [];
     let tandem: Tandem;
 
     beforeAll(async () => {
+      truthful = newer ? await spawnMemcached(version) : direct;
       servers = await Promise.all(
-        Array.from({ length: topology.primaries + topology.backups }, () => spawnMemcached()),
+        Array.from({ length: topology.primaries + topology.backups }, () => spawnMemcached(version)),
       );
       let ports = servers.map((server) => server.port);
       if (topology.trickle) {
@@ -118,6 +125,7 @@ for (const topology of TOPOLOGIES) {
       await tandem?.stop();
       for (const relay of relays) relay.close();
       for (const server of servers) await server.stop();
+      if (newer) await truthful?.stop();
       servers = [];
       relays = [];
     });
@@ -164,7 +172,7 @@ for (const topology of TOPOLOGIES) {
     async function differs(commands: readonly Step[], piped: boolean, cut: Cut): Promise<string | null> {
       const prefix = freshPrefix();
       const steps = piped ? commands.map(withoutUniques) : commands;
-      const truth = await converse(direct.port, steps, prefix, whole, { silentMs: 8000, unpadded: true });
+      const truth = await converse(truthful.port, steps, prefix, whole, { silentMs: 8000, unpadded: true });
       const got = await converse(tandem.port, piped ? [steps.join("")] : steps, prefix, cut, { silentMs: 4000, unpadded: true });
       if (truth.text === got.text && truth.ended === got.ended) return null;
       return `  ${described("memcached", truth)}\n  ${described("tandem   ", got)}`;
@@ -175,7 +183,7 @@ for (const topology of TOPOLOGIES) {
       const prefix = freshPrefix();
       const steps = Array.from({ length: 10_000 }, () => valid(below));
       const bytes = expand(steps.map(withoutUniques).join(""), prefix);
-      const truth = await torrent(direct.port, bytes, prefix);
+      const truth = await torrent(truthful.port, bytes, prefix);
       const got = await torrent(tandem.port, bytes, prefix);
       expect(firstDifference(truth, got)).toBe("none");
     }, 60_000);
