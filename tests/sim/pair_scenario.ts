@@ -18,6 +18,8 @@ import type { World } from "./world.ts";
 const SECOND_US = 1_000_000;
 /** A server that went down often must answer for up to a minute before it is trusted; then it is filled. */
 const RECOVERY_US = 130 * SECOND_US;
+/** Clients may write more than may be remembered before one server was reached: it is compared then, as slowly as drawn. */
+const READY_US = 40 * SECOND_US;
 const NOTICE_US = 4 * SECOND_US;
 /** What a client may wait: two deadlines, and some time on its own way. */
 const PATIENCE_US = 2 * REQUEST_TIMEOUT_MS * 1000 + 100_000;
@@ -74,8 +76,8 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   // Without faults the clients come when all is ready; else as early as they can.
   world.runUntil(() => pair.serving && (mood !== "calm" || pair.quiet()), 10 * SECOND_US, 500);
   pair.startClients();
-  if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) {
-    return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
+  if (!world.runUntil(() => pair.quiet(), READY_US)) {
+    return { violations: [`not ready after ${READY_US / SECOND_US} s: ${pair.unquiet()}`], counts: {} };
   }
   const endUs = world.nowUs + (zombie ? 10 : dice.pick([10, 20, 30])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
