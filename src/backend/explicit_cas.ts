@@ -2,6 +2,7 @@
 // Its version is not believed: each process is tried once, with an item that goes by itself.
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { Status, type StatusCode } from "../protocol/reply.ts";
+import { versionAtLeast } from "./server_version.ts";
 
 /** A number that a double cannot hold: one that comes back as it was is kept exactly. */
 const UNIQUE = "4611686018427387905";
@@ -32,7 +33,5 @@ export class ExplicitCas {
 
 /** Older ones could answer in two lines, the second one to the value that they take for a command. */
 function knowsFlag(version: string): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split(/[.\-+ ]/).map(Number);
-  if (major !== 1 || minor !== 6) return major > 1 || (major === 1 && minor > 6);
-  return patch >= 27;
+  return versionAtLeast(version, [1, 6, 27]);
 }

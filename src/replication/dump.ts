@@ -1,5 +1,6 @@
 // The names of all keys that one memcached holds, through its `lru_crawler metadump`, on a connection of its own. The
 // dump is read at full speed and never paused: a stalled reader can hang the server's worker.
+import { versionAtLeast } from "../backend/server_version.ts";
 import { CR, latin1, LF, SPACE, textOf } from "../bytes/ascii.ts";
 import type { Address, Attempt, Clock, Net, Socket, SocketHandlers, Timer } from "../platform/platform.ts";
 
@@ -224,8 +225,7 @@ export class Dump implements SocketHandlers {
 
 /** memcached ≥ 1.6.19 dumps by hash table, missing nothing. */
 export function dumpsByHash(version: string): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split(/[.\-+ ]/).map(Number);
-  return major > 1 || (major === 1 && (minor > 6 || (minor === 6 && patch >= 19)));
+  return versionAtLeast(version, [1, 6, 19]);
 }
 
 /** a, then b[start, end), as one. */
