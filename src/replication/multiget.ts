@@ -154,7 +154,8 @@ export class MultiGet extends Slot {
     if (!lane.ready) {
       const next = this.alternative(index, side);
       if (next === -1) {
-        if (this.retried[index]! < 2 && pair.server(side)!.isOpening(lane)) return this.waitFor(index, lane);
+        const opening = this.retried[index]! < 2 ? this.opening(index, side) : null;
+        if (opening !== null) return this.waitFor(index, opening);
         this.pool.counters.unanswered_keys++;
         this.states[index] = MISS;
         return;
@@ -176,6 +177,15 @@ export class MultiGet extends Slot {
   /** memcached reads a get of any length, but hangs up on a gat of more than 2 KiB that does not come in one piece. */
   private get lineBytesMax(): number {
     return this.exptimeEnd === 0 ? Infinity : GAT_LINE_BYTES;
+  }
+
+  /** A lane of the key that is being opened, that of the given side first. */
+  private opening(index: number, first: Side): Lane | null {
+    const opens = (side: Side): Lane | null => {
+      const server = this.pairs[index]!.server(side), lane = server?.lanes[this.laneIndexes[index]!];
+      return lane !== undefined && !lane.ready && server!.isOpening(lane) ? lane : null;
+    };
+    return opens(first) ?? opens(other(first));
   }
 
   /** The lane is being opened and there is no other: the key is asked when it serves. */

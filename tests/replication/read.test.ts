@@ -254,6 +254,23 @@ describe("many keys", () => {
     t.ends();
   });
 
+  for (const [away, opens] of [["P", "B"], ["B", "P"]] as const) {
+    test(`at the start ${away} is away and ${opens} still opens: its answer is waited for`, () => {
+      const before = (table: Table): void => {
+        table[away].welcome = "refused";
+        table[opens].stopped = true;
+      };
+      const t = new Table({ before });
+      t.client.sends("get a b\r\n");
+      t.client.receives("");
+      t[opens].continues();
+      t.pass(20);
+      t[opens].answers("get a\r\nget b\r\n", `${value("a", "1")}END\r\n`);
+      t.client.receives(value("a", "1"));
+      t.ends();
+    });
+  }
+
   test("a stale key is asked on its own lead within the same command", () => {
     const t = new Table();
     t.pair.mark("b", 0);
