@@ -1,7 +1,7 @@
-// Wires one proxy together from its settings: turn, pool, door, listeners. Starts, drains, stops.
+// Wires one proxy together from its settings: turn, pools with their doors, listeners. Starts, drains, stops.
 import { TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
-import type { ProxyConfig } from "./config/config.ts";
+import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
 import { Counters } from "./observe/counters.ts";
@@ -17,43 +17,67 @@ export type StartOutcome =
   | { readonly ok: true; readonly addresses: readonly Address[] }
   | { readonly ok: false; readonly reason: string };
 
-export class Proxy {
+/** One pool with the door through which its clients come. */
+export interface Service {
+  readonly config: PoolConfig;
   readonly pool: Pool;
   readonly door: Door;
-  readonly counters = new Counters();
+  readonly counters: Counters;
+}
+
+export class Proxy {
+  /** In the order of the configuration; at least one. */
+  readonly services: readonly Service[];
   private readonly listeners: Listener[] = [];
   private stopping = false;
 
   constructor(
     private readonly platform: Platform,
-    private readonly config: ProxyConfig,
+    config: ProxyConfig,
     log: Log,
     /** What `stats proxy` calls tandem_version. */
-    version = "source",
+    private readonly version = "source",
   ) {
     const turn = new Turn((run) => platform.afterTurn(run));
     const tails = new TailPool();
-    const { pool } = config;
-    this.pool = new Pool(
-      platform,
+    const several = config.pools.length > 1;
+    this.services = config.pools.map((pool) => this.serve(pool, turn, tails, several ? poolLog(log, pool.name) : log));
+  }
+
+  /** The first pool and what belongs to it: the only one, mostly. */
+  get pool(): Pool {
+    return this.services[0]!.pool;
+  }
+  get door(): Door {
+    return this.services[0]!.door;
+  }
+  get counters(): Counters {
+    return this.services[0]!.counters;
+  }
+
+  private serve(config: PoolConfig, turn: Turn, tails: TailPool, log: Log): Service {
+    const counters = new Counters();
+    const pool = new Pool(
+      this.platform,
       {
-        primaries: pool.primaries,
-        backups: pool.backups,
-        primaryRing: buildRing(pool.ring, ringServers(pool.primaries), pool.hashTag),
-        backupRing: pool.backups.length === 0 ? null : buildRing(pool.ring, ringServers(pool.backups), pool.hashTag),
-        lanes: pool.lanes,
-        ack: pool.ack,
-        connectTimeoutMs: pool.connectTimeoutMs,
-        requestTimeoutMs: pool.requestTimeoutMs,
-        itemBytesMax: pool.itemBytesMax,
-        proxies: pool.proxies,
-        refill: pool.refill,
-        comeback: pool.comeback,
+        primaries: config.primaries,
+        backups: config.backups,
+        primaryRing: buildRing(config.ring, ringServers(config.primaries), config.hashTag),
+        backupRing: config.backups.length === 0 ? null : buildRing(config.ring, ringServers(config.backups), config.hashTag),
+        lanes: config.lanes,
+        ack: config.ack,
+        connectTimeoutMs: config.connectTimeoutMs,
+        requestTimeoutMs: config.requestTimeoutMs,
+        itemBytesMax: config.itemBytesMax,
+        proxies: config.proxies,
+        refill: config.refill,
+        comeback: config.comeback,
       },
-      turn, tails, this.counters, log,
+      turn, tails, counters, log,
     );
-    this.door = new Door(platform, this.pool, turn, tails, this.counters, log, config.clientsMax, version);
-    this.pool.afterTick = () => this.door.tick();
+    const door = new Door(this.platform, pool, turn, tails, counters, log, config.clientsMax, this.version);
+    pool.afterTick = () => door.tick();
+    return { config, pool, door, counters };
   }
 
   /**
@@ -61,12 +85,13 @@ export class Proxy {
    * come before the servers have answered wait for them, or are told what is wrong.
    */
   start(done: (outcome: StartOutcome) => void): void {
+    const places = this.services.flatMap((service) => service.config.listen.map((address) => ({ service, address })));
     const addresses: Address[] = [];
-    let open = this.config.listen.length;
+    let open = places.length;
     let failed = false;
-    this.pool.start();
-    for (const [index, address] of this.config.listen.entries()) {
-      const options = { backlog: BACKLOG, reusePort: false, unixMode: this.config.unixMode };
+    for (const { pool } of this.services) pool.start();
+    for (const [index, { service, address }] of places.entries()) {
+      const options = { backlog: BACKLOG, reusePort: false, unixMode: service.config.unixMode };
       this.platform.net.listen(address, options, {
         onListening: (listener) => {
           if (failed) return listener.close();
@@ -74,7 +99,7 @@ export class Proxy {
           addresses[index] = listener.address;
           if (--open === 0) done({ ok: true, addresses });
         },
-        onAccept: () => this.door.accept(),
+        onAccept: () => service.door.accept(),
         onClose: (cause, detail) => {
           if (failed || this.stopping) return;
           failed = true;
@@ -90,19 +115,33 @@ export class Proxy {
   stop(drainMs: number, done: () => void): void {
     this.stopping = true;
     for (const listener of this.listeners) listener.close();
-    this.door.drain();
+    for (const { door } of this.services) door.drain();
     const began = this.platform.clock.nowMs();
     const look = (): void => {
-      if (this.door.clients.size > 0 && this.platform.clock.nowMs() - began < drainMs) {
+      const clients = this.services.reduce((sum, { door }) => sum + door.clients.size, 0);
+      if (clients > 0 && this.platform.clock.nowMs() - began < drainMs) {
         this.platform.clock.timer(10, look);
         return;
       }
-      this.door.close();
-      this.pool.stop();
+      for (const { door, pool } of this.services) {
+        door.close();
+        pool.stop();
+      }
       done();
     };
     look();
   }
+}
+
+/** With several pools each line says whose it is. */
+function poolLog(log: Log, pool: string): Log {
+  return {
+    verbosity: log.verbosity,
+    info: (message, fields) => log.info(message, { pool, ...fields }),
+    warn: (message, fields) => log.warn(message, { pool, ...fields }),
+    error: (message, fields) => log.error(message, { pool, ...fields }),
+    debug: log.verbosity > 0 ? (message, fields) => log.debug(message, { pool, ...fields }) : log.debug,
+  };
 }
 
 const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {

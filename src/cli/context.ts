@@ -57,3 +57,9 @@ export function fail(context: Context, code: number, line: string): never {
 export function failUsage(context: Context, problem: Problem): never {
   return fail(context, EXIT_USAGE, problemLine(problem));
 }
+
+/** The same with a line for each problem. */
+export function failProblems(context: Context, problems: readonly Problem[]): never {
+  for (const problem of problems) context.platform.host.stderr(`${context.called}: ${problemLine(problem)}\n`);
+  return context.platform.host.exit(EXIT_USAGE);
+}

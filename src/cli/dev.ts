@@ -1,12 +1,12 @@
 // tandem dev: the proxy over two primaries and two backups that live in this same process, to try it on a machine that
 // has nothing else. Everything is on 127.0.0.1 and is gone when it ends.
-import { readProxy } from "../config/flags.ts";
-import type { Given } from "../config/problem.ts";
+import { readPool } from "../config/flags.ts";
+import type { Given, Problem } from "../config/problem.ts";
 import { addressText, PORT_DEFAULT } from "../config/servers.ts";
 import { Turn } from "../bytes/turn.ts";
 import { MemoryServer } from "../embedded/server.ts";
 import type { Address, ListenHandlers, ListenOptions } from "../platform/platform.ts";
-import { type Context, EXIT_FAILED, fail, failUsage } from "./context.ts";
+import { type Context, EXIT_FAILED, fail, failProblems } from "./context.ts";
 import type { Flags } from "./parse.ts";
 import { stopOnSignals } from "./serve.ts";
 import { poolFlags, verbosityOf } from "./settings.ts";
@@ -70,7 +70,8 @@ function findPort(context: Context, port: number, last: number, then: (port: num
 
 function startProxy(context: Context, flags: Flags, servers: readonly string[], port: number): void {
   const given = (flag: string, texts: readonly string[]): Given[] => texts.map((text) => ({ flag, text }));
-  const read = readProxy({
+  const problems: Problem[] = [];
+  const pool = readPool({
     ...poolFlags(flags, context.called),
     servers: given("-s", servers.slice(0, 2)),
     backups: given("-b", servers.slice(2)),
@@ -79,13 +80,12 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
     portGiven: flags.one("port"),
     socket: null,
     unixMode: 0o700,
-    clientsMax: flags.number("max-clients"),
-  });
-  if (!read.ok) return failUsage(context, read.problem);
+  }, problems);
+  if (problems.length > 0) return failProblems(context, problems);
 
   const { host } = context.platform;
   const log = context.openLog(verbosityOf(flags));
-  const proxy = context.makeProxy(read.value, log);
+  const proxy = context.makeProxy({ pools: [pool] }, log);
   let ready = false;
   stopOnSignals(context, log, () => (ready ? proxy : null), (code) => host.exit(code));
   proxy.start((outcome) => {

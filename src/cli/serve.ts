@@ -6,7 +6,7 @@ import type { Given, Problem } from "../config/problem.ts";
 import { addressText } from "../config/servers.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
-import { type Context, EXIT_FAILED, failUsage, type RunnableProxy } from "./context.ts";
+import { type Context, EXIT_FAILED, failProblems, failUsage, type RunnableProxy } from "./context.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
@@ -16,7 +16,7 @@ export const DRAIN_MS = 5000;
 
 export function serve(context: Context, flags: Flags): void {
   const read = readServe(flags, context.called);
-  if (!read.ok) return failUsage(context, read.problem);
+  if (!read.ok) return failProblems(context, read.problems);
   const settings = read.value;
   const problem = checkMachine(context.platform.host, settings, flags);
   if (problem !== null) return failUsage(context, problem);
@@ -112,11 +112,12 @@ export function stopOnSignals(
 }
 
 function tellStart(log: Log, settings: ServeSettings, addresses: readonly Address[]): void {
-  const { pool } = settings.config;
+  const { pools } = settings.config;
   for (const address of addresses) log.info("listening", { address: addressText(address) });
   const labels = (servers: readonly ServerSpec[]): string => servers.map((server) => server.label).join(",");
-  const fields = { primaries: labels(pool.primaries), ring: pool.ring };
-  if (pool.backups.length > 0) log.info("serving", { ...fields, backups: labels(pool.backups), ack: pool.ack });
-  else log.warn("serving without backups: a server's loss is the loss of its keys", fields);
+  for (const pool of pools) {
+    const fields = { ...(pools.length > 1 ? { pool: pool.name } : {}), primaries: labels(pool.primaries), ring: pool.ring };
+    if (pool.backups.length > 0) log.info("serving", { ...fields, backups: labels(pool.backups), ack: pool.ack });
+    else log.warn("serving without backups: a server's loss is the loss of its keys", fields);
+  }
 }
-

@@ -2,8 +2,8 @@
 import {
   ACK_MODES, type PoolConfig, type ProxyConfig, REJOIN_MODES, RING_FLAVOURS, type RingFlavour, VERIFY_MODES,
 } from "../config/config.ts";
-import { type PoolFlags, readPool, readProxy } from "../config/flags.ts";
-import { type Checked, type Given, wrong } from "../config/problem.ts";
+import { type PoolFlags, readPool } from "../config/flags.ts";
+import { type Checked, type Given, type Problem, type Read, wrong } from "../config/problem.ts";
 import type { Flags } from "./parse.ts";
 
 export interface ServeSettings {
@@ -16,45 +16,43 @@ export interface ServeSettings {
   readonly verbosity: number;
 }
 
-export function readServe(flags: Flags, called: "tandem" | "magent"): Checked<ServeSettings> {
-  const config = readProxy({
-    ...poolFlags(flags, called),
-    listen: flags.has("listen") ? flags.all("listen") : [flags.one("listen")],
-    port: flags.number("port"),
-    portGiven: flags.one("port"),
-    socket: optional(flags, "socket"),
-    unixMode: flags.number("unix-mode"),
-    clientsMax: flags.number("max-clients"),
-  });
-  if (!config.ok) return config;
+export function readServe(flags: Flags, called: "tandem" | "magent"): Read<ServeSettings> {
+  const problems: Problem[] = [];
+  const pool = readPool(poolFlags(flags, called), problems);
   if (flags.has("daemon") && flags.has("foreground")) {
-    return wrong(flags.one("daemon"), `contradicts ${flags.one("foreground").flag}`, "one of them");
+    problems.push(wrong(flags.one("daemon"), `contradicts ${flags.one("foreground").flag}`, "one of them").problem);
   }
   const group = optional(flags, "group");
-  if (group !== null && !flags.has("user")) return wrong(group, "given without -u", "-u user -g group");
+  if (group !== null && !flags.has("user")) problems.push(wrong(group, "given without -u", "-u user -g group").problem);
   // magent goes to the background by itself, and stays in front for -D and for -v.
   const asMagent = called === "magent" && !flags.has("foreground") && !flags.has("verbose");
   const background = flags.has("daemon") || asMagent;
   const logFile = optional(flags, "log-file");
   if (logFile !== null && !background && !flags.has("daemon-child")) {
-    return wrong(logFile, "given without -d", "-d --log-file path; in front the log goes to stderr");
+    problems.push(wrong(logFile, "given without -d", "-d --log-file path; in front the log goes to stderr").problem);
   }
+  if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
     value: {
-      config: config.value, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
+      config: { pools: [pool] }, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
       logFile, verbosity: verbosityOf(flags),
     },
   };
 }
 
-/** The pool alone, for the ring commands. */
+/** The pool alone, for commands that do not serve. */
 export function readPoolOf(flags: Flags, called: "tandem" | "magent"): Checked<PoolConfig> {
-  return readPool(poolFlags(flags, called));
+  const problems: Problem[] = [];
+  const pool = readPool(poolFlags(flags, called), problems);
+  const problem = problems[0];
+  return problem === undefined ? { ok: true, value: pool } : { ok: false, problem };
 }
 
 export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags {
   return {
+    name: "main",
+    place: "-s",
     servers: flags.all("server"),
     backups: flags.all("backup"),
     ring: ringOf(flags, called),
@@ -71,10 +69,17 @@ export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags 
       scrubHours: flags.number("scrub"),
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
     },
+    strictGiven: optional(flags, "strict"),
     comeback: {
       rejoin: REJOIN_MODES.find((mode) => mode === flags.one("rejoin").text) ?? "wait",
       missedKeysMax: flags.number("missed-keys-max"),
     },
+    listen: flags.has("listen") ? flags.all("listen") : [flags.one("listen")],
+    port: flags.number("port"),
+    portGiven: flags.one("port"),
+    socket: optional(flags, "socket"),
+    unixMode: flags.number("unix-mode"),
+    clientsMax: flags.number("max-clients"),
   };
 }
 

@@ -24,9 +24,15 @@ export type AckMode = (typeof ACK_MODES)[number];
 export const REJOIN_MODES = ["wait", "fast"] as const;
 export type RejoinMode = (typeof REJOIN_MODES)[number];
 
-/** One ring of primaries with its ring of backups (none: plain sharding). */
+/** One ring of primaries with its ring of backups (none: plain sharding), and where its clients connect. */
 export interface PoolConfig {
   readonly name: string;
+  /** Where clients connect. */
+  readonly listen: readonly Address[];
+  /** Permission bits of the unix socket among them. */
+  readonly unixMode: number;
+  /** Client connections at once; one more is refused with memcached's own line. */
+  readonly clientsMax: number;
   readonly ring: RingFlavour;
   /** Two characters that enclose the hashed part of a key, or "" for whole keys. */
   readonly hashTag: string;
@@ -72,12 +78,8 @@ export interface ProxiesConfig {
 export const VERIFY_MODES = ["auto", "on", "off"] as const;
 export type VerifyMode = (typeof VERIFY_MODES)[number];
 
+/** All that one process serves. */
 export interface ProxyConfig {
-  /** Where clients connect. */
-  readonly listen: readonly Address[];
-  /** Permission bits of the unix socket among them. */
-  readonly unixMode: number;
-  /** Client connections at once; one more is refused with memcached's own line. */
-  readonly clientsMax: number;
-  readonly pool: PoolConfig;
+  /** At least one; names and addresses differ. */
+  readonly pools: readonly PoolConfig[];
 }

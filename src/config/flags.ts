@@ -1,5 +1,5 @@
-// Flags → the effective settings of a pool and of a proxy. What single values may be was checked by the option table;
-// here is what they mean together.
+// What was said of a pool, by flags or a file → its effective settings. What single values may be was checked by the
+// option table; here is what they mean together. All that is wrong is told, not the first thing only.
 import type { Address } from "../platform/platform.ts";
 import { FLAVOURS, RING_FLAVOURS, ringProblem } from "../ring/flavours.ts";
 import { ringServers } from "../ring/ring.ts";
@@ -7,10 +7,13 @@ import type {
   AckMode, ComebackConfig, PoolConfig, ProxiesConfig, ProxyConfig, RefillConfig, RingFlavour, ServerSpec,
 } from "./config.ts";
 import { type Checked, type Given, type Problem, wrong } from "./problem.ts";
-import { parseListen, parseServer, parseSocketPath, sameServerKey } from "./servers.ts";
+import { addressText, parseListen, parseServer, parseSocketPath, sameServerKey } from "./servers.ts";
 
-/** What a pool's flags say; numbers are checked. */
+/** What is said of one pool; numbers are checked. */
 export interface PoolFlags {
+  readonly name: string;
+  /** Where the pool as a whole stands, for what has no place of its own: "-s", "tandem.toml:12: pools.main". */
+  readonly place: string;
   readonly servers: readonly Given[];
   readonly backups: readonly Given[];
   readonly ring: RingFlavour;
@@ -21,11 +24,10 @@ export interface PoolFlags {
   readonly requestTimeoutMs: number;
   readonly itemBytesMax: number;
   readonly proxies: ProxiesConfig;
+  /** How --strict was spelled, "" when it was not. */
+  readonly strictGiven: Given | null;
   readonly refill: RefillConfig;
   readonly comeback: ComebackConfig;
-}
-
-export interface ProxyFlags extends PoolFlags {
   /** At least one. */
   readonly listen: readonly Given[];
   readonly port: number;
@@ -36,62 +38,85 @@ export interface ProxyFlags extends PoolFlags {
   readonly clientsMax: number;
 }
 
-export function readPool(flags: PoolFlags): Checked<PoolConfig> {
+/** Every problem of one pool, and what it says when there is none. */
+export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
+  const before = problems.length;
+  const take = <T>(checked: Checked<T>): T | null => {
+    if (checked.ok) return checked.value;
+    problems.push(checked.problem);
+    return null;
+  };
   if (flags.servers.length === 0) {
-    return wrong({ flag: "-s", text: "" }, "no server given", "at least one -s host:port");
+    problems.push({ flag: flags.place, given: "", fault: "no server given", allowed: SERVER_NEEDED[flags.place] ?? 'servers = ["host:port", …]' });
   }
-  const primaries = readServers(flags.servers, flags.ring);
-  if (!primaries.ok) return primaries;
-  const backups = readServers(flags.backups, flags.ring);
-  if (!backups.ok) return backups;
+  const primaries = readServers(flags.servers, flags.ring, problems);
+  const backups = readServers(flags.backups, flags.ring, problems);
   // A server that backs itself up would be written twice and lost once.
-  const keys = new Set(primaries.value.map(sameServerKey));
-  for (const [i, backup] of backups.value.entries()) {
-    if (keys.has(sameServerKey(backup))) {
-      return wrong(flags.backups[i]!, "is one of the -s servers too", "servers that hold no primary copy");
-    }
+  const keys = new Set(primaries.map(({ spec }) => sameServerKey(spec)));
+  for (const { spec, given } of backups) {
+    if (keys.has(sameServerKey(spec))) take(wrong(given, "is one of the -s servers too", "servers that hold no primary copy"));
   }
   if (flags.proxies.strict && (!flags.proxies.board || flags.proxies.verify === "off")) {
-    return wrong({ flag: "--strict", text: "" }, `needs ${flags.proxies.board ? "--verify" : "the board"}`, "--strict with --board on and --verify auto or on");
+    take(wrong({ flag: flags.strictGiven?.flag ?? "--strict", text: "" }, `needs ${flags.proxies.board ? "--verify" : "the board"}`, "--strict with --board on and --verify auto or on"));
   }
   const tag = flags.hashTag.text;
   if (tag !== "" && !/^[\x21-\x7e]{2}$/.test(tag)) {
-    return wrong(flags.hashTag, "is no pair of characters", "two visible ASCII characters, for example {}");
+    take(wrong(flags.hashTag, "is no pair of characters", "two visible ASCII characters, for example {}"));
   }
+  const listen = readListen(flags, problems);
+  // What only the ring knows, and only of servers that are right by themselves.
+  if (problems.length === before) for (const servers of [primaries, backups]) ringServersProblem(servers, flags.ring, problems);
   return {
-    ok: true,
-    value: {
-      name: "main", ring: flags.ring, hashTag: tag, primaries: primaries.value, backups: backups.value,
-      lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
-      requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies, refill: flags.refill,
-      comeback: flags.comeback,
-    },
+    name: flags.name, listen, unixMode: flags.unixMode, clientsMax: flags.clientsMax, ring: flags.ring, hashTag: tag,
+    primaries: primaries.map(({ spec }) => spec), backups: backups.map(({ spec }) => spec),
+    lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
+    requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies, refill: flags.refill,
+    comeback: flags.comeback,
   };
 }
 
-export function readProxy(flags: ProxyFlags): Checked<ProxyConfig> {
-  const pool = readPool(flags);
-  if (!pool.ok) return pool;
+/** What a command line is to say when it names no server. */
+const SERVER_NEEDED: Readonly<Record<string, string>> = { "-s": "at least one -s host:port" };
+
+function readListen(flags: PoolFlags, problems: Problem[]): Address[] {
   const listen: Address[] = [];
-  if (flags.port !== 0) {
-    const seen = new Set<string>();
-    for (const given of flags.listen) {
-      const address = parseListen(given, flags.port);
-      if (!address.ok) return address;
-      if (seen.has(given.text.toLowerCase())) return wrong(given, "given twice", "each address once");
-      seen.add(given.text.toLowerCase());
-      listen.push(address.value);
+  const seen = new Set<string>();
+  const take = (address: Checked<Address>): void => {
+    if (address.ok) listen.push(address.value);
+    else problems.push(address.problem);
+  };
+  for (const given of flags.listen) {
+    const own = parseListen(given, flags.port);
+    // Port 0 is for those that take theirs from -p: none of them listens.
+    if (own === null) continue;
+    const key = own.ok ? addressText(own.value).toLowerCase() : "";
+    if (key !== "" && seen.has(key)) {
+      problems.push(wrong(given, "given twice", "each address once").problem);
+      continue;
+    }
+    seen.add(key);
+    take(own);
+  }
+  if (flags.socket !== null) take(parseSocketPath(flags.socket));
+  if (listen.length === 0 && problems.length === 0) {
+    problems.push(wrong(flags.portGiven, "no TCP and no unix socket to listen on", "a port of 1 to 65535, or -f path").problem);
+  }
+  return listen;
+}
+
+/** What pools must not share: names are the reader's trade, addresses are looked at here. */
+export function checkPools(pools: readonly { readonly config: PoolConfig; readonly place: string }[], problems: Problem[]): void {
+  const owners = new Map<string, string>();
+  for (const { config, place } of pools) {
+    for (const address of config.listen) {
+      const text = addressText(address);
+      const owner = owners.get(text);
+      if (owner !== undefined && owner !== config.name) {
+        problems.push({ flag: place, given: text, fault: `is where pool ${owner} listens`, allowed: "an address of its own: listen, port or socket" });
+      }
+      owners.set(text, config.name);
     }
   }
-  if (flags.socket !== null) {
-    const address = parseSocketPath(flags.socket);
-    if (!address.ok) return address;
-    listen.push(address.value);
-  }
-  if (listen.length === 0) {
-    return wrong(flags.portGiven, "no TCP and no unix socket to listen on", "a port of 1 to 65535, or -f path");
-  }
-  return { ok: true, value: { listen, unixMode: flags.unixMode, clientsMax: flags.clientsMax, pool: pool.value } };
 }
 
 /** For listeners, files, the event loop and what the runtime opens: the platforms keep as many from sockets. */
@@ -99,50 +124,59 @@ const FDS_OWN = 64;
 
 /** File descriptors that a proxy needs beside its clients: lanes, one control connection a server, and its own. */
 export function reservedFds(config: ProxyConfig): number {
-  const servers = config.pool.primaries.length + config.pool.backups.length;
-  return servers * (config.pool.lanes + 1) + FDS_OWN;
+  const servers = config.pools.reduce((sum, { primaries, backups, lanes }) => sum + (primaries.length + backups.length) * (lanes + 1), 0);
+  return servers + FDS_OWN;
 }
 
 /** Whether the clients that given asks for fit under limit file descriptors; 0 is an unknown limit. */
 export function checkFdLimit(config: ProxyConfig, limit: number, given: Given): Problem | null {
   const most = limit - reservedFds(config);
-  if (limit === 0 || config.clientsMax <= most) return null;
+  const clients = config.pools.reduce((sum, { clientsMax }) => sum + clientsMax, 0);
+  if (limit === 0 || clients <= most) return null;
   const allowed = most > 0
-    ? `1 to ${most}, or a higher limit (ulimit -n)`
+    ? `1 to ${most}${config.pools.length > 1 ? " for all pools together" : ""}, or a higher limit (ulimit -n)`
     : `a limit above ${reservedFds(config)} (ulimit -n)`;
-  return { flag: given.flag, given: given.text, fault: `is above the limit of ${limit} file descriptors`, allowed };
+  return { flag: given.flag, given: String(clients), fault: `is above the limit of ${limit} file descriptors`, allowed };
 }
 
-function readServers(given: readonly Given[], ring: RingFlavour): Checked<ServerSpec[]> {
+interface ReadServer {
+  readonly spec: ServerSpec;
+  readonly given: Given;
+}
+
+function readServers(given: readonly Given[], ring: RingFlavour, problems: Problem[]): ReadServer[] {
   const traits = FLAVOURS[ring];
-  const servers: ServerSpec[] = [];
+  const servers: ReadServer[] = [];
   const seen = new Set<string>();
   const names = new Set<string>();
   for (const each of given) {
     const parsed = parseServer(each);
-    if (!parsed.ok) return parsed;
-    const server = parsed.value;
-    const key = sameServerKey(server);
-    if (seen.has(key)) return wrong(each, "given twice", "each server once in a ring");
-    seen.add(key);
-    if (server.weight !== 1 && !traits.circle) {
-      return wrong(each, `has a weight, which --ring ${ring} does not know`, "host:port");
+    if (!parsed.ok) {
+      problems.push(parsed.problem);
+      continue;
     }
+    const server = parsed.value;
+    const say = (fault: string, allowed: string): void => void problems.push(wrong(each, fault, allowed).problem);
+    const key = sameServerKey(server);
+    if (seen.has(key)) say("given twice", "each server once in a ring");
+    seen.add(key);
+    if (server.weight !== 1 && !traits.circle) say(`has a weight, which --ring ${ring} does not know`, "host:port");
     if (server.name !== null) {
       if (!traits.names) {
         const named = RING_FLAVOURS.filter((flavour) => FLAVOURS[flavour].names).join(", ");
-        return wrong(each, `has a name, which --ring ${ring} does not know`, `host:port:weight, or --ring ${named}`);
-      }
-      if (names.has(server.name)) return wrong(each, "has the name of another server", "each name once in a ring");
+        say(`has a name, which --ring ${ring} does not know`, `host:port:weight, or --ring ${named}`);
+      } else if (names.has(server.name)) say("has the name of another server", "each name once in a ring");
       names.add(server.name);
     }
-    servers.push(server);
+    servers.push({ spec: server, given: each });
   }
-  // What only the ring knows: it names the last server that it cannot place.
-  const problem = servers.length === 0 ? null : ringProblem(ring, ringServers(servers));
-  if (problem !== null) {
-    const at = servers.findLastIndex((server) => problem.includes(server.label));
-    return wrong(given[at] ?? given[0]!, problem, `servers that --ring ${ring} can tell apart`);
-  }
-  return { ok: true, value: servers };
+  return servers;
+}
+
+/** A ring names the last server that it cannot place. */
+function ringServersProblem(servers: readonly ReadServer[], ring: RingFlavour, problems: Problem[]): void {
+  const problem = servers.length === 0 ? null : ringProblem(ring, ringServers(servers.map(({ spec }) => spec)));
+  if (problem === null) return;
+  const at = servers.findLast(({ spec }) => problem.includes(spec.label)) ?? servers[0]!;
+  problems.push(wrong(at.given, problem, `servers that --ring ${ring} can tell apart`).problem);
 }

@@ -11,6 +11,9 @@ export interface Problem {
 
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
 
+/** As Checked, of something that can be wrong in several ways; the problems are at least one. */
+export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
+
 /** One flag as it was given. */
 export interface Given {
   readonly flag: string;

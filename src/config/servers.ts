@@ -46,12 +46,25 @@ export function parseServer(given: Given): Checked<ServerSpec> {
   return { ok: true, value: { address: { kind: "tcp", host, port }, weight, name, label } };
 }
 
-/** Reads an address to listen on: a host name, IPv4, or IPv6 with or without brackets; port is given apart. */
-export function parseListen(given: Given, port: number): Checked<Address> {
-  const bare = /^\[(.*)\]$/.exec(given.text);
-  const host = bare === null ? given.text : bare[1]!;
-  if (isIpv6(host) || (bare === null && isHost(host))) return { ok: true, value: { kind: "tcp", host, port } };
-  return wrong(given, "is no address", "a host name, an IPv4 or an IPv6 address; the port is given by -p");
+/**
+ * Reads an address to listen on: a host name, IPv4, or IPv6 with or without brackets, and then the port is the one
+ * given apart; or with a port of its own, "host:port" or "[ipv6]:port"; or the path of a unix socket. Null: it takes the
+ * port that is given apart, and that is 0.
+ */
+export function parseListen(given: Given, port: number): Checked<Address> | null {
+  const text = given.text;
+  if (text.startsWith("/")) return parseSocketPath(given);
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([0-9]+))?$/.exec(text);
+  const bare = isIpv6(text) ? text : null;
+  const host = bare ?? match?.[1] ?? match?.[2] ?? "";
+  if (bare === null && (match === null || (match[1] === undefined ? !isHost(host) : !isIpv6(host)))) {
+    return wrong(given, "is no address", "a host name, an IPv4 or an IPv6 address, host:port, [ipv6]:port, or /socket");
+  }
+  const own = bare === null ? match?.[3] : undefined;
+  if (own === undefined) return port === 0 ? null : { ok: true, value: { kind: "tcp", host, port } };
+  const number = readNumber(own, 65535);
+  if (number === 0) return wrong(given, "has no such port", "a port of 1 to 65535");
+  return { ok: true, value: { kind: "tcp", host, port: number } };
 }
 
 /** Reads the path of a unix socket to listen on. */

@@ -8,7 +8,7 @@ function settings(called: "tandem" | "magent", ...args: string[]): ServeSettings
   const line = parseCommandLine(["-s", "a:1", ...args]);
   if (!line.ok) throw new Error(problemLine(line.problem));
   const read = readServe(line.value.flags, called);
-  if (!read.ok) throw new Error(problemLine(read.problem));
+  if (!read.ok) throw new Error(read.problems.map(problemLine).join("\n"));
   return read.value;
 }
 
@@ -23,8 +23,8 @@ function problem(...args: string[]): string {
 
 describe("called tandem", () => {
   test("places by libketama, with -k or without", () => {
-    expect(settings("tandem").config.pool.ring).toBe("libketama");
-    expect(settings("tandem", "-k").config.pool.ring).toBe("libketama");
+    expect(settings("tandem").config.pools[0]!.ring).toBe("libketama");
+    expect(settings("tandem", "-k").config.pools[0]!.ring).toBe("libketama");
   });
   test("stays in front unless -d", () => {
     expect(settings("tandem").background).toBe(false);
@@ -33,23 +33,24 @@ describe("called tandem", () => {
   });
   test("has the defaults that the README names", () => {
     const { config, verbosity } = settings("tandem");
-    expect(config.listen).toEqual([{ kind: "tcp", host: "0.0.0.0", port: 11211 }]);
-    expect(config.clientsMax).toBe(4096);
-    expect(config.unixMode).toBe(0o700);
-    expect(config.pool.lanes).toBe(1);
-    expect(config.pool.ack).toBe("both");
-    expect(config.pool.connectTimeoutMs).toBe(300);
-    expect(config.pool.requestTimeoutMs).toBe(300);
-    expect(config.pool.itemBytesMax).toBe(1 << 30);
+    const pool = config.pools[0]!;
+    expect(pool.listen).toEqual([{ kind: "tcp", host: "0.0.0.0", port: 11211 }]);
+    expect(pool.clientsMax).toBe(4096);
+    expect(pool.unixMode).toBe(0o700);
+    expect(config.pools[0]!.lanes).toBe(1);
+    expect(config.pools[0]!.ack).toBe("both");
+    expect(config.pools[0]!.connectTimeoutMs).toBe(300);
+    expect(config.pools[0]!.requestTimeoutMs).toBe(300);
+    expect(config.pools[0]!.itemBytesMax).toBe(1 << 30);
     expect(verbosity).toBe(0);
   });
 });
 
 describe("called magent", () => {
   test("places by modulo, with -k by magent's ring, and --ring overrules", () => {
-    expect(settings("magent").config.pool.ring).toBe("magent-modulo");
-    expect(settings("magent", "-k").config.pool.ring).toBe("magent");
-    expect(settings("magent", "-k", "--ring", "twemproxy").config.pool.ring).toBe("twemproxy");
+    expect(settings("magent").config.pools[0]!.ring).toBe("magent-modulo");
+    expect(settings("magent", "-k").config.pools[0]!.ring).toBe("magent");
+    expect(settings("magent", "-k", "--ring", "twemproxy").config.pools[0]!.ring).toBe("twemproxy");
   });
   test("goes to the background unless -D or -v", () => {
     expect(settings("magent").background).toBe(true);

@@ -121,12 +121,12 @@ export class Table {
     const say = (message: string, fields: object = {}): void => void this.said.push(`${message} ${JSON.stringify(fields)}`);
     const log: Log = { verbosity: 0, info: say, warn: say, error: say, debug: say };
     this.proxy = new Proxy(this.platform, {
-      listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
-      pool: {
+      pools: [{
+        listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", ...options.proxies },
         comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback },
-      },
+      }],
     }, log);
     if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);
     options.before?.(this);

@@ -120,16 +120,16 @@ export class PairWorld {
       address: { kind: "tcp", host: host.ip, port: MEMCACHED_PORT }, weight: 1, name: null, label: `${host.ip}:${MEMCACHED_PORT}`,
     });
     return {
-      listen: [{ kind: "tcp", host: "0.0.0.0", port: PROXY_PORT }],
-      unixMode: 0o700,
-      clientsMax: 100,
-      pool: {
+      pools: [{
+        listen: [{ kind: "tcp", host: "0.0.0.0", port: PROXY_PORT }],
+        unixMode: 0o700,
+        clientsMax: 100,
         name: "pool", ring: "libketama", hashTag: "",
         primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
         itemBytesMax: 1024 * 1024, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
         comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 },
-      },
+      }],
     };
   }
 
