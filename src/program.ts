@@ -7,6 +7,7 @@ import { helpText } from "./cli/help.ts";
 import { openLog } from "./cli/log.ts";
 import { COMMANDS, type Command } from "./cli/options.ts";
 import { type CommandLine, parseCommandLine } from "./cli/parse.ts";
+import { ping } from "./cli/ping.ts";
 import { ring } from "./cli/rings.ts";
 import { resync } from "./cli/resync.ts";
 import { serve } from "./cli/serve.ts";
@@ -35,12 +36,15 @@ export function main(platform: Platform, invocation: Invocation): void {
   run(context, line.value);
 }
 
+/** Commands that take words besides help. */
+const WORDED: readonly Command[] = ["status", "ping", "ring"];
+
 function run(context: Context, line: CommandLine): void {
   const { host } = context.platform;
   if (line.flags.has("help")) return host.stdout(helpText(line.command));
   if (line.flags.has("version")) return host.stdout(`${versionLines(context).join("\n")}\n`);
   const stray = line.words[line.command === "help" ? 1 : 0];
-  if (stray !== undefined && line.command !== "ring" && line.command !== "status") {
+  if (stray !== undefined && !WORDED.includes(line.command)) {
     const given: Given = { flag: line.command, text: stray };
     return failUsage(context, wrong(given, "is not expected", line.command === "help" ? "one command" : "flags only").problem);
   }
@@ -48,6 +52,7 @@ function run(context: Context, line: CommandLine): void {
     case "serve": return serve(context, line.flags);
     case "dev": return dev(context, line.flags);
     case "status": return status(context, line);
+    case "ping": return ping(context, line);
     case "resync": return resync(context, line.flags);
     case "verify": return verify(context, line.flags);
     case "ring": return ring(context, line);

@@ -19,6 +19,13 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "Exit code: 0 every server is up, 1 one is not (down, filled, or fenced by another proxy), 3 no",
     "tandem answers there.",
   ],
+  ping: [
+    "tandem ping [HOST:PORT|/SOCKET] [--timeout MS]",
+    "A round trip through a proxy, for scripts: its version, then a get for each of 16 keys, which no",
+    "one but a server can answer; without an address 127.0.0.1:11211. Any memcached can be asked.",
+    "Exit code: 0 all is answered, 1 the proxy answers but its servers do not, for some key, 3 the",
+    "proxy does not answer.",
+  ],
   resync: [
     "tandem resync --from HOST:PORT --to HOST:PORT [--dry-run] [--delete] [--rate NUMBER]",
     "Copies to one memcached what it lacks or holds differently from another one: values, flags and",
@@ -70,7 +77,7 @@ function flagLines(command: Command): string[] {
   for (const option of OPTIONS) {
     if (option.hidden || !option.commands.includes(command)) continue;
     const form = `  ${option.short === "" ? "    " : ""}${optionForms(option)}`;
-    const text = wrap(describe(option), WIDTH - INDENT);
+    const text = wrap(describe(option, command), WIDTH - INDENT);
     if (form.length >= INDENT) lines.push(form);
     else text[0] = form.padEnd(INDENT) + text[0];
     lines.push(...text.map((line, i) => (i === 0 && form.length < INDENT ? line : " ".repeat(INDENT) + line)));
@@ -78,10 +85,11 @@ function flagLines(command: Command): string[] {
   return lines;
 }
 
-function describe(option: Option): string {
+function describe(option: Option, command: Command): string {
   const facts: string[] = [];
   if (option.kind === "choice" || option.kind === "integer") facts.push(optionAllowed(option));
-  if (option.fallback !== "") facts.push(`default ${option.fallback}`);
+  const fallback = option.fallbackOf[command] ?? option.fallback;
+  if (fallback !== "") facts.push(`default ${fallback}`);
   if (option.repeatable) facts.push("repeatable");
   return facts.length === 0 ? option.help : `${option.help} (${facts.join("; ")})`;
 }

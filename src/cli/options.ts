@@ -2,7 +2,7 @@
 // from it, so that they cannot disagree.
 import { ACK_MODES, REJOIN_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "status", "resync", "verify", "ring", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "ping", "resync", "verify", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /**
@@ -22,6 +22,8 @@ export interface Option {
   readonly placeholder: string;
   /** As one would write it; "" when there is none. */
   readonly fallback: string;
+  /** Commands with another one. */
+  readonly fallbackOf: Readonly<Partial<Record<Command, string>>>;
   readonly unit: string;
   readonly min: number;
   readonly max: number;
@@ -47,7 +49,7 @@ const RUN_RING: readonly Command[] = ["serve", "dev", "ring", ...MEND];
 /** A row; what is not said is: no short form, a switch of `serve`, not in magent. */
 function row(long: string, help: string, more: Partial<Option>): Option {
   return {
-    long, help, short: "", kind: "switch", placeholder: "", fallback: "", unit: "", min: 0, max: 0, choices: [],
+    long, help, short: "", kind: "switch", placeholder: "", fallback: "", fallbackOf: {}, unit: "", min: 0, max: 0, choices: [],
     repeatable: false, commands: SERVE, magent: "", difference: "", hidden: false, ...more,
   };
 }
@@ -127,7 +129,8 @@ export const OPTIONS: readonly Option[] = [
     kind: "integer", placeholder: "MS", fallback: "300", min: 1, max: 60_000, unit: "ms", commands: RUN,
   }),
   row("timeout", "a request that is answered later than this has failed", {
-    kind: "integer", placeholder: "MS", fallback: "300", min: 1, max: 60_000, unit: "ms", commands: RUN,
+    kind: "integer", placeholder: "MS", fallback: "300", fallbackOf: { ping: "1000" }, min: 1, max: 60_000, unit: "ms",
+    commands: [...RUN, "ping"],
   }),
   row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
     kind: "bytes", placeholder: "BYTES", fallback: "1g", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
@@ -216,7 +219,9 @@ export function flagsTableMarkdown(): string {
     const short = option.short === "" ? "" : `\`-${option.short}\` `;
     const only = option.commands.includes("serve") ? "" : `${option.commands.join(", ")}: `;
     const value = option.placeholder === "" ? "" : ` ${option.placeholder}`;
-    const fallback = option.fallback === "" ? "" : `${option.fallback}${option.unit === "ms" ? " ms" : ""}`;
+    const unit = option.unit === "ms" ? " ms" : "";
+    const others = Object.entries(option.fallbackOf).map(([command, text]) => `; ${command}: ${text}${unit}`).join("");
+    const fallback = option.fallback === "" ? "" : `${option.fallback}${unit}${others}`;
     const choices = option.kind === "choice" ? `: ${option.choices.join(", ")}` : "";
     const magent = option.magent === "" ? "–" : `\`-${option.short}\` ${option.magent}`;
     const difference = option.difference === "" ? (option.magent === "" ? "new" : "none") : option.difference;

@@ -8,7 +8,7 @@ import { COMMANDS, type Command, OPTIONS, type Option, optionAllowed } from "./o
 
 /** The flags of one command line. Names are the table's long names; a name outside the table is a bug and throws. */
 export class Flags {
-  constructor(private readonly given: ReadonlyMap<string, readonly Given[]>) {}
+  constructor(private readonly given: ReadonlyMap<string, readonly Given[]>, private readonly command: Command = "serve") {}
 
   /** True when the user wrote it. */
   has(long: string): boolean {
@@ -25,7 +25,7 @@ export class Flags {
   one(long: string): Given {
     const option = OPTIONS.find((each) => each.long === long);
     if (option === undefined) throw new Error(`no option named ${long}`);
-    return this.given.get(long)?.[0] ?? { flag: `--${long}`, text: option.fallback };
+    return this.given.get(long)?.[0] ?? { flag: `--${long}`, text: option.fallbackOf[this.command] ?? option.fallback };
   }
 
   /** The number of a checked integer, octal or bytes option. */
@@ -79,7 +79,7 @@ export function parseCommandLine(args: readonly string[]): Checked<CommandLine> 
     }
     given.set(option.long, list);
   }
-  return { ok: true, value: { command, flags: new Flags(given), words } };
+  return { ok: true, value: { command, flags: new Flags(given, command), words } };
 }
 
 /** text split at blanks, with 'single' and "double" quotes, as a shell would for plain flags. */

@@ -1,13 +1,10 @@
 // tandem status: asks a running proxy how it and its servers are, once or every second.
-import { type Address } from "../platform/platform.ts";
-import { type Checked, type Given, wrong } from "../config/problem.ts";
-import { parseServer } from "../config/servers.ts";
 import { askStats } from "./ask.ts";
 import { type Context, EXIT_UNREACHABLE, fail, failUsage } from "./context.ts";
 import type { CommandLine } from "./parse.ts";
+import { type Place, readPlace } from "./place.ts";
 import { allUp, QUESTIONS, readReport, type Report, statusLines } from "./status_report.ts";
 
-const DEFAULT_ADDRESS = "127.0.0.1:11211";
 const ANSWER_MS = 3000;
 const WATCH_MS = 1000;
 /** Some server is not up. */
@@ -18,13 +15,8 @@ const SCREEN = "\x1b[?1049h\x1b[?25l", SCREEN_END = "\x1b[?25h\x1b[?1049l", HOME
 /** What one look found. */
 type Look = { readonly report: Report } | { readonly problem: string };
 
-interface Place {
-  readonly address: Address;
-  readonly label: string;
-}
-
 export function status(context: Context, line: CommandLine): void {
-  const place = readPlace(line.words);
+  const place = readPlace("status", line.words);
   if (!place.ok) return failUsage(context, place.problem);
   const json = line.flags.has("json");
   if (line.flags.has("watch")) return watch(context, place.value, json);
@@ -70,14 +62,4 @@ function textOf(found: Look, json: boolean): string {
 
 function exitCode(found: Look): number {
   return "problem" in found ? EXIT_UNREACHABLE : allUp(found.report) ? 0 : EXIT_NOT_UP;
-}
-
-/** Where clients of the proxy connect: the one word there may be. */
-function readPlace(words: readonly string[]): Checked<Place> {
-  const given: Given = { flag: "status", text: words[0] ?? DEFAULT_ADDRESS };
-  if (words.length > 1) return wrong({ flag: "status", text: words[1]! }, "is not expected", "one address");
-  const server = parseServer(given);
-  if (!server.ok) return server;
-  if (server.value.weight !== 1 || server.value.name !== null) return wrong(given, "is more than an address", "host:port or /socket");
-  return server;
 }
