@@ -13,6 +13,7 @@ import { resync } from "./cli/resync.ts";
 import { serve } from "./cli/serve.ts";
 import { status } from "./cli/status.ts";
 import { verify } from "./cli/verify.ts";
+import { watch } from "./cli/watch.ts";
 import { versionLines } from "./cli/version.ts";
 import { type Given, wrong } from "./config/problem.ts";
 import type { Platform } from "./platform/platform.ts";
@@ -37,7 +38,7 @@ export function main(platform: Platform, invocation: Invocation): void {
 }
 
 /** Commands that take words besides help. */
-const WORDED: readonly Command[] = ["status", "ping", "ring"];
+const WORDED: readonly Command[] = ["status", "ping", "watch", "ring"];
 
 function run(context: Context, line: CommandLine): void {
   const { host } = context.platform;
@@ -53,6 +54,7 @@ function run(context: Context, line: CommandLine): void {
     case "dev": return dev(context, line.flags);
     case "status": return status(context, line);
     case "ping": return ping(context, line);
+    case "watch": return watch(context, line);
     case "resync": return resync(context, line.flags);
     case "verify": return verify(context, line.flags);
     case "ring": return ring(context, line);

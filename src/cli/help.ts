@@ -26,6 +26,13 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "Exit code: 0 all is answered, 1 the proxy answers but its servers do not, for some key, 3 the",
     "proxy does not answer.",
   ],
+  watch: [
+    "tandem watch [HOST:PORT|/SOCKET] --track-file PATH [--hear HOST:PORT ...] [flags]",
+    "Looks whether the proxy of this host answers (without an address 127.0.0.1:11211) and whether",
+    "this host hears anybody, and writes 0 or 1 for Keepalived's track_file. Servers that are down are",
+    "no reason to give the address up: the other proxy has the same. A 0 that it finds in the file",
+    "holds until there is a reason against it; at its end the file stays as it is.",
+  ],
   resync: [
     "tandem resync --from HOST:PORT --to HOST:PORT [--dry-run] [--delete] [--rate NUMBER]",
     "Copies to one memcached what it lacks or holds differently from another one: values, flags and",
@@ -60,7 +67,7 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "How many keys move, and where; OLD and NEW are quoted: \"-s a:1\" \"-s a:1 -s b:1\".",
   ],
   version: ["tandem version", "Version, commit, runtime and target."],
-  help: ["tandem help [COMMAND]", `Commands: ${COMMANDS.join(", ")}. Without a command: serve.`],
+  help: ["tandem help [COMMAND]", `Commands: ${COMMANDS.join(", ")}.`, "Without a command: serve."],
 };
 
 /** The help of one command, or with "help" of all; ends in a newline. */

@@ -2,7 +2,7 @@
 // from it, so that they cannot disagree.
 import { ACK_MODES, REJOIN_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "status", "ping", "resync", "verify", "ring", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "resync", "verify", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /**
@@ -42,6 +42,7 @@ export interface Option {
 
 const SERVE: readonly Command[] = ["serve"];
 const RUN: readonly Command[] = ["serve", "dev"];
+const WATCH: readonly Command[] = ["watch"];
 const MEND: readonly Command[] = ["resync", "verify"];
 const RING: readonly Command[] = ["serve", "ring", ...MEND];
 const RUN_RING: readonly Command[] = ["serve", "dev", "ring", ...MEND];
@@ -113,7 +114,7 @@ export const OPTIONS: readonly Option[] = [
   row("pid-file", "file for the process id, written once clients can connect; removed at the end where -u may", { kind: "text", placeholder: "PATH" }),
   row("log-file", "file to append the log of the background process to", { kind: "text", placeholder: "PATH" }),
   row("verbose", "log connections too; -vv: each command", {
-    short: "v", kind: "count", commands: RUN, magent: "verbose",
+    short: "v", kind: "count", commands: [...RUN, "watch"], magent: "verbose",
     difference: "-vv for more; stays in the background (called as magent: in front, as there)",
   }),
   row("ring", "which placement to be equal to", {
@@ -129,8 +130,8 @@ export const OPTIONS: readonly Option[] = [
     kind: "integer", placeholder: "MS", fallback: "300", min: 1, max: 60_000, unit: "ms", commands: RUN,
   }),
   row("timeout", "a request that is answered later than this has failed", {
-    kind: "integer", placeholder: "MS", fallback: "300", fallbackOf: { ping: "1000" }, min: 1, max: 60_000, unit: "ms",
-    commands: [...RUN, "ping"],
+    kind: "integer", placeholder: "MS", fallback: "300", fallbackOf: { ping: "1000", watch: "400" }, min: 1, max: 60_000, unit: "ms",
+    commands: [...RUN, "ping", "watch"],
   }),
   row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
     kind: "bytes", placeholder: "BYTES", fallback: "1g", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
@@ -182,6 +183,21 @@ export const OPTIONS: readonly Option[] = [
   row("list", "print each key that is not as it should be", { commands: ["verify"] }),
   row("watch", "ask again every second, until Ctrl-C", { commands: ["status"] }),
   row("json", "print one JSON object instead of tables", { commands: ["status", "verify"] }),
+  row("track-file", "file for Keepalived's track_file: 0 while the address may be here, 1 when it must go", {
+    kind: "text", placeholder: "PATH", commands: WATCH,
+  }),
+  row("hear", "a place that always answers: the gateway, the other proxy; a refusal is an answer too", {
+    kind: "text", placeholder: "HOST:PORT", repeatable: true, commands: WATCH,
+  }),
+  row("interval", "time between two looks", {
+    kind: "integer", placeholder: "MS", fallback: "100", min: 10, max: 10_000, unit: "ms", commands: WATCH,
+  }),
+  row("deaf-after", "this host is deaf when every --hear and every server is silent for so long; without --hear never", {
+    kind: "integer", placeholder: "MS", fallback: "1000", min: 100, max: 60_000, unit: "ms", commands: WATCH,
+  }),
+  row("back-after", "all must be well for so long before the address may come back", {
+    kind: "integer", placeholder: "MS", fallback: "1000", max: 600_000, unit: "ms", commands: WATCH,
+  }),
   row("help", "this text", { short: "h", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
   row("version", "version, commit, runtime and target", { short: "V", commands: COMMANDS }),
   row("daemon-child", "where our parent waits for our report", { kind: "text", placeholder: "PATH", hidden: true }),
