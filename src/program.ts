@@ -30,7 +30,7 @@ export function main(platform: Platform, invocation: Invocation): void {
     called: (child ?? baseName(invocation.argv0)) === "magent" ? "magent" : "tandem",
     build: invocation.build,
     args: invocation.args,
-    makeProxy: (config, log) => new Proxy(platform, config, log, invocation.build.version),
+    makeProxy: (config, log) => new Proxy(platform, config, log, invocation.build),
     openLog: (verbosity) => openLog(platform, verbosity),
   };
   if (!line.ok) return failUsage(context, line.problem);

@@ -6,8 +6,11 @@ import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
 import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
+import { Recent } from "./observe/recent.ts";
+import type { BuildReport, Report } from "./observe/report.ts";
 import type { Address, CloseCause, Listener, Platform } from "./platform/platform.ts";
 import { Pool } from "./replication/pool.ts";
+import { reportRings } from "./replication/pool_report.ts";
 import { buildRing, ringServers } from "./ring/ring.ts";
 
 /** Connections the kernel may hold before we accept them. */
@@ -23,25 +26,29 @@ export interface Service {
   readonly pool: Pool;
   readonly door: Door;
   readonly counters: Counters;
+  /** Where its clients connect, once they can. */
+  listening: readonly Address[];
 }
 
 export class Proxy {
   /** In the order of the configuration; at least one. */
   readonly services: readonly Service[];
   private readonly listeners: Listener[] = [];
+  private readonly recent: Recent;
+  private started = false;
   private stopping = false;
 
   constructor(
     private readonly platform: Platform,
     config: ProxyConfig,
     log: Log,
-    /** What `stats proxy` calls tandem_version. */
-    private readonly version = "source",
+    private readonly build: BuildReport = { version: "source", commit: "source", target: "" },
   ) {
-    const turn = new Turn((run) => platform.afterTurn(run));
+    this.recent = new Recent(log, () => platform.clock.wallSeconds());
+    const turn = new Turn((run) => platform.afterTurn(run), () => platform.clock.nowMs());
     const tails = new TailPool();
     const several = config.pools.length > 1;
-    this.services = config.pools.map((pool) => this.serve(pool, turn, tails, several ? poolLog(log, pool.name) : log));
+    this.services = config.pools.map((pool) => this.serve(pool, turn, tails, several ? poolLog(this.recent, pool.name) : this.recent));
   }
 
   /** The first pool and what belongs to it: the only one, mostly. */
@@ -75,9 +82,9 @@ export class Proxy {
       },
       turn, tails, counters, log,
     );
-    const door = new Door(this.platform, pool, turn, tails, counters, log, config.clientsMax, this.version);
+    const door = new Door(this.platform, pool, turn, tails, counters, log, config.clientsMax, this.build.version);
     pool.afterTick = () => door.tick();
-    return { config, pool, door, counters };
+    return { config, pool, door, counters, listening: [] };
   }
 
   /**
@@ -97,7 +104,10 @@ export class Proxy {
           if (failed) return listener.close();
           this.listeners.push(listener);
           addresses[index] = listener.address;
-          if (--open === 0) done({ ok: true, addresses });
+          if (--open > 0) return;
+          this.started = true;
+          for (const each of this.services) each.listening = addresses.filter((_, at) => places[at]!.service === each);
+          done({ ok: true, addresses });
         },
         onAccept: () => service.door.accept(),
         onClose: (cause, detail) => {
@@ -109,6 +119,26 @@ export class Proxy {
         },
       });
     }
+  }
+
+  /** What it knows of itself now. */
+  report(): Report {
+    const { clock, host } = this.platform;
+    const uptimeSeconds = (clock.nowMs() - this.door.startedMs) / 1000;
+    const cpu = host.cpuSeconds();
+    const pools = this.services.map(({ config, pool, door, counters, listening }) => ({
+      name: config.name, listening: listening.map(addressText), clients: { now: door.clients.size, max: config.clientsMax },
+      counters: { ...counters }, commands: door.latencies(), ...reportRings(pool),
+    }));
+    const worker = {
+      pid: host.pid, uptimeSeconds, clients: pools.reduce((sum, { clients }) => sum + clients.now, 0), cpuUserSeconds: cpu.user,
+      cpuSystemSeconds: cpu.system, residentBytes: host.residentBytes(),
+    };
+    return {
+      build: { ...this.build, target: this.build.target === "" ? host.target : this.build.target },
+      runtime: host.runtime, time: clock.wallSeconds(), uptimeSeconds,
+      state: this.stopping ? "draining" : this.started ? "serving" : "starting", workers: [worker], pools, events: this.recent.events,
+    };
   }
 
   /** Stops accepting, lets clients have the answers under way for at most drainMs, then ends everything. */

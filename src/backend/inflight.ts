@@ -1,7 +1,7 @@
 // Questions under way on one lane, oldest first: who asked, what kind of answer fits, until when. Parallel arrays, so
 // that a request costs no object.
 //
-//   head ─▶ [caller, role, expect, deadline, endOffset] … ◀─ tail       answers come in exactly this order
+//   head ─▶ [caller, role, expect, deadline, endOffset, begun] … ◀─ tail       answers come in exactly this order
 import type { ExpectCode } from "../protocol/reply.ts";
 import type { Caller } from "./caller.ts";
 
@@ -16,9 +16,13 @@ export class InFlight {
   private expects = new Uint8Array(64);
   private deadlines = new Float64Array(64);
   private ends = new Float64Array(64);
+  private begins = new Float64Array(64);
 
-  /** endOffset: bytes of the connection up to and including this request, to tell later whether it had left. */
-  push(caller: Caller, role: number, expect: ExpectCode, deadline: number, endOffset: number): void {
+  /**
+   * endOffset: bytes of the connection up to and including this request, to tell later whether it had left. begun: the
+   * time in its turn, ms.
+   */
+  push(caller: Caller, role: number, expect: ExpectCode, deadline: number, endOffset: number, begun: number): void {
     if (this.count === this.capacity) this.grow();
     const at = (this.head + this.count) & (this.capacity - 1);
     this.callers[at] = caller;
@@ -26,6 +30,7 @@ export class InFlight {
     this.expects[at] = expect;
     this.deadlines[at] = deadline;
     this.ends[at] = endOffset;
+    this.begins[at] = begun;
     this.count++;
   }
 
@@ -46,6 +51,10 @@ export class InFlight {
     return this.ends[this.head]!;
   }
 
+  get begun(): number {
+    return this.begins[this.head]!;
+  }
+
   pop(): void {
     this.callers[this.head] = null;
     this.settledOffset = this.ends[this.head]!;
@@ -58,7 +67,7 @@ export class InFlight {
     const order = (i: number): number => (this.head + i) & (this.capacity - 1);
     const callers = new Array<Caller | null>(wide).fill(null);
     const roles = new Int32Array(wide), expects = new Uint8Array(wide);
-    const deadlines = new Float64Array(wide), ends = new Float64Array(wide);
+    const deadlines = new Float64Array(wide), ends = new Float64Array(wide), begins = new Float64Array(wide);
     for (let i = 0; i < this.count; i++) {
       const from = order(i);
       callers[i] = this.callers[from]!;
@@ -66,12 +75,14 @@ export class InFlight {
       expects[i] = this.expects[from]!;
       deadlines[i] = this.deadlines[from]!;
       ends[i] = this.ends[from]!;
+      begins[i] = this.begins[from]!;
     }
     this.callers = callers;
     this.roles = roles;
     this.expects = expects;
     this.deadlines = deadlines;
     this.ends = ends;
+    this.begins = begins;
     this.head = 0;
     this.capacity = wide;
   }

@@ -6,10 +6,12 @@
 import { CR, indexOf, LF } from "../bytes/ascii.ts";
 import { Outbound, type TailPool } from "../bytes/outbound.ts";
 import type { Flushable, Turn } from "../bytes/turn.ts";
+import type { Latency } from "../observe/latency.ts";
 import type { Address, Attempt, CloseCause, Net, Socket, SocketHandlers } from "../platform/platform.ts";
 import { Expect, type ExpectCode, mayAnswer, Status, statusOf, ValueView } from "../protocol/reply.ts";
 import type { Caller } from "./caller.ts";
 import { InFlight } from "./inflight.ts";
+import { KIND_OF } from "./kinds.ts";
 import type { FailureReason } from "./reasons.ts";
 
 /** A reply line longer than this is malformed (memcached's longest are STAT lines). */
@@ -31,9 +33,9 @@ export interface LaneOwner {
   laneOpened(lane: Lane): void;
   /**
    * The connection or the attempt ended; called before the questions under way fail. established: it had been open.
-   * unanswered: some request had been sent and not answered.
+   * unanswered: some request had been sent and not answered. questions: how many fail with it.
    */
-  laneClosed(lane: Lane, reason: FailureReason, established: boolean, unanswered: boolean): void;
+  laneClosed(lane: Lane, reason: FailureReason, established: boolean, unanswered: boolean, questions: number): void;
 }
 
 interface Waiting {
@@ -82,6 +84,8 @@ export class Lane implements Flushable {
     /** How long a request may wait for its answer, ms. */
     public requestTimeoutMs: number,
     tails: TailPool,
+    /** How long its requests took, a row for each of KINDS. */
+    private readonly latency: Latency,
   ) {
     this.out = new Outbound(tails);
   }
@@ -100,7 +104,7 @@ export class Lane implements Flushable {
   /** The request whose bytes were just pushed to `out` waits for this kind of answer. */
   expect(expect: ExpectCode, caller: Caller, role: number): void {
     const out = this.out;
-    this.inFlight.push(caller, role, expect, this.clock.nowMs + this.requestTimeoutMs, out.taken + out.total);
+    this.inFlight.push(caller, role, expect, this.clock.nowMs + this.requestTimeoutMs, out.taken + out.total, this.turn.nowMs);
     if (!this.joined) this.turn.join(this);
   }
 
@@ -181,7 +185,7 @@ export class Lane implements Flushable {
     this.held = this.gather = null;
     this.streaming = this.heldUntil = 0;
     this.progressMs = -Infinity;
-    this.owner.laneClosed(this, reason, established, count > 0 && left > 0);
+    this.owner.laneClosed(this, reason, established, count > 0 && left > 0, count);
     socket?.abort();
     let begin = this.inFlight.settledOffset;
     for (let i = 0; i < count; i++) {
@@ -280,13 +284,20 @@ export class Lane implements Flushable {
       caller.onLine(role, bytes, start, textEnd);
       return lf + 1;
     }
-    this.inFlight.pop();
-    this.answered++;
+    this.settle();
     caller.onReply(role, status, bytes, start, lf + 1);
     // A store called a bad command: the server may now read its data block as commands.
     const bad = status === Status.ERROR || status === Status.CLIENT_ERROR;
     if (bad && (expect === Expect.STORE || expect === Expect.META_STORE)) this.fail("refused_command");
     return lf + 1;
+  }
+
+  /** The oldest question has its answer. */
+  private settle(): void {
+    const { inFlight } = this;
+    this.latency.add(KIND_OF[inFlight.expect]!, this.turn.nowMs - inFlight.begun);
+    inFlight.pop();
+    this.answered++;
   }
 
   private readItem(
@@ -324,10 +335,7 @@ export class Lane implements Flushable {
     this.view.partial = false;
     this.view.end = end;
     const { caller, role } = this.inFlight;
-    if (status === Status.VA) {
-      this.inFlight.pop();
-      this.answered++;
-    }
+    if (status === Status.VA) this.settle();
     if (caller.onValue(role, this.view)) return;
     this.fail("foreign_key");
     // Its question is no longer among those that failed with the lane.
@@ -364,10 +372,7 @@ export class Lane implements Flushable {
     this.streaming -= take;
     this.progressMs = this.clock.nowMs;
     const { caller, role, expect } = this.inFlight;
-    if (last && expect === Expect.META) {
-      this.inFlight.pop();
-      this.answered++;
-    }
+    if (last && expect === Expect.META) this.settle();
     caller.onChunk(role, chunk, from, to, last);
     return to;
   }

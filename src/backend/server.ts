@@ -3,13 +3,15 @@
 import { latin1 } from "../bytes/ascii.ts";
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
+import type { Latency } from "../observe/latency.ts";
 import type { Address, Net, Random } from "../platform/platform.ts";
 import type { StatusCode } from "../protocol/reply.ts";
 import { ExplicitCas } from "./explicit_cas.ts";
 import { Handshake, type Introduced } from "./handshake.ts";
 import { Health, type HealthState } from "./health.ts";
+import { newLatency } from "./kinds.ts";
 import { type CoarseClock, Lane, type LaneOwner } from "./lane.ts";
-import type { FailureReason } from "./reasons.ts";
+import { FAILURE_REASONS, type FailureReason } from "./reasons.ts";
 
 const CONTROL_TIMEOUT_MS = 2000;
 /** Large values move at their client's pace; whoever moves them watches the server. */
@@ -71,6 +73,12 @@ export class Server implements LaneOwner, Introduced {
   version = "";
   /** Its latest answer to `stats`. */
   stats = new Map<string, string>();
+  /** How long requests took on its lanes, and on those for large values. */
+  readonly latency = newLatency();
+  readonly bulkLatency = newLatency();
+  /** Requests without an answer, and connections that ended or could not be made, by reason. */
+  readonly failed = noneByReason();
+  readonly lost = noneByReason();
   /** Whether writes may carry a cas unique of ours. */
   readonly explicitCas: ExplicitCas;
   /** When it came into its present state, ms on our clock. */
@@ -103,19 +111,20 @@ export class Server implements LaneOwner, Introduced {
   ) {
     this.explicitCas = new ExplicitCas(world.controlPrefix);
     this.sinceMs = world.clock.nowMs;
-    this.control = this.makeLane(CONTROL_TIMEOUT_MS);
+    this.control = this.makeLane(CONTROL_TIMEOUT_MS, newLatency());
     this.controlHandshake = new Handshake(this, this.control, true);
     for (let i = 0; i < lanes; i++) {
-      const lane = this.makeLane(world.requestTimeoutMs);
+      const lane = this.makeLane(world.requestTimeoutMs, this.latency);
       this.lanes.push(lane);
       this.handshakes.set(lane, new Handshake(this, lane, false));
     }
   }
 
-  private makeLane(timeoutMs: number): Lane {
+  private makeLane(timeoutMs: number, latency: Latency): Lane {
     const { world } = this;
     return new Lane(
       this, world.net, world.turn, world.clock, this.address, world.connectTimeoutMs, timeoutMs, world.tails,
+      latency,
     );
   }
 
@@ -123,7 +132,7 @@ export class Server implements LaneOwner, Introduced {
   borrow(): Lane {
     const free = this.bulkFree.pop();
     if (free !== undefined) return free;
-    const lane = this.makeLane(this.world.requestTimeoutMs);
+    const lane = this.makeLane(this.world.requestTimeoutMs, this.bulkLatency);
     this.bulk.add(lane);
     this.handshakes.set(lane, new Handshake(this, lane, false));
     lane.connect();
@@ -221,7 +230,9 @@ export class Server implements LaneOwner, Introduced {
     } else this.handshakes.get(lane)!.begin();
   }
 
-  laneClosed(lane: Lane, reason: FailureReason, established: boolean, unanswered: boolean): void {
+  laneClosed(lane: Lane, reason: FailureReason, established: boolean, unanswered: boolean, questions: number): void {
+    this.lost[reason]++;
+    if (lane !== this.control) this.failed[reason] += questions;
     const introduced = this.introducedLanes.delete(lane);
     if (unanswered && established) this.ghosts.add(lane.local);
     if (this.bulk.delete(lane)) {
@@ -341,6 +352,10 @@ export class Server implements LaneOwner, Introduced {
     this.sinceMs = this.nowMs;
     this.owner.stateChanged(this, from, reason);
   }
+}
+
+function noneByReason(): Record<FailureReason, number> {
+  return Object.fromEntries(FAILURE_REASONS.map((reason) => [reason, 0])) as Record<FailureReason, number>;
 }
 
 /** 15 bits that differ between servers and between incarnations of one, shifted above the native cas unique. */

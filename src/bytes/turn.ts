@@ -9,26 +9,43 @@ export interface Flushable {
 }
 
 export class Turn {
+  private clockMs = 0;
+  private clockRead = false;
   private members: Flushable[] = [];
   private spare: Flushable[] = [];
   private scheduled = false;
   private readonly run = (): void => this.end();
 
-  /** afterTurn is the platform's: runs its argument once after all ready sockets of this turn. */
-  constructor(private readonly afterTurn: (run: () => void) => void) {}
+  /** afterTurn is the platform's: runs its argument once after all ready sockets of this turn. now: a clock, for nowMs. */
+  constructor(private readonly afterTurn: (run: () => void) => void, private readonly now: () => number = () => 0) {}
+
+  /** The time in this turn, ms: the clock is read when it is first asked for, once for all that the turn serves. */
+  get nowMs(): number {
+    if (!this.clockRead) this.readClock();
+    return this.clockMs;
+  }
+
+  private readClock(): void {
+    this.clockRead = true;
+    this.clockMs = this.now();
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    this.afterTurn(this.run);
+  }
 
   join(member: Flushable): void {
     if (member.joined) return;
     member.joined = true;
     this.members.push(member);
-    if (!this.scheduled) {
-      this.scheduled = true;
-      this.afterTurn(this.run);
-    }
+    if (!this.scheduled) this.schedule();
   }
 
   private end(): void {
-    this.scheduled = false;
+    this.scheduled = this.clockRead = false;
     const leaving = this.members;
     this.members = this.spare;
     this.spare = leaving;

@@ -135,6 +135,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
   /** Gives a request its place in the order of answers. */
   add(slot: Slot): void {
     this.slots++;
+    slot.begunMs = this.door.turn.nowMs;
     if (this.tail === null) {
       this.head = this.tail = slot;
       slot.head = true;
@@ -148,6 +149,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     if (slot !== this.head) return;
     let next: Slot | null = slot;
     while (next !== null && next.done) {
+      this.door.took(next);
       next = next.next;
       this.slots--;
       this.head = next;

@@ -3,14 +3,15 @@
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
 import type { Counters } from "../observe/counters.ts";
+import { Latency, type LatencyReport } from "../observe/latency.ts";
 import type { Log } from "../observe/log.ts";
 import type { Platform, Socket, SocketHandlers } from "../platform/platform.ts";
 import { TOO_MANY_CLIENTS } from "../protocol/answers.ts";
-import { Op } from "../protocol/commands.ts";
+import { Op, VERB } from "../protocol/commands.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import type { Pool } from "../replication/pool.ts";
 import { removeRefused } from "../replication/removal.ts";
-import { Said, type Upstream } from "../replication/slot.ts";
+import { Said, type Slot, type Upstream } from "../replication/slot.ts";
 import { Upload } from "../replication/upload.ts";
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { ClientConnection } from "./client.ts";
@@ -30,6 +31,7 @@ export class Door {
   crowded: { client: ClientConnection; lane: Upstream }[] = [];
   readonly startedMs: number;
   private ticks = 0;
+  private readonly latency = new Latency(VERB.length);
 
   constructor(
     readonly platform: Platform,
@@ -72,6 +74,21 @@ export class Door {
   cut(client: ClientConnection, why: string): void {
     this.counters.clients_cut++;
     this.log.warn("client cut off", { client: client.remote, reason: why });
+  }
+
+  /** All of a client's answer was handed over. */
+  took(slot: Slot): void {
+    this.latency.add(slot.op, this.turn.nowMs - slot.begunMs);
+  }
+
+  /** How long clients waited, by command, those that came. */
+  latencies(): Record<string, LatencyReport> {
+    const found: Record<string, LatencyReport> = {};
+    VERB.forEach((verb, op) => {
+      const report = this.latency.report(op);
+      if (report.count > 0) found[verb] = report;
+    });
+    return found;
   }
 
   /** Called every tick. */

@@ -3,7 +3,7 @@
 import { latin1 } from "../bytes/ascii.ts";
 import { Counters } from "../observe/counters.ts";
 import { ERROR, RESET } from "../protocol/answers.ts";
-import { complaintText } from "../replication/notice.ts";
+import { reportRings, reportProxies, reportRefills } from "../replication/pool_report.ts";
 import type { Door } from "./door.ts";
 
 type Lines = [name: string, value: string | number][];
@@ -73,54 +73,42 @@ function proxy(door: Door): Lines {
 
 function servers(door: Door): Lines {
   const answer: Lines = [];
-  const { pool } = door;
-  const now = door.platform.clock.nowMs();
-  const missed = (server: Door["pool"]["servers"][number]): number =>
-    pool.pairs.reduce((sum, { primary, backup, lacking }) =>
-      sum + (primary === server ? lacking[0] : backup === server ? lacking[1] : 0), 0);
-  const tell = (role: string, list: Door["pool"]["servers"]): void =>
-    list.forEach((server, index) => {
-      const name = `${role}:${index}`;
-      answer.push([`${name}:address`, server.label], [`${name}:state`, server.state]);
-      answer.push([`${name}:reason`, server.health.reason], [`${name}:version`, server.version || "unknown"]);
-      answer.push([`${name}:explicit_cas`, server.explicitCas.works ? "yes" : "no"]);
-      answer.push([`${name}:state_seconds`, Math.max(0, Math.floor((now - server.sinceMs) / 1000))]);
-      answer.push([`${name}:missed_writes`, missed(server)]);
-      answer.push([`${name}:cold`, server.cold ? "yes" : "no"]);
-      answer.push([`${name}:fenced`, door.pool.board?.fencedBy(server) ?? "no"]);
-      answer.push([`${name}:in_flight`, server.lanes.reduce((sum, lane) => sum + lane.inFlight.count, 0)]);
-      answer.push([`${name}:queue_bytes`, server.lanes.reduce((sum, lane) => sum + lane.out.total, 0)]);
-      answer.push([`${name}:answered`, server.lanes.reduce((sum, lane) => sum + lane.answered, 0)]);
-    });
-  tell("primary", pool.primaries);
-  tell("backup", pool.backups);
+  for (const server of reportRings(door.pool).servers) {
+    const name = `${server.role}:${server.index}`;
+    answer.push([`${name}:address`, server.address], [`${name}:state`, server.state]);
+    answer.push([`${name}:reason`, server.reason], [`${name}:version`, server.version || "unknown"]);
+    answer.push([`${name}:explicit_cas`, server.explicitCas ? "yes" : "no"]);
+    answer.push([`${name}:state_seconds`, Math.floor(server.stateSeconds)]);
+    answer.push([`${name}:missed_writes`, server.missedKeys]);
+    answer.push([`${name}:cold`, server.cold ? "yes" : "no"]);
+    answer.push([`${name}:fenced`, server.fencedBy || "no"]);
+    answer.push([`${name}:in_flight`, server.inFlight]);
+    answer.push([`${name}:queue_bytes`, server.queueBytes]);
+    answer.push([`${name}:answered`, server.answered]);
+  }
   return answer;
 }
 
 /** Servers that are being given what they lack: how far they are. */
 function refill(door: Door): Lines {
   const answer: Lines = [];
-  let row = 0;
-  for (const { server, scope, progress, left, perSecond, limit, etaSeconds } of door.pool.comebacks.returning.values()) {
-    const name = String(row++);
-    answer.push([`${name}:address`, server.label], [`${name}:scope`, scope.replaceAll(" ", "_")]);
-    answer.push([`${name}:done`, progress.done], [`${name}:listed`, progress.done + left], [`${name}:bytes`, progress.bytes]);
-    answer.push([`${name}:rate`, Math.round(perSecond)], [`${name}:rate_limit`, Math.round(limit)]);
-    if (etaSeconds !== null) answer.push([`${name}:eta_seconds`, etaSeconds]);
+  for (const [row, refill] of reportRefills(door.pool).entries()) {
+    const name = String(row);
+    answer.push([`${name}:address`, refill.address], [`${name}:scope`, refill.scope.replaceAll(" ", "_")]);
+    answer.push([`${name}:done`, refill.done], [`${name}:listed`, refill.listed], [`${name}:bytes`, refill.bytes]);
+    answer.push([`${name}:rate`, refill.perSecond], [`${name}:rate_limit`, refill.perSecondMax]);
+    if (refill.etaSeconds !== null) answer.push([`${name}:eta_seconds`, refill.etaSeconds]);
   }
   return answer;
 }
 
 /** Other proxies over the same servers, as their notices tell; ages in ms. */
 function proxies(door: Door): Lines {
-  const { pool } = door;
-  const answer: Lines = [["id", pool.proxyId], ["board", pool.board === null ? "off" : "on"]];
-  if (pool.board === null) return answer;
-  for (const { id, notice, seenMs, dead } of pool.board.known.values()) {
-    const age = Math.round(pool.nowMs - seenMs);
-    answer.push([`${id}:state`, dead ? "silent" : "alive"], [`${id}:age_ms`, age]);
-    answer.push([`${id}:wrote_ago_ms`, notice.wroteAgoMs < 0 ? "never" : notice.wroteAgoMs + age]);
-    answer.push([`${id}:complaints`, complaintText(notice.complaints)]);
+  const { id, board, others } = reportProxies(door.pool);
+  const answer: Lines = [["id", id], ["board", board ? "on" : "off"]];
+  for (const each of others) {
+    answer.push([`${each.id}:state`, each.state], [`${each.id}:age_ms`, each.ageMs]);
+    answer.push([`${each.id}:wrote_ago_ms`, each.wroteAgoMs ?? "never"], [`${each.id}:complaints`, each.complaints]);
   }
   return answer;
 }

@@ -11,6 +11,9 @@ export class Counters {
   cmd_touch = 0;
   get_hits = 0;
   get_misses = 0;
+  /** Of the keys hit and missed: those that the backup answered. */
+  backup_hits = 0;
+  backup_misses = 0;
   /** Reads answered by the other side because the key's lead did not. */
   failover_reads = 0;
   /** Keys that a server on its way back (--rejoin fast) did not hold yet and its peer did. */

@@ -172,7 +172,7 @@ export class Comebacks {
   }
 
   /** Which writes it missed is not known in full. */
-  private overflowed(server: Server): boolean {
+  overflowed(server: Server): boolean {
     const side = this.sideOf(server);
     return this.peersOf(server).some(({ pair }) => pair.overflow[side]);
   }

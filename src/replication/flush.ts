@@ -4,6 +4,7 @@
 import { latin1, textOf } from "../bytes/ascii.ts";
 import type { Server } from "../backend/server.ts";
 import { OK, serverError } from "../protocol/answers.ts";
+import { Op } from "../protocol/commands.ts";
 import { parseInt64 } from "../protocol/numbers.ts";
 import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
@@ -21,7 +22,7 @@ export class FlushAll extends Slot {
   private refusal: Uint8Array | null = null;
 
   constructor(client: Client, private readonly pool: Pool, reader: RequestReader, bytes: Uint8Array) {
-    super(client);
+    super(client, Op.FLUSH_ALL);
     this.mute = reader.noreply;
     const withDelay = reader.words > (reader.noreply ? 2 : 1);
     const delay = withDelay ? parseInt64(bytes, reader.at[2]!, reader.at[3]!)! : 0n;

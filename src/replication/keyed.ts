@@ -4,14 +4,12 @@ import type { Lane } from "../backend/lane.ts";
 import type { Server } from "../backend/server.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { serverError } from "../protocol/answers.ts";
-import type { OpCode } from "../protocol/commands.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import { type Pair, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import { type Client, Slot } from "./slot.ts";
 
 export abstract class Keyed extends Slot {
-  readonly op: OpCode;
   readonly pair: Pair;
   readonly laneIndex: number;
   readonly bytes: Uint8Array;
@@ -23,8 +21,7 @@ export abstract class Keyed extends Slot {
 
   /** The pool has just routed the reader's key; bytes hold the line that the reader describes. */
   constructor(client: Client, readonly pool: Pool, reader: RequestReader, bytes: Uint8Array) {
-    super(client);
-    this.op = reader.op;
+    super(client, reader.op);
     this.pair = pool.pair;
     this.laneIndex = pool.laneIndex;
     this.bytes = bytes;

@@ -7,7 +7,7 @@
 import type { Lane } from "../backend/lane.ts";
 import { SilentCaller } from "../backend/caller.ts";
 import { END } from "../protocol/answers.ts";
-import { Op, type OpCode } from "../protocol/commands.ts";
+import { Op } from "../protocol/commands.ts";
 import { Expect, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import { equal, textOf } from "../bytes/ascii.ts";
@@ -28,7 +28,6 @@ const ASKED = 1, LACKED = 2;
 
 export class MultiGet extends Slot {
   readonly pool: Pool;
-  readonly op: OpCode;
   readonly bytes: Uint8Array;
   readonly keyStart: Int32Array;
   readonly keyEnd: Int32Array;
@@ -36,7 +35,7 @@ export class MultiGet extends Slot {
   readonly laneIndexes: Uint8Array;
   readonly exptimeStart: number;
   readonly exptimeEnd: number;
-  private readonly count: number;
+  private readonly keys: number;
   private readonly states: Uint8Array;
   /** The side asked, and whether the other one was tried before. */
   private readonly sides: Uint8Array;
@@ -54,11 +53,10 @@ export class MultiGet extends Slot {
   private open = 0;
 
   constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array) {
-    super(client);
+    super(client, reader.op);
     this.pool = pool;
-    this.op = reader.op;
     this.bytes = bytes;
-    const count = (this.count = reader.keys);
+    const count = (this.keys = reader.keys);
     const touching = reader.op === Op.GAT || reader.op === Op.GATS;
     this.exptimeStart = touching ? reader.at[2]! : 0;
     this.exptimeEnd = touching ? reader.at[3]! : 0;
@@ -85,7 +83,7 @@ export class MultiGet extends Slot {
     this.open = 1;
     const { pool, bytes } = this;
     const groups: Fragment[] = [];
-    for (let i = 0; i < this.count; i++) {
+    for (let i = 0; i < this.keys; i++) {
       pool.route(bytes, this.keyStart[i]!, this.keyEnd[i]!);
       const pair = pool.pair;
       this.pairs.push(pair);
@@ -111,7 +109,7 @@ export class MultiGet extends Slot {
     const pair = this.pairs[index]!;
     if (this.op !== Op.GET || !pair.primary.warming || !pair.mayHold({ key: this.key(index) })) return false;
     if (!pair.primary.lanes[this.laneIndexes[index]!]!.ready) return false;
-    (this.early ??= new Uint8Array(this.count))[index] = ASKED;
+    (this.early ??= new Uint8Array(this.keys))[index] = ASKED;
     return true;
   }
 
@@ -320,7 +318,7 @@ export class MultiGet extends Slot {
     if (index === this.cursor) {
       this.say(bytes, start, end);
       if (this.states[index] === HIT) {
-        this.pool.counters.get_hits++;
+        this.count(index);
         this.cursor++;
         this.advance();
       }
@@ -330,9 +328,17 @@ export class MultiGet extends Slot {
     this.advance(); // misses before it may be known by now
   }
 
+  private count(index: number): void {
+    const { counters } = this.pool;
+    const hit = this.states[index] === HIT;
+    if (hit) counters.get_hits++;
+    else counters.get_misses++;
+    if (this.sides[index] !== PRIMARY) counters[hit ? "backup_hits" : "backup_misses"]++;
+  }
+
   /** Says what is next in order, as far as it is known. */
   private advance(): void {
-    while (this.cursor < this.count && this.states[this.cursor] !== PENDING) {
+    while (this.cursor < this.keys && this.states[this.cursor] !== PENDING) {
       const index = this.cursor;
       const parts = this.kept[index];
       if (parts !== null && parts !== undefined) {
@@ -340,11 +346,10 @@ export class MultiGet extends Slot {
         for (const { bytes, start, end } of parts) this.say(bytes, start, end);
       }
       if (this.states[index] === COMING) return;
-      if (this.states[index] === HIT) this.pool.counters.get_hits++;
-      else this.pool.counters.get_misses++;
+      this.count(index);
       this.cursor++;
     }
-    if (this.cursor === this.count && this.open === 0 && !this.done) this.answer(END);
+    if (this.cursor === this.keys && this.open === 0 && !this.done) this.answer(END);
   }
 }
 

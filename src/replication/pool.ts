@@ -72,6 +72,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   laneIndex = 0;
   /** Time of this tick, ms. */
   nowMs: number;
+  readonly startedMs: number;
   /** Large values on their way. */
   readonly uploads = new Set<{ tick(nowMs: number, timeoutMs: number): void }>();
   /** When a client wrote last, ms; -Infinity: never. */
@@ -104,7 +105,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     readonly counters: Counters,
     readonly log: Log,
   ) {
-    this.nowMs = platform.clock.nowMs();
+    this.nowMs = this.startedMs = platform.clock.nowMs();
     this.ack = options.ack;
     const id = platform.random.u32();
     this.proxyId = id.toString(16).padStart(8, "0");
@@ -236,7 +237,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   stateChanged(server: Server, from: HealthState, reason: string): void {
     const bad = server.state === "down" || server.state === "suspect";
     this.log[bad ? "warn" : "info"](STATE_WORDS[server.state], {
-      server: server.label, role: this.comebacks.sideOf(server) === PRIMARY ? "primary" : "backup", from, reason,
+      server: server.label, role: this.comebacks.sideOf(server) === PRIMARY ? "primary" : "backup", from, to: server.state, reason,
       missed: this.comebacks.missed(server),
     });
     for (const pair of this.pairs) pair.watchLead(this.nowMs);

@@ -122,6 +122,7 @@ export class Read extends Keyed {
       this.touch?.leadSaid(this.hit);
       if (this.hit) counters.get_hits++;
       else counters.get_misses++;
+      if (side !== PRIMARY) counters[this.hit ? "backup_hits" : "backup_misses"]++;
       this.say(bytes, start, end);
       return this.finish();
     }

@@ -3,6 +3,7 @@
 //
 //   client ─▶ [slot done, head: speaks] ─▶ [slot waiting] ─▶ [slot done: keeps its answer]
 import { SilentCaller } from "../backend/caller.ts";
+import { Op, type OpCode } from "../protocol/commands.ts";
 
 /** What a client sees of a lane. */
 export interface Upstream {
@@ -52,8 +53,11 @@ export abstract class Slot extends SilentCaller {
   /** Part of the answer has been given to the client: it cannot be taken back. */
   spoken = false;
   private pieces: Piece[] | null = null;
+  /** When it came, ms; set by its client. */
+  begunMs = 0;
 
-  constructor(readonly client: Client) {
+  /** op: what was asked; UNKNOWN for lines that tandem answers by itself. */
+  constructor(readonly client: Client, readonly op: OpCode) {
     super();
   }
 
@@ -99,7 +103,7 @@ export abstract class Slot extends SilentCaller {
 /** A request that tandem answers by itself. */
 export class Said extends Slot {
   constructor(client: Client, private readonly line: Uint8Array) {
-    super(client);
+    super(client, Op.UNKNOWN);
   }
   start(): void {
     this.answer(this.line);

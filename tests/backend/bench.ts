@@ -1,5 +1,6 @@
 // One lane on the table, with a caller that writes down what it hears.
 import type { Caller } from "../../src/backend/caller.ts";
+import { newLatency } from "../../src/backend/kinds.ts";
 import { Lane, type LaneOwner } from "../../src/backend/lane.ts";
 import { latin1, textOf } from "../../src/bytes/ascii.ts";
 import { TailPool } from "../../src/bytes/outbound.ts";
@@ -48,6 +49,7 @@ export class Bench implements LaneOwner, Peer {
   readonly platform = new FakePlatform();
   readonly caller = new Listener();
   readonly lane: Lane;
+  readonly latency = newLatency();
   readonly told: string[] = [];
   welcome: "accept" | "lost" | Cause = "accept";
   socket!: FakeSocket;
@@ -55,9 +57,10 @@ export class Bench implements LaneOwner, Peer {
 
   constructor() {
     this.platform.peers.set("m:1", this);
-    const turn = new Turn((run) => this.platform.afterTurn(run));
+    const turn = new Turn((run) => this.platform.afterTurn(run), () => this.platform.clock.nowMs());
     this.lane = new Lane(
       this, this.platform.net, turn, this.platform, { kind: "tcp", host: "m", port: 1 }, 300, 300, new TailPool(),
+      this.latency,
     );
   }
 

@@ -113,9 +113,9 @@ describe("the FIFO", () => {
     const caller = new Listener();
     let pushed = 0, popped = 0;
     for (let round = 0; round < 300; round++) {
-      for (let i = 0; i < (round % 7) + 1; i++, pushed++) fifo.push(caller, pushed, Expect.STORE, pushed * 2, pushed * 3);
+      for (let i = 0; i < (round % 7) + 1; i++, pushed++) fifo.push(caller, pushed, Expect.STORE, pushed * 2, pushed * 3, pushed * 4);
       for (let i = 0; i < round % 6 && fifo.count > 0; i++, popped++) {
-        expect([fifo.role, fifo.deadline, fifo.endOffset, fifo.expect]).toEqual([popped, popped * 2, popped * 3, Expect.STORE]);
+        expect([fifo.role, fifo.deadline, fifo.endOffset, fifo.begun, fifo.expect]).toEqual([popped, popped * 2, popped * 3, popped * 4, Expect.STORE]);
         fifo.pop();
         expect(fifo.settledOffset).toBe(popped * 3);
       }

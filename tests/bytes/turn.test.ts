@@ -44,3 +44,14 @@ test("who joins while leaving leaves with the next turn", () => {
   end();
   expect(left).toEqual(["again", "other", "again"]);
 });
+
+test("the clock is read once a turn, when it is asked, and anew in the next one", () => {
+  const runs: (() => void)[] = [];
+  let clock = 5, reads = 0;
+  const turn = new Turn((run) => void runs.push(run), () => (reads++, clock));
+  expect([turn.nowMs, reads, runs.length]).toEqual([5, 1, 1]);
+  clock = 9;
+  expect([turn.nowMs, reads, runs.length]).toEqual([5, 1, 1]);
+  runs.shift()!();
+  expect([turn.nowMs, reads, runs.length]).toEqual([9, 2, 1]);
+});
