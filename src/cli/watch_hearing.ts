@@ -7,6 +7,8 @@ import type { Address, CloseCause, Platform } from "../platform/platform.ts";
 const ANSWERS: ReadonlySet<CloseCause> = new Set<CloseCause>(["refused", "reset", "ended"]);
 /** An answer is no news for so many looks. */
 const REST_LOOKS = 2;
+/** A place that was silent for a while is asked every so many looks only: an attempt stays in the kernel for minutes. */
+const SILENT_REST_LOOKS = 10;
 
 class Witness {
   /** Looks since it was heard. */
@@ -17,9 +19,10 @@ class Witness {
 
   constructor(private readonly platform: Platform, private readonly address: Address, private readonly named: boolean) {}
 
-  look(deadlineMs: number): void {
+  look(deadlineMs: number, deafLooks: number): void {
     this.silence++;
     if (this.asking || this.own || this.silence <= REST_LOOKS) return;
+    if (this.silence > deafLooks && this.silence % SILENT_REST_LOOKS !== 0) return;
     this.asking = true;
     this.platform.net.connect(this.address, deadlineMs, {
       onOpen: (socket) => {
@@ -58,7 +61,7 @@ export class Hearing {
   }
 
   look(): void {
-    if (this.named.length > 0) for (const witness of this.witnesses()) witness.look(this.deadlineMs);
+    if (this.named.length > 0) for (const witness of this.witnesses()) witness.look(this.deadlineMs, this.deafLooks);
   }
 
   /** addresses of the proxy's servers by label; those that are there already stay. */

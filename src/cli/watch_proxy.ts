@@ -91,7 +91,7 @@ export class ProxyCheck {
     const first = !this.heardOnce || this.refusal !== null;
     this.heardOnce = true;
     this.refusal = null;
-    const stat = /^STAT (\S+):state /.exec(line);
+    const stat = /^STAT \S+:address (\S+)$/.exec(line);
     if (stat !== null) this.servers.push(stat[1]!);
     else if (!line.startsWith("STAT ")) {
       this.due--;
