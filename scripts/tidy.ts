@@ -41,6 +41,8 @@ const COMPOSERS: readonly Room[] = ["cli", "proxy.ts", "program.ts"];
 /** Which rooms may use a package. */
 const PACKAGES: Readonly<Record<string, readonly Room[]>> = {
   hashring: ["ring"],
+  "toml-eslint-parser": ["config"],
+  yaml: ["config"],
   "@logtape/logtape": ["observe", "cli", "program.ts"],
   "@std/cli": ["cli"],
   "deno-std": ["cli"],

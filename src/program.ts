@@ -2,6 +2,7 @@
 // platform. Exit codes: 0 done, 1 it could not be done, 2 it was not asked rightly, 3 nobody to ask; some commands say
 // more with 1 (cli/help.ts).
 import { type Build, type Context, failUsage, type Invocation } from "./cli/context.ts";
+import { check, config } from "./cli/configs.ts";
 import { dev } from "./cli/dev.ts";
 import { helpText } from "./cli/help.ts";
 import { openLog } from "./cli/log.ts";
@@ -38,7 +39,7 @@ export function main(platform: Platform, invocation: Invocation): void {
 }
 
 /** Commands that take words besides help. */
-const WORDED: readonly Command[] = ["status", "ping", "watch", "ring"];
+const WORDED: readonly Command[] = ["status", "ping", "watch", "check", "config", "ring"];
 
 function run(context: Context, line: CommandLine): void {
   const { host } = context.platform;
@@ -55,6 +56,8 @@ function run(context: Context, line: CommandLine): void {
     case "status": return status(context, line);
     case "ping": return ping(context, line);
     case "watch": return watch(context, line);
+    case "check": return check(context, line);
+    case "config": return config(context, line);
     case "resync": return resync(context, line.flags);
     case "verify": return verify(context, line.flags);
     case "ring": return ring(context, line);

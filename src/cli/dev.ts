@@ -72,7 +72,7 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
   const given = (flag: string, texts: readonly string[]): Given[] => texts.map((text) => ({ flag, text }));
   const problems: Problem[] = [];
   const pool = readPool({
-    ...poolFlags(flags, context.called),
+    ...poolFlags({ flags, name: "main", place: "-s" }, context.called),
     servers: given("-s", servers.slice(0, 2)),
     backups: given("-b", servers.slice(2)),
     listen: given("-l", [HOST]),

@@ -7,6 +7,7 @@ const INDENT = 38;
 const USAGE: Readonly<Record<Command, readonly string[]>> = {
   serve: [
     "tandem [serve] -s HOST:PORT ... [-b HOST:PORT ...] [flags]",
+    "tandem [serve] -c FILE [flags]",
     "A memcached proxy: one ring of primaries, one of backups, every key on one server of each.",
   ],
   dev: [
@@ -32,6 +33,18 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "this host hears anybody, and writes 0 or 1 for Keepalived's track_file. Servers that are down are",
     "no reason to give the address up: the other proxy has the same. A 0 that it finds in the file",
     "holds until there is a reason against it; at its end the file stays as it is.",
+  ],
+  check: [
+    "tandem check FILE [--pool NAME]",
+    "Every problem of a file of settings, with file, line, key, what was given and what is allowed.",
+    "Exit code: 0 there is none, 1 there are some.",
+  ],
+  config: [
+    "tandem config print [-c FILE] [flags]",
+    "The settings that serve would run with, as tandem.toml, each with where it came from.",
+    "tandem config convert FILE [--pool NAME]",
+    "The tandem.toml that means the same as a magent.conf or a nutcracker.yml. Exit code: 0 all of it",
+    "is there, 1 a pool had to be left out.",
   ],
   resync: [
     "tandem resync --from HOST:PORT --to HOST:PORT [--dry-run] [--delete] [--rate NUMBER]",
@@ -67,7 +80,7 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "How many keys move, and where; OLD and NEW are quoted: \"-s a:1\" \"-s a:1 -s b:1\".",
   ],
   version: ["tandem version", "Version, commit, runtime and target."],
-  help: ["tandem help [COMMAND]", `Commands: ${COMMANDS.join(", ")}.`, "Without a command: serve."],
+  help: ["tandem help [COMMAND]", ...wrap(`Commands: ${COMMANDS.join(", ")}. Without a command: serve.`, WIDTH - 2)],
 };
 
 /** The help of one command, or with "help" of all; ends in a newline. */

@@ -1,16 +1,17 @@
-// The option table: the one truth about flags. Parsing (parse.ts), help text (help.ts) and the README's table are made
-// from it, so that they cannot disagree.
+// The table of settings: the one truth about flags and the keys of tandem.toml. Parsing (parse.ts, layers.ts), help text
+// (help.ts), `config print` and the README's table are made from it, so that they cannot disagree.
 import { ACK_MODES, REJOIN_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "resync", "verify", "ring", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "check", "config", "resync", "verify", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /**
  * How a value is written.
  * switch: none; count: none, repeated for more; text: checked by config/; integer: decimal within min and max;
- * octal: permission bits; bytes: decimal with an optional k, m or g (powers of 1024); choice: one of choices.
+ * duration: in its unit, or with ms, s, m, h or d; octal: permission bits; bytes: decimal with an optional k, m or g
+ * (powers of 1024); choice: one of choices.
  */
-export type OptionKind = "switch" | "count" | "text" | "integer" | "octal" | "bytes" | "choice";
+export type OptionKind = "switch" | "count" | "text" | "integer" | "duration" | "octal" | "bytes" | "choice";
 
 export interface Option {
   /** Without the dashes. */
@@ -29,6 +30,10 @@ export interface Option {
   readonly max: number;
   readonly choices: readonly string[];
   readonly repeatable: boolean;
+  /** Its key in tandem.toml; "" when it is for the command line alone. */
+  readonly key: string;
+  /** Whose it is: the process's, or each pool's. */
+  readonly scope: "process" | "pool";
   /** The commands that take it. */
   readonly commands: readonly Command[];
   /** magent 0.6's own words, or "" when magent has no such flag. */
@@ -40,56 +45,75 @@ export interface Option {
   readonly hidden: boolean;
 }
 
-const SERVE: readonly Command[] = ["serve"];
-const RUN: readonly Command[] = ["serve", "dev"];
+const SERVE: readonly Command[] = ["serve", "config"];
+const RUN: readonly Command[] = ["serve", "config", "dev"];
 const WATCH: readonly Command[] = ["watch"];
 const MEND: readonly Command[] = ["resync", "verify"];
-const RING: readonly Command[] = ["serve", "ring", ...MEND];
-const RUN_RING: readonly Command[] = ["serve", "dev", "ring", ...MEND];
+const RING: readonly Command[] = ["serve", "config", "ring", ...MEND];
+const RUN_RING: readonly Command[] = ["serve", "config", "dev", "ring", ...MEND];
 
-/** A row; what is not said is: no short form, a switch of `serve`, not in magent. */
+/**
+ * A row; what is not said is: no short form, a switch of `serve`, not in magent. What `serve` takes is a setting of the
+ * process, and its key in tandem.toml is its long name; a setting that pools may have of their own says so.
+ */
 function row(long: string, help: string, more: Partial<Option>): Option {
+  const commands = more.commands ?? SERVE;
   return {
     long, help, short: "", kind: "switch", placeholder: "", fallback: "", fallbackOf: {}, unit: "", min: 0, max: 0, choices: [],
-    repeatable: false, commands: SERVE, magent: "", difference: "", hidden: false, ...more,
+    repeatable: false, commands, key: commands.includes("serve") && more.hidden !== true ? long.replaceAll("-", "_") : "",
+    scope: "process", magent: "", difference: "", hidden: false, ...more,
   };
 }
 
 const SERVER_FORM = "HOST:PORT[:WEIGHT]";
 
 export const OPTIONS: readonly Option[] = [
+  row("config", "file of settings: tandem.toml, magent's magent.conf or twemproxy's nutcracker.yml; flags go before it", {
+    short: "c", kind: "text", placeholder: "FILE", key: "", commands: RING,
+  }),
+  row("pool", "serve only this pool of the file", {
+    kind: "text", placeholder: "NAME", key: "", repeatable: true, commands: [...RING, "check"],
+  }),
   row("server", "a memcached of the ring: host:port, [ipv6]:port or /socket, with :weight, and for twemproxy a name", {
+    scope: "pool", key: "servers",
     short: "s", kind: "text", placeholder: SERVER_FORM, repeatable: true, commands: RING,
     magent: "ip:port, set memcached server ip and port",
     difference: "also host names, IPv6, unix sockets, weights and names; a repeated server is an error",
   }),
   row("backup", "a memcached of the second ring, which holds every key again", {
+    scope: "pool", key: "backups",
     short: "b", kind: "text", placeholder: SERVER_FORM, repeatable: true, commands: RING,
     magent: "ip:port, set backup memcached server ip and port",
     difference: "as -s; may not be one of the -s servers; their number need not be equal",
   }),
   row("listen", "address to accept clients on; :: is IPv4 and IPv6", {
+    scope: "pool",
     short: "l", kind: "text", placeholder: "HOST", fallback: "0.0.0.0", repeatable: true,
     magent: "ip, local bind ip address, default is 0.0.0.0", difference: "repeatable; also host names and IPv6",
   }),
   row("port", "TCP port to accept clients on; 0: no TCP", {
+    scope: "pool",
     short: "p", kind: "integer", placeholder: "PORT", fallback: "11211", max: 65535, commands: RUN,
     magent: "port, default is 11211. (0 to disable tcp support)",
   }),
   row("socket", "unix socket to accept clients on", {
+    scope: "pool",
     short: "f", kind: "text", placeholder: "PATH",
     magent: "file, unix socket path to listen on. default is off",
     difference: "a socket that another process answers on is an error, not taken over",
   }),
   row("unix-mode", "permission bits of the unix socket", {
+    scope: "pool",
     kind: "octal", placeholder: "MODE", fallback: "700", max: 0o777, unit: "octal",
   }),
   row("max-clients", "clients connected at once; one more is told so and closed", {
+    scope: "pool",
     short: "n", kind: "integer", placeholder: "NUMBER", fallback: "4096", min: 1, max: 1_000_000, commands: RUN,
     unit: "connections", magent: "number, set max connections, default is 4096",
     difference: "0 is an error, not 4096; a number above the file descriptor limit is an error",
   }),
   row("lanes", "connections kept to each server; a key always takes the same one", {
+    scope: "pool",
     short: "i", kind: "integer", placeholder: "NUMBER", fallback: "1", min: 1, max: 255, commands: RUN,
     unit: "connections", magent: "number, set max keep alive connections for one memcached server, default is 20",
     difference: "exactly so many, all pipelined: 1 is enough where magent needed one a request; at most 255",
@@ -102,10 +126,12 @@ export const OPTIONS: readonly Option[] = [
     short: "g", kind: "text", placeholder: "GROUP", magent: "gid", difference: "also a name; only together with -u",
   }),
   row("ketama", "place keys by Ketama; the default", {
+    key: "",
     short: "k", commands: RUN_RING, magent: "use ketama key allocation algorithm",
     difference: "the default; --ring says which Ketama; called as magent: magent's, and modulo without -k",
   }),
   row("foreground", "stay in front; the default", {
+    key: "",
     short: "D", magent: "don't go to background", difference: "the default; called as magent, -d is",
   }),
   row("daemon", "go to the background once clients can connect", {
@@ -118,47 +144,61 @@ export const OPTIONS: readonly Option[] = [
     difference: "-vv for more; stays in the background (called as magent: in front, as there)",
   }),
   row("ring", "which placement to be equal to", {
+    scope: "pool",
     kind: "choice", placeholder: "NAME", fallback: "libketama", choices: RING_FLAVOURS, commands: RUN_RING,
   }),
   row("hash-tag", "two characters; only what stands between them in a key is hashed", {
+    scope: "pool",
     kind: "text", placeholder: "{}", commands: RUN_RING,
   }),
   row("ack", "whose word answers a write: both servers', the lead's alone, or the first that took it", {
+    scope: "pool",
     kind: "choice", placeholder: "WHO", fallback: "both", choices: ACK_MODES, commands: RUN,
   }),
   row("connect-timeout", "a server that accepts later than this is down", {
-    kind: "integer", placeholder: "MS", fallback: "300", min: 1, max: 60_000, unit: "ms", commands: RUN,
+    scope: "pool",
+    kind: "duration", placeholder: "MS", fallback: "300", min: 1, max: 60_000, unit: "ms", commands: RUN,
   }),
   row("timeout", "a request that is answered later than this has failed", {
-    kind: "integer", placeholder: "MS", fallback: "300", fallbackOf: { ping: "1000", watch: "400" }, min: 1, max: 60_000, unit: "ms",
+    scope: "pool",
+    kind: "duration", placeholder: "MS", fallback: "300", fallbackOf: { ping: "1000", watch: "400" }, min: 1, max: 60_000, unit: "ms",
     commands: [...RUN, "ping", "watch"],
   }),
   row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
+    scope: "pool",
     kind: "bytes", placeholder: "BYTES", fallback: "1g", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
   }),
   row("refill-rate", "keys copied a second, at most, to a server that returns without its memory; fewer while servers answer slowly", {
+    scope: "pool",
     kind: "integer", placeholder: "KEYS", fallback: "25000", min: 1, max: 10_000_000, unit: "keys/s", commands: RUN,
   }),
   row("refill-bytes", "bytes of values copied a second, at most, to such a server", {
+    scope: "pool",
     kind: "bytes", placeholder: "BYTES", fallback: "32m", min: 1024, max: 1 << 30, unit: "bytes", commands: RUN,
   }),
   row("rejoin", "when a server that lost its memory is read again: once it is filled, or at once for what it holds by then", {
+    scope: "pool",
     kind: "choice", placeholder: "WHEN", fallback: "wait", choices: REJOIN_MODES, commands: RUN,
   }),
   row("missed-keys-max", "keys whose writes servers missed that are remembered; beyond it such a server is compared in full", {
+    scope: "pool",
     kind: "integer", placeholder: "NUMBER", fallback: "500000", min: 1, max: 100_000_000, unit: "keys", commands: RUN,
   }),
   row("board", "proxies over the same servers tell each other there whom they do not trust", {
+    scope: "pool",
     kind: "choice", placeholder: "WHEN", fallback: "on", choices: ["on", "off"], commands: RUN,
   }),
   row("strict", "no proxy reads or decides on what another one's acknowledged write left behind; needs --board on", {
+    scope: "pool",
     commands: RUN,
   }),
   row("verify", "compare both sides of a key after writing it; auto: while another proxy writes too", {
+    scope: "pool",
     kind: "choice", placeholder: "WHEN", fallback: "auto", choices: VERIFY_MODES, commands: RUN,
   }),
   row("scrub", "compare all keys of both sides so often, slowly, and when a proxy died; 0: never", {
-    kind: "integer", placeholder: "HOURS", fallback: "24", max: 8760, unit: "hours", commands: RUN,
+    scope: "pool",
+    kind: "duration", placeholder: "HOURS", fallback: "24", max: 8760, unit: "hours", commands: RUN,
   }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],
@@ -198,8 +238,8 @@ export const OPTIONS: readonly Option[] = [
   row("back-after", "all must be well for so long before the address may come back", {
     kind: "integer", placeholder: "MS", fallback: "1000", max: 600_000, unit: "ms", commands: WATCH,
   }),
-  row("help", "this text", { short: "h", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
-  row("version", "version, commit, runtime and target", { short: "V", commands: COMMANDS }),
+  row("help", "this text", { short: "h", key: "", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
+  row("version", "version, commit, runtime and target", { short: "V", key: "", commands: COMMANDS }),
   row("daemon-child", "where our parent waits for our report", { kind: "text", placeholder: "PATH", hidden: true }),
   row("called", "the name our parent was called by", { kind: "text", placeholder: "NAME", hidden: true }),
 ];
@@ -216,7 +256,7 @@ export function optionAllowed(option: Option): string {
     case "switch": return "no value";
     case "count": return "no value; repeat it for more";
     case "text": return option.placeholder;
-    case "integer": return `${option.min} to ${option.max}${option.unit === "" ? "" : ` ${option.unit}`}`;
+    case "integer": case "duration": return `${option.min} to ${option.max}${option.unit === "" ? "" : ` ${option.unit}`}`;
     case "octal": return "octal permission bits, 0 to 777";
     case "bytes": return "1k to 1g, as bytes or with k, m or g";
     case "choice": return `${option.choices.slice(0, -1).join(", ")} or ${option.choices.at(-1)}`;
@@ -227,8 +267,8 @@ export function optionAllowed(option: Option): string {
 export function flagsTableMarkdown(): string {
   const cell = (text: string): string => text.replaceAll("|", "\\|");
   const lines = [
-    "| flag | default | meaning | magent 0.6 | difference to magent |",
-    "|---|---|---|---|---|",
+    "| flag | in tandem.toml | default | meaning | magent 0.6 | difference to magent |",
+    "|---|---|---|---|---|---|",
   ];
   for (const option of OPTIONS) {
     if (option.hidden) continue;
@@ -239,10 +279,11 @@ export function flagsTableMarkdown(): string {
     const others = Object.entries(option.fallbackOf).map(([command, text]) => `; ${command}: ${text}${unit}`).join("");
     const fallback = option.fallback === "" ? "" : `${option.fallback}${unit}${others}`;
     const choices = option.kind === "choice" ? `: ${option.choices.join(", ")}` : "";
+    const key = option.key === "" ? "–" : `\`${option.key}\`${option.scope === "process" ? " *" : ""}`;
     const magent = option.magent === "" ? "–" : `\`-${option.short}\` ${option.magent}`;
     const difference = option.difference === "" ? (option.magent === "" ? "new" : "none") : option.difference;
     lines.push(
-      `| ${short}\`--${option.long}${cell(value)}\` | ${fallback} | ${cell(only + option.help + choices)} | ${cell(magent)} | ${cell(difference)} |`,
+      `| ${short}\`--${option.long}${cell(value)}\` | ${key} | ${fallback} | ${cell(only + option.help + choices)} | ${cell(magent)} | ${cell(difference)} |`,
     );
   }
   return lines.join("\n") + "\n";

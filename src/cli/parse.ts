@@ -6,9 +6,17 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type Checked, type Given, type Problem, wrong } from "../config/problem.ts";
 import { COMMANDS, type Command, OPTIONS, type Option, optionAllowed } from "./options.ts";
 
-/** The flags of one command line. Names are the table's long names; a name outside the table is a bug and throws. */
+/**
+ * The settings of one command line, or of one pool after the layers (layers.ts) are laid over each other. Names are the
+ * table's long names; a name outside the table is a bug and throws.
+ */
 export class Flags {
-  constructor(private readonly given: ReadonlyMap<string, readonly Given[]>, private readonly command: Command = "serve") {}
+  /** places: where a setting was said that has no value to tell, such as a switch that a file switches off. */
+  constructor(
+    readonly given: ReadonlyMap<string, readonly Given[]>,
+    private readonly command: Command = "serve",
+    private readonly places: ReadonlyMap<string, string> = new Map(),
+  ) {}
 
   /** True when the user wrote it. */
   has(long: string): boolean {
@@ -17,24 +25,33 @@ export class Flags {
 
   /** Every value the user wrote, in order; empty when none. */
   all(long: string): readonly Given[] {
-    if (!OPTIONS.some((option) => option.long === long)) throw new Error(`no option named ${long}`);
+    optionOf(long);
     return this.given.get(long) ?? [];
   }
 
   /** The value as written, or the default; its flag is as spelled, or --long. */
   one(long: string): Given {
-    const option = OPTIONS.find((each) => each.long === long);
-    if (option === undefined) throw new Error(`no option named ${long}`);
+    const option = optionOf(long);
     return this.given.get(long)?.[0] ?? { flag: `--${long}`, text: option.fallbackOf[this.command] ?? option.fallback };
   }
 
-  /** The number of a checked integer, octal or bytes option. */
+  /** The number of a checked integer, duration, octal or bytes option, in its unit. */
   number(long: string): number {
-    const option = OPTIONS.find((each) => each.long === long);
-    const value = option === undefined ? null : numberOf(option, this.one(long).text);
+    const value = numberOf(optionOf(long), this.one(long).text);
     if (value === null) throw new Error(`no number in option ${long}`);
     return value;
   }
+
+  /** Where it was said: "tandem.toml:12: timeout", "-p"; "" when nowhere. */
+  place(long: string): string {
+    return this.given.get(long)?.[0]?.flag ?? this.places.get(long) ?? "";
+  }
+}
+
+function optionOf(long: string): Option {
+  const option = OPTIONS.find((each) => each.long === long);
+  if (option === undefined) throw new Error(`no option named ${long}`);
+  return option;
 }
 
 export interface CommandLine {
@@ -173,12 +190,12 @@ function takesValue(option: Option): boolean {
 }
 
 /** Why text is no value of option, or "". Texts are checked by config/. */
-function valueFault(option: Option, text: string): string {
+export function valueFault(option: Option, text: string): string {
   switch (option.kind) {
     case "switch": case "count": return "";
     case "text": return text === "" ? "is empty" : "";
     case "choice": return option.choices.includes(text) ? "" : "is none of them";
-    case "integer": case "octal": case "bytes": {
+    case "integer": case "duration": case "octal": case "bytes": {
       const value = numberOf(option, text);
       if (value === null) return "is no such number";
       return value < option.min ? "is too low" : value > option.max ? "is too high" : "";
@@ -186,8 +203,18 @@ function valueFault(option: Option, text: string): string {
   }
 }
 
-function numberOf(option: Option, text: string): number | null {
+/** Units of time, ms. */
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, hours: 3_600_000 };
+
+/** The number that text is, in the option's unit, or null. */
+export function numberOf(option: Option, text: string): number | null {
   if (option.kind === "octal") return /^[0-7]{1,4}$/.test(text) ? parseInt(text, 8) : null;
+  if (option.kind === "duration") {
+    const match = /^([0-9]{1,12})(ms|s|m|h|d)?$/.exec(text);
+    if (match === null) return null;
+    const value = Number(match[1]) * (match[2] === undefined ? 1 : UNITS_MS[match[2]]! / UNITS_MS[option.unit]!);
+    return Number.isSafeInteger(value) ? value : null;
+  }
   const match = /^([0-9]{1,12})([kmg]?)$/i.exec(text);
   if (match === null || (match[2] !== "" && option.kind !== "bytes")) return null;
   const factor = { "": 1, k: 1 << 10, m: 1 << 20, g: 1 << 30 }[match[2]!.toLowerCase()] ?? 1;

@@ -8,6 +8,7 @@ import { Pair } from "../replication/pair.ts";
 import { buildRing, ringServers } from "../ring/ring.ts";
 import { type Context, failUsage } from "./context.ts";
 import { EXIT_DIFFERENT, EXIT_EQUAL, type Run, runErrand } from "./errand.ts";
+import type { Host } from "../platform/platform.ts";
 import type { Flags } from "./parse.ts";
 import { readPoolOf } from "./settings.ts";
 import { durationText, table } from "./table.ts";
@@ -20,7 +21,7 @@ interface ResyncSettings {
 }
 
 export function resync(context: Context, flags: Flags): void {
-  const read = readResync(flags, context.called);
+  const read = readResync(context.platform.host, flags, context.called);
   if (!read.ok) return failUsage(context, read.problem);
   const { from, to, belongs } = read.value;
   const dry = flags.has("dry-run"), removes = flags.has("delete");
@@ -53,7 +54,7 @@ function* placesOf(keys: Iterable<string>, pair: Pair): Generator<Place> {
   for (const key of keys) yield { key, pair, laneIndex: 0 };
 }
 
-export function readResync(flags: Flags, called: "tandem" | "magent"): Checked<ResyncSettings> {
+export function readResync(host: Host, flags: Flags, called: "tandem" | "magent"): Checked<ResyncSettings> {
   const ends: ServerSpec[] = [];
   for (const long of ["from", "to"]) {
     if (!flags.has(long)) return wrong({ flag: `--${long}`, text: "" }, "not given", "--from HOST:PORT --to HOST:PORT");
@@ -64,8 +65,8 @@ export function readResync(flags: Flags, called: "tandem" | "magent"): Checked<R
   }
   const [from, to] = ends as [ServerSpec, ServerSpec];
   if (sameServerKey(from) === sameServerKey(to)) return wrong(flags.one("to"), "is the server of --from too", "another server");
-  if (!flags.has("server") && !flags.has("backup")) return { ok: true, value: { from, to, belongs: () => true } };
-  const pool = readPoolOf(flags, called);
+  if (!flags.has("server") && !flags.has("backup") && !flags.has("config")) return { ok: true, value: { from, to, belongs: () => true } };
+  const pool = readPoolOf(host, flags, called);
   if (!pool.ok) return pool;
   const belongs = placedOn(pool.value, to, flags.one("to"));
   return belongs.ok ? { ok: true, value: { from, to, belongs: belongs.value } } : belongs;

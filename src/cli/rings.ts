@@ -24,12 +24,12 @@ function ringLines(context: Context, line: CommandLine): Checked<string[]> {
       if (words.length === 0) return wrong(given, "no key given", "ring explain KEY ...");
       const keys = readKeys({ flag: "ring explain", text: "" }, words);
       if (!keys.ok) return keys;
-      const pool = readPoolOf(line.flags, context.called);
+      const pool = readPoolOf(context.platform.host, line.flags, context.called);
       return pool.ok ? { ok: true, value: ringExplain(pool.value, keys.value) } : pool;
     }
     case "show": {
       if (words.length > 0) return wrong({ flag: "ring show", text: words[0]! }, "is not expected", "flags only");
-      const pool = readPoolOf(line.flags, context.called);
+      const pool = readPoolOf(context.platform.host, line.flags, context.called);
       return pool.ok ? { ok: true, value: ringShow(pool.value) } : pool;
     }
     case "diff": {
@@ -51,7 +51,7 @@ function diffLines(context: Context, line: CommandLine, before: string, after: s
     if (!inner.ok) return inner;
     const stray = inner.value.words[0];
     if (stray !== undefined) return wrong({ flag: "ring diff", text: stray }, "is no flag", "quoted -s, -b, --ring");
-    const pool = readPoolOf(inner.value.flags, context.called);
+    const pool = readPoolOf(context.platform.host, inner.value.flags, context.called);
     if (!pool.ok) return pool;
     pools.push(pool.value);
   }

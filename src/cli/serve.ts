@@ -15,10 +15,10 @@ import { readServe, type ServeSettings } from "./settings.ts";
 export const DRAIN_MS = 5000;
 
 export function serve(context: Context, flags: Flags): void {
-  const read = readServe(flags, context.called);
+  const read = readServe(context.platform.host, flags, context.called);
   if (!read.ok) return failProblems(context, read.problems);
   const settings = read.value;
-  const problem = checkMachine(context.platform.host, settings, flags);
+  const problem = checkMachine(context.platform.host, settings);
   if (problem !== null) return failUsage(context, problem);
 
   if (flags.has("daemon-child")) {
@@ -30,11 +30,17 @@ export function serve(context: Context, flags: Flags): void {
   }
 }
 
-/** What is wrong with the settings on this machine: file descriptors, the directory of the unix socket. */
-function checkMachine(host: Host, settings: ServeSettings, flags: Flags): Problem | null {
-  const limit = checkFdLimit(settings.config, host.fdLimit(), flags.one("max-clients"));
+/** What is wrong with the settings on this machine: file descriptors, the directories of unix sockets. */
+function checkMachine(host: Host, settings: ServeSettings): Problem | null {
+  const limit = checkFdLimit(settings.config, host.fdLimit(), settings.clients);
   if (limit !== null) return limit;
-  return flags.has("socket") ? checkSocketPath(host, flags.one("socket")) : null;
+  for (const { listen } of settings.config.pools) {
+    for (const address of listen) {
+      const problem = address.kind === "unix" ? checkSocketPath(host, { flag: "-f", text: address.path }) : null;
+      if (problem !== null) return problem;
+    }
+  }
+  return null;
 }
 
 /** Only making a file tells whether one can be made there: rights, mounts and missing directories all count. */
@@ -113,6 +119,7 @@ export function stopOnSignals(
 
 function tellStart(log: Log, settings: ServeSettings, addresses: readonly Address[]): void {
   const { pools } = settings.config;
+  for (const note of settings.notes) log.warn("setting left out", { setting: note.flag, given: note.given, instead: note.allowed });
   for (const address of addresses) log.info("listening", { address: addressText(address) });
   const labels = (servers: readonly ServerSpec[]): string => servers.map((server) => server.label).join(",");
   for (const pool of pools) {

@@ -1,9 +1,11 @@
-// A parsed command line → settings: what the name we were called by and the option table's defaults make of it.
+// Layers of settings → what a process runs with: what the name we were called by and the table's defaults make of them.
 import {
   ACK_MODES, type PoolConfig, type ProxyConfig, REJOIN_MODES, RING_FLAVOURS, type RingFlavour, VERIFY_MODES,
 } from "../config/config.ts";
-import { type PoolFlags, readPool } from "../config/flags.ts";
-import { type Checked, type Given, type Problem, type Read, wrong } from "../config/problem.ts";
+import { checkPools, type PoolFlags, readPool } from "../config/flags.ts";
+import { type Checked, type Given, inOrder, type Problem, type Read, wrong } from "../config/problem.ts";
+import type { Host } from "../platform/platform.ts";
+import { type Layers, type PoolLayers, readLayers } from "./layers.ts";
 import type { Flags } from "./parse.ts";
 
 export interface ServeSettings {
@@ -14,45 +16,72 @@ export interface ServeSettings {
   readonly pidFile: Given | null;
   readonly logFile: Given | null;
   readonly verbosity: number;
+  /** How the number of clients was said. */
+  readonly clients: Given;
+  /** What the file says and tandem does in another way. */
+  readonly notes: readonly Problem[];
 }
 
-export function readServe(flags: Flags, called: "tandem" | "magent"): Read<ServeSettings> {
-  const problems: Problem[] = [];
-  const pool = readPool(poolFlags(flags, called), problems);
+export type CalledAs = "tandem" | "magent";
+
+export function readServe(host: Host, line: Flags, called: CalledAs): Read<ServeSettings> {
+  return settle(readLayers(host, line), called);
+}
+
+/** The settings that the layers make, or all that is wrong with them. */
+export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
+  const flags = layers.process;
+  const problems: Problem[] = [...layers.problems];
+  const pools = layers.pools.map((layer) => {
+    problems.push(...layer.problems);
+    return { config: readPool(poolFlags(layer, called), problems), place: layer.place };
+  });
+  checkPools(pools, problems);
   if (flags.has("daemon") && flags.has("foreground")) {
-    problems.push(wrong(flags.one("daemon"), `contradicts ${flags.one("foreground").flag}`, "one of them").problem);
+    // A flag goes before a file.
+    if (flags.one("daemon").flag.startsWith("-")) problems.push(wrong(flags.one("daemon"), `contradicts ${flags.one("foreground").flag}`, "one of them").problem);
   }
   const group = optional(flags, "group");
   if (group !== null && !flags.has("user")) problems.push(wrong(group, "given without -u", "-u user -g group").problem);
   // magent goes to the background by itself, and stays in front for -D and for -v.
-  const asMagent = called === "magent" && !flags.has("foreground") && !flags.has("verbose");
-  const background = flags.has("daemon") || asMagent;
+  const saysFront = flags.has("foreground") || flags.has("verbose") || (flags.place("daemon") !== "" && !flags.has("daemon"));
+  const asMagent = called === "magent" && !saysFront;
+  const background = (flags.has("daemon") && !flags.has("foreground")) || asMagent;
   const logFile = optional(flags, "log-file");
   if (logFile !== null && !background && !flags.has("daemon-child")) {
     problems.push(wrong(logFile, "given without -d", "-d --log-file path; in front the log goes to stderr").problem);
   }
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems: inOrder(problems) };
   return {
     ok: true,
     value: {
-      config: { pools: [pool] }, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
-      logFile, verbosity: verbosityOf(flags),
+      config: { pools: pools.map(({ config }) => config) }, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
+      logFile, verbosity: verbosityOf(flags), clients: layers.pools[0]!.flags.one("max-clients"),
+      notes: [...layers.notes, ...layers.pools.flatMap((layer) => layer.notes)],
     },
   };
 }
 
-/** The pool alone, for commands that do not serve. */
-export function readPoolOf(flags: Flags, called: "tandem" | "magent"): Checked<PoolConfig> {
-  const problems: Problem[] = [];
-  const pool = readPool(poolFlags(flags, called), problems);
+/** One pool alone, for commands that do not serve. */
+export function readPoolOf(host: Host, line: Flags, called: CalledAs): Checked<PoolConfig> {
+  const layers = readLayers(host, line);
+  const problems: Problem[] = [...layers.problems, ...layers.pools.flatMap((layer) => layer.problems)];
+  const [only, ...more] = layers.pools;
+  if (more.length > 0) {
+    const names = layers.pools.map(({ name }) => `--pool ${name}`).join(", ");
+    problems.push(wrong(line.one("config"), `has ${layers.pools.length} pools`, `one of them: ${names}`).problem);
+  }
+  const pool = only === undefined ? null : readPool(poolFlags(only, called), problems);
   const problem = problems[0];
-  return problem === undefined ? { ok: true, value: pool } : { ok: false, problem };
+  if (problem !== undefined) return { ok: false, problem };
+  if (pool === null) throw new Error("no pool and no problem");
+  return { ok: true, value: pool };
 }
 
-export function poolFlags(flags: Flags, called: "tandem" | "magent"): PoolFlags {
+export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "name" | "place">, called: CalledAs): PoolFlags {
   return {
-    name: "main",
-    place: "-s",
+    name,
+    place,
     servers: flags.all("server"),
     backups: flags.all("backup"),
     ring: ringOf(flags, called),
@@ -87,7 +116,7 @@ export function verbosityOf(flags: Flags): number {
   return Math.min(2, flags.all("verbose").length);
 }
 
-function ringOf(flags: Flags, called: "tandem" | "magent"): RingFlavour {
+export function ringOf(flags: Flags, called: CalledAs): RingFlavour {
   if (called === "magent" && !flags.has("ring")) return flags.has("ketama") ? "magent" : "magent-modulo";
   const name = flags.one("ring").text;
   const ring = RING_FLAVOURS.find((flavour) => flavour === name);

@@ -10,6 +10,7 @@ import { Pair } from "../replication/pair.ts";
 import { buildRing, ringServers } from "../ring/ring.ts";
 import { type Context, failUsage } from "./context.ts";
 import { EXIT_DIFFERENT, EXIT_EQUAL, runErrand } from "./errand.ts";
+import type { Host } from "../platform/platform.ts";
 import type { Flags } from "./parse.ts";
 import { keyText } from "./ring.ts";
 import { readPoolOf } from "./settings.ts";
@@ -26,7 +27,7 @@ interface VerifySettings {
 }
 
 export function verify(context: Context, flags: Flags): void {
-  const read = readVerify(flags, context.called);
+  const read = readVerify(context.platform.host, flags, context.called);
   if (!read.ok) return failUsage(context, read.problem);
   const { pool, sample, backupLeads } = read.value;
   const { host, random } = context.platform;
@@ -76,8 +77,8 @@ function shown(key: string): string {
   return keyText(latin1(key));
 }
 
-export function readVerify(flags: Flags, called: "tandem" | "magent"): Checked<VerifySettings> {
-  const pool = readPoolOf(flags, called);
+export function readVerify(host: Host, flags: Flags, called: "tandem" | "magent"): Checked<VerifySettings> {
+  const pool = readPoolOf(host, flags, called);
   if (!pool.ok) return pool;
   if (pool.value.backups.length === 0) return wrong({ flag: "-b", text: "" }, "no backup given", "at least one -b host:port");
   if (!flags.has("repair")) {

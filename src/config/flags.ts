@@ -54,7 +54,7 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
   // A server that backs itself up would be written twice and lost once.
   const keys = new Set(primaries.map(({ spec }) => sameServerKey(spec)));
   for (const { spec, given } of backups) {
-    if (keys.has(sameServerKey(spec))) take(wrong(given, "is one of the -s servers too", "servers that hold no primary copy"));
+    if (keys.has(sameServerKey(spec))) take(wrong(given, "is one of the primaries too", "servers that hold no primary copy"));
   }
   if (flags.proxies.strict && (!flags.proxies.board || flags.proxies.verify === "off")) {
     take(wrong({ flag: flags.strictGiven?.flag ?? "--strict", text: "" }, `needs ${flags.proxies.board ? "--verify" : "the board"}`, "--strict with --board on and --verify auto or on"));
@@ -76,7 +76,7 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
 }
 
 /** What a command line is to say when it names no server. */
-const SERVER_NEEDED: Readonly<Record<string, string>> = { "-s": "at least one -s host:port" };
+const SERVER_NEEDED: Readonly<Record<string, string>> = { "-s": "at least one -s host:port, or -c file" };
 
 function readListen(flags: PoolFlags, problems: Problem[]): Address[] {
   const listen: Address[] = [];

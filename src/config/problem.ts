@@ -1,7 +1,7 @@
-// What is wrong with a setting: always the flag, what was given and what is allowed, on one line.
+// What is wrong with a setting: always where it was said, what was given and what is allowed, on one line.
 
 export interface Problem {
-  /** As the user spelled it: "-p", "--port". */
+  /** As Given's. */
   readonly flag: string;
   /** The value as given; "" when there was none. */
   readonly given: string;
@@ -14,10 +14,13 @@ export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly o
 /** As Checked, of something that can be wrong in several ways; the problems are at least one. */
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** One flag as it was given. */
+/** One setting as it was given. */
 export interface Given {
+  /** As the user spelled it: "-p", "--port", or where a file says it: "tandem.toml:12: timeout". */
   readonly flag: string;
   readonly text: string;
+  /** Of a server, where a file says it. */
+  readonly zone?: string;
 }
 
 export function wrong(given: Given, fault: string, allowed: string): { ok: false; problem: Problem } {
@@ -33,4 +36,10 @@ export function quoted(text: string): string {
 export function problemLine(problem: Problem): string {
   const given = problem.given === "" ? "" : ` ${quoted(problem.given)}`;
   return `${problem.flag}${given}: ${problem.fault}; allowed: ${problem.allowed}`;
+}
+
+/** Problems of a file in the order of its lines, after those of the command line. */
+export function inOrder(problems: readonly Problem[]): Problem[] {
+  const lineOf = ({ flag }: Problem): number => Number(/^.*?:([0-9]+):/.exec(flag)?.[1] ?? 0);
+  return [...problems].sort((a, b) => lineOf(a) - lineOf(b));
 }

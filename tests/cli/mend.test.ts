@@ -12,6 +12,9 @@ import type { SyncOutcome } from "../../src/replication/sync.ts";
 import { FakePlatform } from "../support/fake_platform.ts";
 import { Table } from "../replication/table.ts";
 
+/** No command line here names a file. */
+const NO_FILES = new FakePlatform().host;
+
 function flags(...args: string[]): Flags {
   const line = parseCommandLine(args);
   if (!line.ok) throw new Error(problemLine(line.problem));
@@ -21,7 +24,7 @@ const said = <T>(checked: Checked<T>): string => (checked.ok ? "ok" : problemLin
 
 describe("asked rightly or not", () => {
   test("resync", () => {
-    const read = (...args: string[]): string => said(readResync(flags("resync", ...args), "tandem"));
+    const read = (...args: string[]): string => said(readResync(NO_FILES, flags("resync", ...args), "tandem"));
     expect(read("--from", "a:1", "--to", "/s")).toBe("ok");
     expect(read("--to", "a:1")).toBe("--from: not given; allowed: --from HOST:PORT --to HOST:PORT");
     expect(read("--from", "a:1")).toBe("--to: not given; allowed: --from HOST:PORT --to HOST:PORT");
@@ -30,11 +33,11 @@ describe("asked rightly or not", () => {
     expect(read("--from", "a:1:2", "--to", "b:1")).toBe("--from a:1:2: is more than an address; allowed: host:port or /socket");
     expect(read("--from", "a:1", "--to", "b:99999")).toBe("--to b:99999: has no such port; allowed: a port of 1 to 65535");
     expect(read("--from", "a:1", "--to", "b:1", "-s", "c:1")).toBe("--to b:1: is none of the -s and -b servers; allowed: one of them");
-    expect(read("--from", "a:1", "--to", "b:1", "-b", "b:1")).toBe("-s: no server given; allowed: at least one -s host:port");
+    expect(read("--from", "a:1", "--to", "b:1", "-b", "b:1")).toBe("-s: no server given; allowed: at least one -s host:port, or -c file");
     expect(read("--from", "a:1", "--to", "b:1", "-s", "c:1", "-b", "b:1")).toBe("ok");
   });
   test("verify", () => {
-    const read = (...args: string[]): string => said(readVerify(flags("verify", "-s", "a:1", ...args), "tandem"));
+    const read = (...args: string[]): string => said(readVerify(NO_FILES, flags("verify", "-s", "a:1", ...args), "tandem"));
     expect(read("-b", "b:1")).toBe("ok");
     expect(read()).toBe("-b: no backup given; allowed: at least one -b host:port");
     for (const sample of ["1", "500", "5%", "0.5%", "100%"]) expect(read("-b", "b:1", "--sample", sample)).toBe("ok");
@@ -48,7 +51,7 @@ describe("asked rightly or not", () => {
 
 test("with rings, each key belongs to one server of a ring", () => {
   const belongs = ["a:1", "b:1", "c:1"].map((to) => {
-    const read = readResync(flags("resync", "--from", "x:1", "--to", to, "-s", "a:1", "-s", "b:1", "-b", "c:1"), "tandem");
+    const read = readResync(NO_FILES, flags("resync", "--from", "x:1", "--to", to, "-s", "a:1", "-s", "b:1", "-b", "c:1"), "tandem");
     if (!read.ok) throw new Error("unread");
     return read.value.belongs;
   });

@@ -14,6 +14,14 @@ describe("the table", () => {
   test("holds every flag of magent 0.6", () => {
     for (const short of "hupsblngDkfiv") expect(OPTIONS.filter((option) => option.short === short && option.magent !== "").length).toBe(1);
   });
+  test("gives each setting a key of its own in tandem.toml", () => {
+    const keys = OPTIONS.map((option) => option.key).filter((key) => key !== "");
+    expect(new Set(keys).size).toBe(keys.length);
+    for (const key of keys) expect(key).toMatch(/^[a-z][a-z_]*$/);
+    // What serve takes and a file cannot say is about this one start.
+    const without = OPTIONS.filter((option) => option.commands.includes("serve") && option.key === "" && !option.hidden).map(({ long }) => long);
+    expect(without).toEqual(["config", "pool", "ketama", "foreground", "help", "version"]);
+  });
   test("has defaults that its own parser accepts", () => {
     for (const option of OPTIONS) {
       if (option.fallback === "") continue;
@@ -26,7 +34,7 @@ describe("the table", () => {
 test("the Markdown table has one row a flag and no broken cell", () => {
   const lines = flagsTableMarkdown().trimEnd().split("\n");
   expect(lines.length).toBe(OPTIONS.filter((option) => !option.hidden).length + 2);
-  for (const line of lines) expect(line.replaceAll("\\|", "").split("|").length).toBe(7);
+  for (const line of lines) expect(line.replaceAll("\\|", "").split("|").length).toBe(8);
   expect(flagsTableMarkdown()).not.toContain("daemon-child");
 });
 

@@ -24,7 +24,7 @@ describe("commands", () => {
     expect(parse("dev").command).toBe("dev");
   });
   test("an unknown one names the known", () => {
-    expect(problem("sever")).toBe("command sever: unknown; allowed: serve, dev, status, ping, watch, resync, verify, ring, version, help");
+    expect(problem("sever")).toBe("command sever: unknown; allowed: serve, dev, status, ping, watch, check, config, resync, verify, ring, version, help");
   });
   test("words are kept in order, and after -- everything is one", () => {
     expect(parse("ring", "explain", "a", "-s", "x", "b", "--", "-c", "--d").words).toEqual(["explain", "a", "b", "-c", "--d"]);
@@ -73,7 +73,7 @@ describe("flags", () => {
 });
 
 describe("problems", () => {
-  const ALL = "-s -b -l -p -f --unix-mode -n -i -u -g -k -D -d --pid-file --log-file -v --ring --hash-tag --ack " +
+  const ALL = "-c --pool -s -b -l -p -f --unix-mode -n -i -u -g -k -D -d --pid-file --log-file -v --ring --hash-tag --ack " +
     "--connect-timeout --timeout --item-size-max --refill-rate --refill-bytes --rejoin --missed-keys-max --board --strict --verify --scrub -h -V";
   test("an unknown flag", () => {
     expect(problem("-x")).toBe(`-x: unknown flag of serve; allowed: ${ALL}`);

@@ -3,6 +3,11 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { flagsTableMarkdown, OPTIONS } from "../../src/cli/options.ts";
+import { layFile } from "../../src/cli/layers.ts";
+import { parseCommandLine } from "../../src/cli/parse.ts";
+import { settle } from "../../src/cli/settings.ts";
+import { problemLine } from "../../src/config/problem.ts";
+import { readToml } from "../../src/config/toml.ts";
 import { RING_FLAVOURS } from "../../src/config/config.ts";
 import { COMMANDS } from "../../src/protocol/commands.ts";
 
@@ -19,6 +24,15 @@ function block(name: string): string {
 test("the table of flags is the option table's", () => {
   // To renew it: print flagsTableMarkdown() between the two markers.
   expect(block("flags")).toBe(flagsTableMarkdown());
+});
+
+test("the example file is read without a problem, and has the pools that the text tells of", () => {
+  const text = block("tandem.toml").replaceAll(/^```.*\n/gm, "");
+  const line = parseCommandLine([]);
+  if (!line.ok) throw new Error("no flags");
+  const read = settle(layFile(readToml("tandem.toml", text), line.value.flags), "tandem");
+  expect(read.ok ? [] : read.problems.map(problemLine)).toEqual([]);
+  expect(read.ok ? read.value.config.pools.map(({ name, listen }) => `${name} ${listen.length}`) : []).toEqual(["sessions 2", "pages 1"]);
 });
 
 test("there is a place for the figures of scripts/bench", () => {

@@ -3,11 +3,12 @@ import { describe, expect, test } from "bun:test";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { readServe, type ServeSettings } from "../../src/cli/settings.ts";
 import { problemLine } from "../../src/config/problem.ts";
+import { FakePlatform } from "../support/fake_platform.ts";
 
 function settings(called: "tandem" | "magent", ...args: string[]): ServeSettings {
   const line = parseCommandLine(["-s", "a:1", ...args]);
   if (!line.ok) throw new Error(problemLine(line.problem));
-  const read = readServe(line.value.flags, called);
+  const read = readServe(new FakePlatform().host, line.value.flags, called);
   if (!read.ok) throw new Error(read.problems.map(problemLine).join("\n"));
   return read.value;
 }

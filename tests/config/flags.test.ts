@@ -44,12 +44,12 @@ describe("readPool", () => {
     expect(read({ port: 0, socket: { flag: "-f", text: "t.sock" } }).pool.listen).toEqual([{ kind: "unix", path: "t.sock" }]);
   });
   test("names the flag, what was given and what is allowed", () => {
-    expect(line({ servers: [] })).toBe("-s: no server given; allowed: at least one -s host:port");
+    expect(line({ servers: [] })).toBe("-s: no server given; allowed: at least one -s host:port, or -c file");
     expect(line({ servers: given("--server", "a:1", "A:1") }))
       .toBe("--server A:1: given twice; allowed: each server once in a ring");
     expect(line({ backups: given("-b", "c:1", "c:1:2") })).toBe("-b c:1:2: given twice; allowed: each server once in a ring");
     expect(line({ backups: given("-b", "c:1", "b:1") }))
-      .toBe("-b b:1: is one of the -s servers too; allowed: servers that hold no primary copy");
+      .toBe("-b b:1: is one of the primaries too; allowed: servers that hold no primary copy");
     expect(line({ port: 0, portGiven: { flag: "-p", text: "0" } }))
       .toBe("-p 0: no TCP and no unix socket to listen on; allowed: a port of 1 to 65535, or -f path");
     expect(line({ listen: given("-l", "::1", "::1") })).toBe("-l ::1: given twice; allowed: each address once");
@@ -60,7 +60,7 @@ describe("readPool", () => {
     expect(line({ servers: given("-s", "a:0", "b:1", "b:1"), backups: given("-b", "b:1"), listen: given("-l", "1.2.3") }).split("\n")).toEqual([
       "-s a:0: has no such port; allowed: a port of 1 to 65535",
       "-s b:1: given twice; allowed: each server once in a ring",
-      "-b b:1: is one of the -s servers too; allowed: servers that hold no primary copy",
+      "-b b:1: is one of the primaries too; allowed: servers that hold no primary copy",
       "-l 1.2.3: is no address; allowed: a host name, an IPv4 or an IPv6 address, host:port, [ipv6]:port, or /socket",
     ]);
   });

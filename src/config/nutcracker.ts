@@ -1,0 +1,138 @@
+// twemproxy's nutcracker.yml → its pools in tandem's words. Each of its options is taken, or named: what forbids to
+// serve a pool is a problem of that pool, what tandem does in another way is a note.
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from "yaml";
+import { type ConfigFile, type FileEntry, type FilePool, type FileValue, placeOf } from "./file.ts";
+import type { Problem } from "./problem.ts";
+
+/** The placements that are twemproxy's, by hash; distribution ketama. */
+const RINGS: Readonly<Record<string, string>> = { fnv1a_64: "twemproxy", md5: "twemproxy-md5" };
+const HASHES = "one_at_a_time md5 crc16 crc32 crc32a fnv1_64 fnv1a_64 fnv1_32 fnv1a_32 hsieh murmur jenkins".split(" ");
+
+/** What has no equal, and why it does no harm. */
+const NOTES: Readonly<Record<string, string>> = {
+  backlog: "always 4096, or what the kernel allows",
+  preconnect: "always: servers are connected to at start",
+  auto_eject_hosts: "keys never move when a server is lost: give backups, which hold them again",
+  server_retry_timeout: "a lost server is asked again after 0.25 s, then at most every 3 s",
+  server_failure_limit: "three failures in a row, or a refused connection",
+  tcpkeepalive: "not needed: every server is asked how it is once a second",
+};
+const WORDS = [
+  "listen", "servers", "hash", "hash_tag", "distribution", "timeout", "redis", "redis_auth", "redis_db", "client_connections",
+  "server_connections", ...Object.keys(NOTES),
+];
+
+export function readNutcracker(path: string, text: string): ConfigFile {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, logLevel: "silent" });
+  const problems: Problem[] = document.errors.map((error) => ({
+    flag: `${path}:${error.linePos?.[0].line ?? 1}:${error.linePos?.[0].col ?? 1}`, given: "",
+    fault: `is no YAML: ${error.message.split("\n")[0]!.replace(/ at line \d+, column \d+:?$/, "")}`, allowed: "pool: and its settings below",
+  }));
+  const pools: FilePool[] = [];
+  const root = document.contents;
+  if (problems.length === 0 && !isMap(root)) {
+    problems.push({ flag: `${path}:1`, given: "", fault: "holds no pool", allowed: "name: with listen and servers below" });
+  }
+  if (problems.length === 0 && isMap(root)) {
+    for (const { key, value } of root.items) {
+      const name = scalarText(key);
+      const line = lineOf(lines, key);
+      if (!isMap(value)) problems.push({ flag: placeOf(path, line, name), given: "", fault: "is no pool", allowed: "listen, servers … below it" });
+      else pools.push(new PoolReader(path, lines, name, line).read(value));
+    }
+  }
+  return { path, top: [], pools, problems, notes: [] };
+}
+
+class PoolReader {
+  private readonly entries: FileEntry[] = [];
+  private readonly problems: Problem[] = [];
+  private readonly notes: Problem[] = [];
+  private hash = "fnv1a_64";
+  private hashLine: number;
+
+  constructor(private readonly path: string, private readonly lines: LineCounter, private readonly name: string, private readonly line: number) {
+    this.hashLine = line;
+  }
+
+  read(map: YAMLMap): FilePool {
+    for (const { key, value } of map.items) this.word(scalarText(key), value as Node | null, lineOf(this.lines, key));
+    const ring = RINGS[this.hash];
+    if (ring !== undefined) this.put("ring", "hash", this.hashLine, [{ kind: "string", text: ring, raw: ring, line: this.hashLine }]);
+    return { name: this.name, line: this.line, entries: this.entries, problems: this.problems, notes: this.notes };
+  }
+
+  private word(word: string, node: Node | null, line: number): void {
+    if (!WORDS.includes(word)) return this.wrong(word, line, "", "is no option of twemproxy's", WORDS.join(", "));
+    if (word === "servers") return this.servers(node, line);
+    if (!isScalar(node)) return this.wrong(word, line, "", "is no single value", `${word}: value`);
+    // What was written, so that a tag "{}" or a number keeps its form.
+    const text = String(node.value ?? "");
+    const value: FileValue = { kind: typeof node.value === "number" ? "integer" : typeof node.value === "boolean" ? "boolean" : "string", text, raw: text, line };
+    switch (word) {
+      case "listen": return this.listen(value, line);
+      case "hash":
+        if (!HASHES.includes(text)) return this.wrong(word, line, text, "is none of twemproxy's", Object.keys(RINGS).join(" or "));
+        if (RINGS[text] === undefined) this.wrong(word, line, text, "is not supported: keys would be placed elsewhere", Object.keys(RINGS).join(" or "));
+        this.hash = text;
+        this.hashLine = line;
+        return;
+      case "distribution":
+        if (text !== "ketama") this.wrong(word, line, text, "is not supported: keys would be placed elsewhere", "ketama");
+        return;
+      case "hash_tag": return this.put(word, word, line, [value]);
+      case "timeout":
+        this.put("timeout", word, line, [value]);
+        return this.put("connect_timeout", word, line, [value]);
+      case "redis":
+        if (node.value === true) this.wrong(word, line, text, "is a pool of Redis, which tandem does not speak", "redis: false; --pool serves some pools only");
+        return;
+      case "redis_auth": case "redis_db": return this.wrong(word, line, "", "is for Redis, which tandem does not speak", "memcached pools");
+      case "client_connections": return text === "0" ? undefined : this.put("max_clients", word, line, [value]);
+      case "server_connections": return this.put("lanes", word, line, [value]);
+      default:
+        // Switched off it means nothing anyway.
+        if (node.value === false) return;
+        this.notes.push({ flag: this.place(word, line), given: text, fault: "has no equal here and is left out", allowed: NOTES[word]! });
+    }
+  }
+
+  /** "host:port", or "/socket" with permission bits. */
+  private listen(value: FileValue, line: number): void {
+    const match = /^(\/\S*)(?:\s+([0-7]+))?$/.exec(value.text);
+    if (match === null) return this.put("listen", "listen", line, [{ ...value, kind: "string" }]);
+    this.put("listen", "listen", line, [{ ...value, kind: "string", text: match[1]! }]);
+    if (match[2] !== undefined) this.put("unix_mode", "listen", line, [{ kind: "string", text: match[2], raw: match[2], line }]);
+  }
+
+  private servers(node: Node | null, line: number): void {
+    if (!isSeq(node)) return this.wrong("servers", line, "", "is no list", "- host:port:weight lines");
+    const values = node.items.map((item): FileValue => {
+      const text = scalarText(item).replace(/\s+/g, " ");
+      return { kind: "string", text, raw: text, line: lineOf(this.lines, item) };
+    });
+    this.put("servers", "servers", line, values);
+  }
+
+  private put(key: string, word: string, line: number, values: readonly FileValue[]): void {
+    this.entries.push({ key, word: `${this.name}.${word}`, line, list: key === "servers", values });
+  }
+
+  private wrong(word: string, line: number, given: string, fault: string, allowed: string): void {
+    this.problems.push({ flag: this.place(word, line), given, fault, allowed });
+  }
+
+  private place(word: string, line: number): string {
+    return placeOf(this.path, line, `${this.name}.${word}`);
+  }
+}
+
+function scalarText(node: unknown): string {
+  return isScalar(node) ? String(node.source ?? node.value) : String(node);
+}
+
+function lineOf(lines: LineCounter, node: unknown): number {
+  const range = (node as Node | null)?.range;
+  return range == null ? 1 : lines.linePos(range[0]).line;
+}

@@ -1,0 +1,166 @@
+// tandem.toml → its settings with their lines. At the top: the process's settings, and those that hold for every pool;
+// [pools.NAME]: one pool's. A file without pools is one pool. toml-eslint-parser knows for each value where it stands.
+import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
+import { type ConfigFile, type FileEntry, type FilePool, type FileValue, placeOf } from "./file.ts";
+import type { Problem } from "./problem.ts";
+
+const POOL_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+/** What a server's table may say. */
+const SERVER_WORDS = ["address", "weight", "name", "zone"] as const;
+
+interface PoolBeingRead {
+  readonly name: string;
+  readonly line: number;
+  readonly entries: FileEntry[];
+}
+
+export function readToml(path: string, text: string): ConfigFile {
+  return new Reader(path, text).read();
+}
+
+class Reader {
+  private readonly problems: Problem[] = [];
+  private readonly top: FileEntry[] = [];
+  private readonly pools: PoolBeingRead[] = [];
+
+  constructor(private readonly path: string, private readonly text: string) {}
+
+  read(): ConfigFile {
+    try {
+      const [root] = parseTOML(this.text).body;
+      for (const node of root.body) {
+        if (node.type === "TOMLKeyValue") this.keyValue(node, []);
+        else for (const each of this.table(node)) this.keyValue(each, node.resolvedKey);
+      }
+    } catch (error) {
+      if (!(error instanceof ParseError)) throw error;
+      this.problems.push({
+        flag: `${this.path}:${error.lineNumber}:${error.column + 1}`, given: "", fault: `is no TOML: ${lowerFirst(error.message)}`, allowed: "key = value",
+      });
+    }
+    const pools: FilePool[] = this.pools.map((pool) => ({ ...pool, problems: [], notes: [] }));
+    return { path: this.path, top: this.top, pools, problems: this.problems, notes: [] };
+  }
+
+  /** The key-values of a table; an empty [pools.x] is a pool too. */
+  private table(node: AST.TOMLTable): readonly AST.TOMLKeyValue[] {
+    const [first, name] = node.resolvedKey;
+    if (first === "pools" && typeof name === "string") this.poolOf(name, node.loc.start.line);
+    return node.body;
+  }
+
+  private keyValue(node: AST.TOMLKeyValue, prefix: readonly (string | number)[]): void {
+    const keys = [...prefix, ...node.key.keys.map((key) => (key.type === "TOMLBare" ? key.name : key.value))];
+    const line = node.key.loc.start.line;
+    if (node.value.type === "TOMLInlineTable" && (keys[0] === "pools" || keys.length > 1)) {
+      const [first, name] = keys;
+      if (first === "pools" && typeof name === "string") this.poolOf(name, line);
+      for (const each of node.value.body) this.keyValue(each, keys);
+      return;
+    }
+    const [first, second, third, ...more] = keys;
+    if (first === "pools" && typeof second === "string") {
+      const pool = this.poolOf(second, line);
+      if (pool === null) return;
+      if (third === "servers" || third === "backups") return this.serverTable(pool.entries, third, more, node);
+      if (third !== undefined && more.length === 0) return this.entry(pool.entries, String(third), node);
+    } else if ((first === "servers" || first === "backups") && second !== undefined) {
+      return this.serverTable(this.top, first, keys.slice(1), node);
+    } else if (second === undefined) return this.entry(this.top, String(first), node);
+    this.problems.push({
+      flag: placeOf(this.path, line, keys.join(".")), given: "", fault: "is no table of tandem's", allowed: "[pools.NAME], and settings at the top",
+    });
+  }
+
+  private poolOf(name: string, line: number): PoolBeingRead | null {
+    const known = this.pools.find((each) => each.name === name);
+    if (known !== undefined) return known;
+    if (!POOL_NAME.test(name)) {
+      this.problems.push({ flag: placeOf(this.path, line, "pools"), given: name, fault: "is no name", allowed: "1 to 64 letters, digits, - and _" });
+    }
+    const pool = { name, line, entries: [] };
+    this.pools.push(pool);
+    return pool;
+  }
+
+  private entry(entries: FileEntry[], key: string, node: AST.TOMLKeyValue): void {
+    const line = node.key.loc.start.line;
+    const list = node.value.type === "TOMLArray";
+    const nodes = node.value.type === "TOMLArray" ? node.value.elements : [node.value];
+    const values = nodes.map((each) => this.value(each, key));
+    entries.push({ key, word: key, line, list, values });
+  }
+
+  private value(node: AST.TOMLContentNode, key: string): FileValue {
+    const line = node.loc.start.line;
+    const raw = this.text.slice(...node.range);
+    if (node.type === "TOMLInlineTable" && (key === "servers" || key === "backups")) {
+      const words = new Map<string, AST.TOMLKeyValue>();
+      for (const each of node.body) words.set(each.key.keys.map((part) => (part.type === "TOMLBare" ? part.name : part.value)).join("."), each);
+      return this.server(words, line, raw, key);
+    }
+    if (node.type !== "TOMLValue") return { kind: "other", text: raw, raw, line };
+    switch (node.kind) {
+      case "string": return { kind: "string", text: node.value, raw, line };
+      case "integer": return { kind: "integer", text: String(node.bigint), raw, line };
+      case "boolean": return { kind: "boolean", text: String(node.value), raw, line };
+      default: return { kind: "other", text: raw, raw, line };
+    }
+  }
+
+  /** A line of [[pools.NAME.servers]]: the tables of one list are gathered by their number. */
+  private serverTable(entries: FileEntry[], key: string, more: readonly (string | number)[], node: AST.TOMLKeyValue): void {
+    if (more.length === 0) return this.entry(entries, key, node);
+    const line = node.key.loc.start.line;
+    const place = placeOf(this.path, line, key);
+    const [number, word, ...deeper] = more;
+    if (typeof number !== "number" || typeof word !== "string" || deeper.length > 0) {
+      this.problems.push({ flag: place, given: more.join("."), fault: "is no server", allowed: `["host:port", …], or tables with ${SERVER_WORDS.join(", ")}` });
+      return;
+    }
+    const table = this.tables.get(entries)?.[key]?.[number] ?? new Map<string, AST.TOMLKeyValue>();
+    const lists = this.tables.get(entries) ?? {};
+    (lists[key] ??= [])[number] = table;
+    this.tables.set(entries, lists);
+    table.set(word, node);
+    const values = lists[key]!.map((each) => this.server(each, [...each.values()][0]!.loc.start.line, "", key, false));
+    const at = entries.findIndex((each) => each.key === key);
+    const entry: FileEntry = { key, word: key, line: at === -1 ? line : entries[at]!.line, list: true, values };
+    if (at === -1) entries.push(entry);
+    else entries[at] = entry;
+    if (!SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word);
+  }
+  private readonly tables = new Map<FileEntry[], Record<string, Map<string, AST.TOMLKeyValue>[]>>();
+
+  /** { address = "host:port", weight = 2, name = "alpha", zone = "north" } in the words of -s. */
+  private server(words: ReadonlyMap<string, AST.TOMLKeyValue>, line: number, raw: string, key: string, tell = true): FileValue {
+    const place = placeOf(this.path, line, key);
+    const said: Record<string, string> = {};
+    for (const [word, { value }] of words) {
+      if (tell && !SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word);
+      const kind = word === "weight" ? "integer" : "string";
+      if (value.type === "TOMLValue" && value.kind === kind) said[word] = value.kind === "integer" ? String(value.bigint) : String(value.value);
+      else if (SERVER_WORDS.some((each) => each === word)) {
+        this.problems.push({ flag: `${place}.${word}`, given: this.text.slice(...value.range), fault: `is no ${kind}`, allowed: word === "weight" ? "weight = 2" : `${word} = "…"` });
+      }
+    }
+    const address = said["address"] ?? "";
+    const weighted = said["weight"] === undefined ? address : `${withPort(address)}:${said["weight"]}`;
+    const text = said["name"] === undefined ? weighted : `${weighted} ${said["name"]}`;
+    const value: FileValue = { kind: "string", text, raw: raw === "" ? text : raw, line };
+    return said["zone"] === undefined ? value : { ...value, zone: said["zone"] };
+  }
+
+  private unknownWord(place: string, word: string): void {
+    this.problems.push({ flag: `${place}.${word}`, given: "", fault: "is no word of a server", allowed: SERVER_WORDS.join(", ") });
+  }
+}
+
+/** A weight stands after the port, so the port must be there. */
+function withPort(address: string): string {
+  return address.startsWith("/") || /:\d+$/.test(address) ? address : `${address}:11211`;
+}
+
+function lowerFirst(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1);
+}

@@ -1,0 +1,81 @@
+// tandem.toml, read: every value with its line, pools by name, servers as texts and as tables.
+import { describe, expect, test } from "bun:test";
+import { type ConfigFile, type FileEntry, fileKind } from "../../src/config/file.ts";
+import { problemLine } from "../../src/config/problem.ts";
+import { readToml } from "../../src/config/toml.ts";
+
+const told = (file: ConfigFile): string[] => file.problems.map(problemLine);
+const said = (entries: readonly FileEntry[]): string[] =>
+  entries.map(({ key, line, list, values }) =>
+    `${line} ${key}${list ? "[]" : ""} ${values.map(({ text, line: at, zone }) => `${text}@${at}${zone === undefined ? "" : ` in ${zone}`}`).join(" | ")}`);
+
+test("settings at the top and in pools keep their lines", () => {
+  const file = readToml("t.toml", `# a comment
+user = "nobody"
+[pools.main]
+servers = [
+  "10.0.0.1:11211", # the first
+  "10.0.0.2:11211",
+]
+timeout = 300
+pools-are = true
+[pools."b-2"]
+unix_mode = 0o660
+`);
+  expect(told(file)).toEqual([]);
+  expect(said(file.top)).toEqual(["2 user nobody@2"]);
+  expect(file.pools.map(({ name, line }) => `${line} ${name}`)).toEqual(["3 main", "10 b-2"]);
+  expect(said(file.pools[0]!.entries)).toEqual(["4 servers[] 10.0.0.1:11211@5 | 10.0.0.2:11211@6", "8 timeout 300@8", "9 pools-are true@9"]);
+  expect(file.pools[1]!.entries[0]!.values[0]).toEqual({ kind: "integer", text: "432", raw: "0o660", line: 11 });
+});
+
+describe("servers as tables", () => {
+  test("inline, with weight, name and zone in the words of -s", () => {
+    const file = readToml("t.toml", `[pools.main]
+servers = [
+  { address = "10.0.0.1:1", weight = 2, name = "alpha", zone = "north" },
+  { address = "10.0.0.2", weight = 3 },
+  { address = "[::1]:5" },
+]`);
+    expect(told(file)).toEqual([]);
+    expect(said(file.pools[0]!.entries)).toEqual(["2 servers[] 10.0.0.1:1:2 alpha@3 in north | 10.0.0.2:11211:3@4 | [::1]:5@5"]);
+  });
+  test("as tables of their own, at the top and in pools", () => {
+    for (const [head, of] of [["", (file: ConfigFile) => file.top], ["pools.a.", (file: ConfigFile) => file.pools[0]!.entries]] as const) {
+      const file = readToml("t.toml", `[[${head}servers]]\naddress = "a:1"\nweight = 2\n[[${head}servers]]\naddress = "b:1"\nzone = "south"\n[[${head}backups]]\naddress = "c:1"`);
+      expect(told(file)).toEqual([]);
+      expect(said(of(file))).toEqual(["2 servers[] a:1:2@2 | b:1@5 in south", "8 backups[] c:1@8"]);
+    }
+  });
+  test("say which word is none, and which value", () => {
+    expect(told(readToml("t.toml", `servers = [{ adress = "a:1" }, { address = "b:1", weight = "2" }]\n[[pools.a.backups]]\nzone = 5`))).toEqual([
+      "t.toml:1: servers.adress: is no word of a server; allowed: address, weight, name, zone",
+      't.toml:1: servers.weight "2": is no integer; allowed: weight = 2',
+      't.toml:3: backups.zone 5: is no string; allowed: zone = "…"',
+    ]);
+  });
+});
+
+test("pools may be written inline, and an empty one is one", () => {
+  const file = readToml("t.toml", `pools.a = { lanes = 2 }\n[pools.b]\n`);
+  expect(told(file)).toEqual([]);
+  expect(file.pools.map(({ name, entries }) => `${name} ${said(entries)}`)).toEqual(["a 1 lanes 2@1", "b "]);
+});
+
+test("what is no TOML is told with line and column, what is no table of ours by its name", () => {
+  expect(told(readToml("t.toml", "a = 1\nb = [1,\n"))).toEqual(["t.toml:3:1: is no TOML: unspecified values are invalid; allowed: key = value"]);
+  expect(told(readToml("t.toml", "a = 1\na = 2"))).toEqual(["t.toml:2:1: is no TOML: defining a key multiple times is invalid; allowed: key = value"]);
+  expect(told(readToml("t.toml", "[pool.main]\nlanes = 1\n[pools.a.b]\nc = 1\n[pools.\"a b\"]"))).toEqual([
+    "t.toml:2: pool.main.lanes: is no table of tandem's; allowed: [pools.NAME], and settings at the top",
+    "t.toml:4: pools.a.b.c: is no table of tandem's; allowed: [pools.NAME], and settings at the top",
+    't.toml:5: pools "a b": is no name; allowed: 1 to 64 letters, digits, - and _',
+  ]);
+});
+
+test("the kind of a file is its ending's, or that of its content", () => {
+  expect(["a.toml", "a.yml", "b.YAML"].map((path) => fileKind(path, ""))).toEqual(["toml", "nutcracker", "nutcracker"]);
+  expect(fileKind("x", "# m\n[General]\nport=1")).toBe("magent");
+  expect(fileKind("x.conf", "masters=10.0.0.1:1\nport = 1")).toBe("magent");
+  expect(fileKind("x.conf", "# pools\n\nalpha:\n\n  listen: 1.2.3.4:5\n")).toBe("nutcracker");
+  expect(fileKind("x.conf", "servers = [\"a:1\"]\n[pools.a]\n")).toBe("toml");
+});

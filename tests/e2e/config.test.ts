@@ -1,0 +1,192 @@
+// The binary with files of settings: several pools in one process, what check says, and a take-over from a live nutcracker
+// with its own file, after which every key is a hit.
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "bun:test";
+import { Client } from "../support/client.ts";
+import { canListen, findProgram, freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { tandemPath } from "../support/tandem.ts";
+
+const EXAMPLE = "/usr/share/doc/nutcracker/examples/nutcracker.yml";
+const READY_MS = 10_000;
+const dir = mkdtempSync(join(tmpdir(), "tandem-config-"));
+process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+
+const running: { stop(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of running.splice(0).reverse()) await each.stop();
+});
+
+function file(name: string, text: string): string {
+  const path = join(dir, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+interface Started {
+  log(): string;
+  stop(): Promise<void>;
+}
+
+/** Somebody listens there; nothing reports that a program which says nothing has begun to. */
+async function listening(port: number): Promise<void> {
+  for (const since = performance.now(); ;) {
+    try {
+      return (await Client.open(port)).close();
+    } catch (problem) {
+      if (performance.now() - since > READY_MS) throw problem;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+/** Starts a program and waits until what it wrote matches; null: it writes nothing. */
+function started(program: string, args: readonly string[], pattern: RegExp | null): Promise<Started> {
+  const child: ChildProcess = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  const exited = new Promise<void>((done) => child.once("exit", () => done()));
+  const stop = async (): Promise<void> => {
+    child.kill();
+    await exited;
+  };
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`${program} did not say ${pattern}:\n${log}`)), READY_MS);
+    const hear = (chunk: Uint8Array): void => {
+      log += new TextDecoder().decode(chunk);
+      if (pattern?.test(log) !== true) return;
+      clearTimeout(late);
+      resolve({ log: () => log, stop });
+    };
+    child.stdout!.on("data", hear);
+    child.stderr!.on("data", hear);
+    void exited.then(() => reject(new Error(`${program} ended:\n${log}`)));
+    running.push({ stop });
+    if (pattern !== null) return;
+    clearTimeout(late);
+    resolve({ log: () => log, stop });
+  });
+}
+
+function run(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(tandemPath(), args, { maxBuffer: 1 << 24 }, (problem, stdout, stderr) => resolve({ code: problem === null ? 0 : Number(problem.code), stdout, stderr }));
+  });
+}
+
+async function memcached(at: { host?: string; port?: number } = {}): Promise<Spawned> {
+  const server = await spawnMemcached({ args: ["-t", "1", "-m", "64"], ...at });
+  running.push(server);
+  return server;
+}
+
+test("two pools in one process, each with its servers, its ports and its statistics", async () => {
+  const [a, b, c] = [await memcached(), await memcached(), await memcached()];
+  const [one, two] = [await freePort(), await freePort()];
+  const path = file("two.toml", `timeout = "1s"
+[pools.sessions]
+listen = ["127.0.0.1:${one}"]
+servers = ["127.0.0.1:${a.port}"]
+backups = [{ address = "127.0.0.1:${b.port}" }]
+[pools.pages]
+listen = ["127.0.0.1:${two}"]
+servers = ["127.0.0.1:${c.port}"]
+`);
+  const proxy = await started(tandemPath(), ["-c", path], /serving without backups.*pool=pages/);
+  expect(proxy.log()).toMatch(/serving pool=sessions primaries=127/);
+  const [sessions, pages] = [await Client.open(one), await Client.open(two)];
+  expect(await sessions.ask("set k 0 0 1\r\ns\r\n")).toBe("STORED");
+  expect(await pages.ask("get k\r\n")).toBe("END");
+  expect(await pages.ask("set k 0 0 1\r\np\r\n")).toBe("STORED");
+  const held = async (server: Spawned): Promise<string> => {
+    const client = await Client.open(server.port);
+    const { values } = await client.fetch("get k\r\n");
+    client.close();
+    return values.map(({ bytes }) => new TextDecoder().decode(bytes)).join();
+  };
+  expect([await held(a), await held(b), await held(c)]).toEqual(["s", "s", "p"]);
+  const stat = async (client: Client, name: string): Promise<string> => {
+    client.send("stats\r\n");
+    let found = "";
+    for (let line = ""; line !== "END"; line = await client.line(1000)) if (line.startsWith(`STAT ${name} `)) found = line.split(" ")[2]!;
+    return found;
+  };
+  expect([await stat(sessions, "cmd_set"), await stat(sessions, "get_misses"), await stat(pages, "get_misses")]).toEqual(["1", "0", "1"]);
+  sessions.close();
+  pages.close();
+  const shown = await run(["ring", "show", "-c", path, "--pool", "pages"]);
+  expect(shown.stdout).toContain(`127.0.0.1:${c.port}`);
+});
+
+describe("check", () => {
+  test("is silent about nothing, and its exit code says it", async () => {
+    const bad = file("bad.toml", `ack = "non"\n[pools.main]\nservers = ["a:0"]\nconnect_timeot = 3\n`);
+    const { code, stdout } = await run(["check", bad]);
+    expect(stdout.split("\n")).toEqual([
+      `${bad}:1: ack "non": is none of them; allowed: both, lead or any`,
+      `${bad}:3: servers a:0: has no such port; allowed: a port of 1 to 65535`,
+      `${bad}:4: connect_timeot 3: is no setting; allowed: connect_timeout`,
+      `${bad}: 3 problems`, "",
+    ]);
+    expect(code).toBe(1);
+    const serve = await run(["-c", bad]);
+    expect([serve.code, serve.stderr.trimEnd().split("\n").length, serve.stdout]).toEqual([2, 3, ""]);
+    expect((await run(["check", join(dir, "none.toml")])).stdout).toMatch(/none\.toml: cannot be read \(.*\); allowed: a file of settings\n/);
+    const good = file("good.toml", `[pools.main]\nservers = ["a:1", "b:1"]\nbackups = ["c:1"]\n`);
+    expect(await run(["check", good])).toEqual({ code: 0, stdout: `${good}: pool main: 2 primaries, 1 backup, ring libketama\n`, stderr: "" });
+  });
+});
+
+test("twemproxy's own example file: what nutcracker stored is found by tandem with the same file", async () => {
+  if (findProgram("nutcracker") === null || !existsSync(EXAMPLE)) return console.log("NOT RUN: nutcracker, or its example file, is not installed");
+  const text = readFileSync(EXAMPLE, "latin1");
+  const sections = new Map(text.split(/^(?=\w+:)/m).map((section) => [section.split(":")[0]!.trim(), section]));
+  const pools = { gamma: 22123, delta: 22124 };
+  const ports = [...`${sections.get("gamma")}${sections.get("delta")}`.matchAll(/- 127\.0\.0\.1:(\d+):1/g)].map((match) => Number(match[1]));
+  expect(ports.length).toBe(12);
+  for (const port of [...ports, ...Object.values(pools)]) {
+    if (!(await canListen("127.0.0.1", port))) return console.log(`NOT RUN: 127.0.0.1:${port} of the example file is taken`);
+  }
+  await Promise.all(ports.map((port) => memcached({ host: "127.0.0.1", port })));
+  // nutcracker gets the pools of memcached alone: its others would open further ports. A busy machine must not look like
+  // a lost server, so it gets patience too.
+  const conf = file("nutcracker.yml", `${sections.get("gamma")}${sections.get("delta")}`.replaceAll(/^  timeout: .*$/gm, "  timeout: 20000"));
+  const nutcracker = await started(findProgram("nutcracker")!, ["-c", conf, "-a", "127.0.0.1", "-s", String(await freePort()), "-v", "2"], null);
+  for (const port of Object.values(pools)) await listening(port);
+  const keys = Array.from({ length: 2000 }, (_, i) => `user:${i * 7919}`);
+  for (const port of Object.values(pools)) {
+    const client = await Client.open(port);
+    client.send(keys.map((key) => `set ${key} 0 0 1\r\nx\r\n`).join(""));
+    for (const _ of keys) expect(await client.line(5000)).toBe("STORED");
+    client.close();
+  }
+  await nutcracker.stop();
+
+  const refused = await run(["-c", EXAMPLE]);
+  expect([refused.code, /alpha\.redis true: is a pool of Redis/.test(refused.stderr), /omega\.hash hsieh: is not supported/.test(refused.stderr)]).toEqual([2, true, true]);
+  const proxy = await started(tandemPath(), ["-c", EXAMPLE, "--pool", "gamma", "--pool", "delta", "--timeout", "20s", "--connect-timeout", "20s"], /serving without backups.*pool=delta/);
+  expect(proxy.log()).toMatch(/setting left out setting=".*gamma\.preconnect"|setting left out setting=.*gamma\.preconnect/);
+  for (const port of Object.values(pools)) {
+    const client = await Client.open(port);
+    let hits = 0;
+    for (const key of keys) hits += (await client.fetch(`get ${key}\r\n`)).values.length;
+    expect(`${port}: ${hits}`).toBe(`${port}: ${keys.length}`);
+    client.close();
+  }
+}, 30_000);
+
+test("magent.conf is taken as it is, and converted", async () => {
+  const [a, b] = [await memcached(), await memcached()];
+  const port = await freePort();
+  const path = file("magent.conf", `[General]\nmasters=127.0.0.1:${a.port}\nbackups=127.0.0.1:${b.port}\nhost_ip=127.0.0.1\nport=${port}\nuseketama=true\nmaxidle=2\nmaxconns=50\n`);
+  await started(tandemPath(), ["-c", path], /serving primaries.*ring=magent /);
+  const client = await Client.open(port);
+  expect(await client.ask("set k 0 0 1\r\nm\r\n")).toBe("STORED");
+  client.close();
+  const { code, stdout } = await run(["config", "convert", path]);
+  expect(code).toBe(0);
+  const toml = file("converted.toml", stdout);
+  const printed = async (of: string): Promise<string> => (await run(["config", "print", "-c", of])).stdout.replace(/ +#.*/g, "");
+  expect(await printed(toml)).toBe(await printed(path));
+});
