@@ -14,6 +14,8 @@ const KEYS = ["$a", "$b", "$c", "$d"];
 /** Base 64 of keys of three bytes. */
 const CODED_KEYS = ["YWFh", "AAEC", "/wAQ"];
 const LIFETIMES = ["0", "0", "100", "500", "2592000", "-1", "2592001"];
+/** Never what is left of a lifetime: two servers' seconds tick at different moments, and one would be a second ahead. */
+const RECACHE = ["0", "-1", "50", "300", "1000000", "2592001"];
 const NUMBERS = ["0", "1", "9", "10", "99", "4294967296"];
 const TEXTS = ["", "0", "9", "99", "12 ", "x", "abc", "a\0b", "END\r\n", "999999999999999999"];
 
@@ -74,7 +76,7 @@ function argument(below: Below, flag: string): string {
   const wrong = below(40) === 0;
   switch (flag) {
     case "N": case "T": case "R":
-      return wrong ? pick(below, ["", "x", "1x"]) : pick(below, LIFETIMES);
+      return wrong ? pick(below, ["", "x", "1x"]) : pick(below, flag === "R" ? RECACHE : LIFETIMES);
     case "F":
       return wrong ? pick(below, ["", "x", "-1"]) : pick(below, ["0", "7", "4294967295", "4294967296"]);
     case "C":

@@ -40,6 +40,15 @@ test("ma with T on a number that gets longer changes the item that is gone, as i
   expect(wire.ask("ma n T50 t v c\r\nmg n t v c\r\n")).toBe("VA 2 t50 c2\r\n10\r\nVA 2 t100 c2\r\n10\r\n");
 });
 
+test("mg with R is told to recache from the second in which less than that is left", () => {
+  const table = new Table();
+  const wire = table.connect();
+  wire.ask("set k 0 100 1\r\na\r\n");
+  expect(wire.ask("mg k t R100\r\n")).toBe("HD t100\r\n");
+  table.pass(1);
+  expect(wire.ask("mg k t R99\r\nmg k t R100\r\nmg k t R100\r\n")).toBe("HD t99\r\nHD t99 W\r\nHD t99 Z\r\n");
+});
+
 test("touch and gat give a new lifetime and leave the CAS number", () => {
   const table = new Table();
   const wire = table.connect();
