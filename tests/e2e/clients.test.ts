@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "../support/client.ts";
 import { findProgram, spawnMemcached, type Spawned } from "../support/memcached.ts";
-import { spawnTandem } from "../support/tandem.ts";
+import { PATIENT, spawnTandem } from "../support/tandem.ts";
 
 /** Debian's Python, whose packages Debian's pylibmc and pymemcache are. */
 const PYTHON = "/usr/bin/python3";
@@ -34,9 +34,8 @@ for (const place of PLACES) {
       for (let count = 0; count < Math.max(1, place.primaries + place.backups); count++) servers.push(await spawnMemcached());
       if (place.primaries === 0) target = servers[0]!;
       else {
-        target = await spawnTandem(
-          servers.flatMap((one, index) => [index < place.primaries ? "-s" : "-b", `127.0.0.1:${one.port}`]),
-        );
+        const ring = servers.flatMap((one, index) => [index < place.primaries ? "-s" : "-b", `127.0.0.1:${one.port}`]);
+        target = await spawnTandem([...ring, ...PATIENT]);
       }
     });
     afterAll(async () => {

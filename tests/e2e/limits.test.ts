@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { Client, NoReply, bytesOf, textOf, type Values } from "../support/client.ts";
 import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { Relay } from "../support/relay.ts";
-import { peakResidentBytes, resetPeak, residentBytes, spawnTandem, tandemPath, type Tandem } from "../support/tandem.ts";
+import { PATIENT, peakResidentBytes, resetPeak, residentBytes, spawnTandem, tandemPath, type Tandem } from "../support/tandem.ts";
 import { randomCuts } from "../support/transcript.ts";
 import { dice } from "../support/sessions.ts";
 
@@ -121,7 +121,7 @@ describe("long lines", () => {
     const relays: Relay[] = [];
     for (const one of servers) relays.push(held(new Relay(await freePort(), one.port)));
     const args = relays.flatMap((relay, index) => [index < 3 ? "-s" : "-b", server(relay)]);
-    const tandem = held(await spawnTandem(args));
+    const tandem = held(await spawnTandem([...args, ...PATIENT]));
     const client = held(await Client.open(tandem.port));
     const keys = Array.from({ length: 7000 }, (_none, index) => `longline:${index}`);
     for (let at = 0; at < keys.length; at += 2) client.send(`set ${keys[at]} 0 0 5 noreply\r\n${String(at).padStart(5, "0")}\r\n`);
@@ -152,7 +152,7 @@ describe("a value of 32 MiB", () => {
   beforeAll(async () => {
     const args = ["-I", "64m", "-m", "512"];
     servers = [await spawnMemcached({ args }), await spawnMemcached({ args })];
-    tandem = await spawnTandem(["-s", server(servers[0]!), "-b", server(servers[1]!)]);
+    tandem = await spawnTandem(["-s", server(servers[0]!), "-b", server(servers[1]!), ...PATIENT]);
   });
   afterAll(async () => {
     await tandem?.stop();

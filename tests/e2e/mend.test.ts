@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
 import { newerMemcached, spawnMemcached, type Spawned, type Which } from "../support/memcached.ts";
 import { type Ended, run, type Running, start } from "../support/program.ts";
-import { serverStates, spawnTandem, tandemPath } from "../support/tandem.ts";
+import { PATIENT, serverStates, spawnTandem, tandemPath } from "../support/tandem.ts";
 
 const running: Spawned[] = [], commands: Running[] = [], clients: Client[] = [];
 afterEach(async () => {
@@ -303,7 +303,7 @@ describe("tandem verify", () => {
 
   test("keys where they do not belong are counted, listed and left alone", async () => {
     const [a, b, c] = await memcacheds(3) as [Spawned, Spawned, Spawned];
-    const proxy = await keep(spawnTandem(["-s", label(a), "-s", label(b), "-b", label(c)]));
+    const proxy = await keep(spawnTandem(["-s", label(a), "-s", label(b), "-b", label(c), ...PATIENT]));
     await store(proxy, [...many(200)].map((item) => ({ ...item, ttl: 0 })));
     const flags = ["-s", label(a), "-s", label(b), "-b", label(c)];
     expect((await tandem("verify", ...flags)).code).toBe(0);

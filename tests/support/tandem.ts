@@ -9,6 +9,9 @@ import { freePort, type Spawned } from "./memcached.ts";
 /** How long the binary may take until it serves, ms. */
 const READY_MS = 10_000;
 
+/** For tests of what is answered, not of when: a machine that is busy with something else is no fault of a server. */
+export const PATIENT: readonly string[] = ["--timeout", "5000", "--connect-timeout", "5000"];
+
 export interface Tandem extends Spawned {
   /** Everything it has written to stdout and stderr so far. */
   log(): string;
