@@ -1,9 +1,10 @@
 // A MemoryServer on a table: a clock that is turned by hand, turns that are ended by hand, and sockets whose kernel
 // takes as much as the test lets it.
-import { latin1, textOf } from "../../src/bytes/ascii.ts";
+import { latin1 } from "../../src/bytes/ascii.ts";
 import { Turn } from "../../src/bytes/turn.ts";
 import { MemoryServer, type MemoryServerOptions } from "../../src/embedded/server.ts";
 import type { Clock, Socket, SocketHandlers, Timer } from "../../src/platform/platform.ts";
+import { textOf } from "../support/fake_platform.ts";
 
 /** Start of every server on the table, seconds since 1970. */
 export const START = 1_700_000_000;
@@ -93,7 +94,7 @@ export class Wire implements Socket {
     if (this.finished || this.aborted) return 0;
     const taken = Math.min(this.room, end - start);
     this.room -= taken;
-    this.got += textOf(bytes, start, start + taken);
+    this.got += textOf(bytes.subarray(start, start + taken));
     if (taken < end - start) this.owedDrain = true;
     return taken;
   }

@@ -5,8 +5,9 @@ import { comparable, expand, Table } from "./harness.ts";
 import { META_SESSIONS } from "./meta_transcripts.ts";
 import { CLASSIC_SESSIONS, RECORDED_FROM, type Step } from "./transcripts.ts";
 
-/** Sessions longer than this are cut in some places only, bytes. */
+/** Sessions longer than this are cut in 40 places only, and above MEGABYTE in 6, bytes. */
 const EVERY_CUT_MAX = 4000;
+const MEGABYTE = 1_000_000;
 
 function bytesOf(steps: readonly Step[]): Uint8Array {
   return latin1(steps.map(([send]) => expand(send)).join(""));
@@ -40,7 +41,7 @@ describe(`as memcached ${RECORDED_FROM}`, () => {
         const bytes = bytesOf(steps);
         const whole = { text: answerOf(steps), closed: steps.at(-1)![2] === "closed" };
         const places = Array.from({ length: bytes.length - 1 }, (_, i) => i + 1);
-        const stride = bytes.length > EVERY_CUT_MAX ? Math.ceil(bytes.length / 40) : 1;
+        const stride = bytes.length > EVERY_CUT_MAX ? Math.ceil(bytes.length / (bytes.length > MEGABYTE ? 6 : 40)) : 1;
         for (let cut = 1; cut < bytes.length; cut += stride) {
           expect([cut, play(bytes, [cut])]).toEqual([cut, whole]);
         }
