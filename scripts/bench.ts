@@ -1,21 +1,27 @@
-// The benchmark's command: reads the flags, runs profiles and starts, prints the tables, writes dist/bench.json and .md.
+// The benchmark's command: reads the flags, runs profiles and starts, prints the tables, writes dist/bench.json, .md and .svg.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cpus, release, tmpdir, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { measure, measureStarts, type Result, type Settings, type Starts } from "./benchmark/measure.ts";
 import { Processes } from "./benchmark/processes.ts";
-import { profiles } from "./benchmark/profiles.ts";
-import { checkLine, checksOf, disturbance, markdown, resultTable, rowsOf, startTable, type Report } from "./benchmark/report.ts";
+import { chart } from "./benchmark/chart.ts";
+import { checksOf } from "./benchmark/goals.ts";
+import { profiles, trials } from "./benchmark/profiles.ts";
+import { checkLine, disturbance, figureTable, markdown, resultTable, startTable } from "./benchmark/report.ts";
+import { type Report, rowsOf } from "./benchmark/rows.ts";
 import { targetNames } from "./benchmark/targets.ts";
+import type { Figure } from "./benchmark/trial.ts";
 
 const help = `scripts/bench [flags] [PROFILE ...]: tandem beside nutcracker and a direct memcached; all profiles by default
   --list               the profiles, and no run
+  --check              says which goals are missed; with one missed the exit code is 1
   --quick              one short run each, under a minute in all
+  --keep               what is not run now keeps its figures of the last bench.json
   --runs N             runs of each target that count (default 5)
   --seconds N          length of a run, 1 to 20 (default 4)
   --tandem-cmd WORDS   what to start in place of dist/tandem
-  --out DIR            where bench.json and bench.md go (default dist)`;
+  --out DIR            where bench.json, .md and .svg go (default dist)`;
 
 const binary = "dist/tandem";
 
@@ -28,6 +34,8 @@ function readFlags() {
   const options = {
     list: { type: "boolean" },
     quick: { type: "boolean" },
+    check: { type: "boolean" },
+    keep: { type: "boolean" },
     help: { type: "boolean", short: "h" },
     runs: { type: "string" },
     seconds: { type: "string" },
@@ -54,13 +62,14 @@ if (values.help) {
   process.exit(0);
 }
 if (values.list) {
-  for (const profile of profiles) console.log(`${profile.name.padEnd(10)} ${profile.says}`);
+  for (const { name, says } of [...profiles, ...trials]) console.log(`${name.padEnd(12)} ${says}`);
   process.exit(0);
 }
-for (const name of positionals) {
-  if (!profiles.some((profile) => profile.name === name)) fail(`no profile "${name}"; there are ${profiles.map((profile) => profile.name).join(", ")}`);
-}
-const chosen = profiles.filter((profile) => positionals.length === 0 || positionals.includes(profile.name));
+const names = ["start", ...[...profiles, ...trials].map(({ name }) => name)];
+for (const name of positionals) if (!names.includes(name)) fail(`no profile "${name}"; there are ${names.join(", ")}`);
+const wanted = ({ name }: { readonly name: string }): boolean => positionals.length === 0 || positionals.includes(name);
+const chosen = profiles.filter(wanted);
+const tried = trials.filter(wanted);
 const quick = values.quick ?? false;
 
 const packages = { memcached: "memcached", nutcracker: "nutcracker", memcaslap: "libmemcached-tools" };
@@ -92,6 +101,7 @@ const settings: Settings = {
   seconds: count("seconds", values.seconds, quick ? 1 : 4, 20),
   warmupSeconds: quick ? 0.5 : 2,
   starts: quick ? 3 : 11,
+  quick,
   tandemCommand,
   targets: targetNames.filter((name) => tandemCommand.length > 0 || !name.startsWith("tandem")),
   scratch,
@@ -100,6 +110,13 @@ const settings: Settings = {
 async function firstLine(argv: readonly string[]): Promise<string> {
   const { output } = await processes.run(argv, 5000);
   return output.trim().split("\n")[0]?.trim() ?? "";
+}
+
+/** The last report, of which all counts but what is measured now. */
+function lastReport(): Pick<Report, "starts" | "results" | "figures"> {
+  const path = `${values.out}/bench.json`;
+  if (!(values.keep ?? false) || !existsSync(path)) return { starts: [], results: [], figures: [] };
+  return JSON.parse(readFileSync(path, "utf8")) as Report;
 }
 
 async function main(): Promise<boolean> {
@@ -111,8 +128,11 @@ async function main(): Promise<boolean> {
   };
   if (tandemCommand.length > 0) versions.tandem = await firstLine([...tandemCommand, "version"]);
 
-  const starts: Starts[] = await measureStarts(processes, settings);
-  console.log(`${startTable(starts)}\n`);
+  let starts: Starts[] = [];
+  if (wanted({ name: "start" })) {
+    starts = await measureStarts(processes, settings);
+    console.log(`${startTable(starts)}\n`);
+  }
   const results: Result[] = [];
   for (const profile of chosen) {
     console.log(`${profile.name}: ${profile.says}`);
@@ -121,19 +141,36 @@ async function main(): Promise<boolean> {
     for (const { target, errors, firstError } of found) if (errors > 0) console.log(`error: ${profile.name}, ${target}: ${errors} errors, the first: ${firstError}`);
     results.push(...found);
   }
+  const figures: Figure[] = [];
+  for (const trial of tried) {
+    console.log(`${trial.name}: ${trial.says}`);
+    const found = await trial.run(processes, settings);
+    console.log(`${figureTable(found)}\n`);
+    figures.push(...found);
+  }
 
+  const last = lastReport();
+  const inOrder = <T>(items: readonly T[], nameOf: (item: T) => string): T[] => [...items].sort((a, b) => names.indexOf(nameOf(a)) - names.indexOf(nameOf(b)));
+  const allResults = inOrder([...last.results.filter(({ profile }) => !wanted({ name: profile })), ...results], ({ profile }) => profile);
+  const allFigures = inOrder([...last.figures.filter(({ trial }) => !wanted({ name: trial })), ...figures], ({ trial }) => trial);
   const processor = cpus()[0]?.model ?? "unknown";
   const machine = { processor, cores: cpus().length, memoryMiB: Math.round(totalmem() / 2 ** 20), kernel: release() };
-  const report: Report = { date: new Date().toISOString(), machine, versions, settings: { runs: settings.runs, seconds: settings.seconds, quick }, starts, results };
+  const report: Report = {
+    date: new Date().toISOString(), machine, versions, settings: { runs: settings.runs, seconds: settings.seconds, quick },
+    starts: starts.length > 0 ? starts : last.starts, results: allResults, figures: allFigures,
+  };
   const checks = checksOf(report);
   mkdirSync(values.out, { recursive: true });
-  await Bun.write(`${values.out}/bench.json`, `${JSON.stringify({ ...report, rows: rowsOf(results), checks }, null, 2)}\n`);
-  await Bun.write(`${values.out}/bench.md`, markdown(report, chosen));
+  await Bun.write(`${values.out}/bench.json`, `${JSON.stringify({ ...report, rows: rowsOf(allResults), checks }, null, 2)}\n`);
+  await Bun.write(`${values.out}/bench.md`, markdown(report, [...profiles, ...trials]));
+  await Bun.write(`${values.out}/bench.svg`, chart(report));
   const note = disturbance(results);
   if (note !== "") console.log(note);
   for (const check of checks) console.log(checkLine(check));
-  console.log(`written: ${values.out}/bench.json ${values.out}/bench.md`);
-  return results.every((result) => result.errors === 0);
+  console.log(`written: ${values.out}/bench.json ${values.out}/bench.md ${values.out}/bench.svg`);
+  const missed = checks.filter(({ outcome }) => outcome === "missed");
+  if (values.check ?? false) console.log(missed.length === 0 ? "no goal is missed" : `${missed.length} goals are missed`);
+  return results.every((result) => result.errors === 0) && !((values.check ?? false) && missed.length > 0);
 }
 
 try {

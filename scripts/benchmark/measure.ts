@@ -12,6 +12,8 @@ export interface Settings {
   /** Length of the run before the first that counts, made by our own generator (it has no gets of several keys). */
   readonly warmupSeconds: number;
   readonly starts: number;
+  /** A glance: trials are made small. */
+  readonly quick: boolean;
   readonly tandemCommand: readonly string[];
   readonly targets: readonly TargetName[];
   readonly scratch: string;
@@ -50,8 +52,9 @@ export interface Starts {
 /** Measures every target `runs` times in turn (A B C A B C …), each over fresh servers and after a warm-up. */
 export async function measure(processes: Processes, profile: Profile, settings: Settings): Promise<Result[]> {
   const lanes: { target: Target; runs: Run[]; errors: number; firstError: string }[] = [];
-  for (const name of settings.targets) {
-    lanes.push({ target: await startTarget(processes, name, settings.tandemCommand, settings.scratch), runs: [], errors: 0, firstError: "" });
+  for (const name of profile.targets.filter((target) => settings.targets.includes(target))) {
+    const target = await startTarget(processes, name, settings.tandemCommand, settings.scratch, profile.servers);
+    lanes.push({ target, runs: [], errors: 0, firstError: "" });
   }
   const warmup: Profile = { ...profile, generator: "pipeline" };
   for (let round = 0; round <= settings.runs; round++) {

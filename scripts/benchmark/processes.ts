@@ -182,8 +182,14 @@ export async function lastWords(logPath: string): Promise<string> {
   return (await Bun.file(logPath).text().catch(() => "")).slice(-1000);
 }
 
-/** Sends one line and gives all that came until an answer ended in \r\n; throws after 5 s or when the peer closes. */
-export async function ask(port: number, line: string): Promise<string> {
+/** A number of memcached's `stats`; NaN when it has none of that name. */
+export async function statOf(port: number, name: string): Promise<number> {
+  const answer = await ask(port, "stats", "END\r\n");
+  return Number(new RegExp(`^STAT ${name} (\\d+)`, "m").exec(answer)?.[1]);
+}
+
+/** Sends one line and gives all that came until an answer ended in `until`; throws after 5 s or when the peer closes. */
+export async function ask(port: number, line: string, until = "\r\n"): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let answer = "";
   const timer = setTimeout(() => reject(new Error(`port ${port}: no answer to "${line}"`)), 5000);
@@ -193,7 +199,7 @@ export async function ask(port: number, line: string): Promise<string> {
     socket: {
       data(_, bytes) {
         answer += bytes.toString("latin1");
-        if (answer.endsWith("\r\n")) resolve(answer);
+        if (answer.endsWith(until)) resolve(answer);
       },
       close() {
         reject(new Error(`port ${port}: closed instead of answering "${line}"`));

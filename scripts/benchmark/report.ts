@@ -1,103 +1,14 @@
-// From measurements to what is read: medians, ratios, the table and the goals.
+// What is read of a report: tables, lines, Markdown.
 
+import { type Check, checksOf } from "./goals.ts";
 import type { Result, Starts } from "./measure.ts";
-
-export interface Machine {
-  readonly processor: string;
-  readonly cores: number;
-  readonly memoryMiB: number;
-  readonly kernel: string;
-}
-
-export interface Report {
-  readonly date: string;
-  readonly machine: Machine;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly settings: { readonly runs: number; readonly seconds: number; readonly quick: boolean };
-  readonly starts: readonly Starts[];
-  readonly results: readonly Result[];
-}
-
-export interface Row {
-  readonly profile: string;
-  readonly target: string;
-  /** Medians over the runs; cpu, user and system in microseconds per operation. */
-  readonly perSecond: number;
-  readonly cpu: number;
-  readonly cpuLeast: number;
-  readonly cpuMost: number;
-  readonly user: number;
-  readonly system: number;
-  /** Median over pairs of neighbouring runs, to nutcracker under the same profile; null where there is nothing to compare. */
-  readonly cpuRatio: number | null;
-  readonly perSecondRatio: number | null;
-  readonly residentMiB: number;
-  readonly errors: number;
-}
-
-export interface Check {
-  readonly goal: string;
-  readonly outcome: "met" | "missed" | "not measured";
-  readonly found: string;
-}
-
-const cpuRatioGoal = 1.1;
-const firstAcceptGoalMs = 50;
-
-/** The middle of values, or NaN of none. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  const upper = sorted[half] ?? NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? NaN) + upper) / 2;
-}
-
-/** One row for each profile and target. */
-export function rowsOf(results: readonly Result[]): Row[] {
-  return results.map((result) => {
-    const middle = (what: "perSecond" | "cpu" | "user" | "system"): number => median(result.runs.map((run) => run[what]));
-    const peer = results.find((other) => other.profile === result.profile && other.target === "nutcracker")?.runs;
-    // Run by run, since neighbours in time meet the same disturbances.
-    const ratio = (what: "perSecond" | "cpu"): number | null => (peer === undefined ? null : median(result.runs.map((run, i) => run[what] / (peer[i]?.[what] ?? NaN))));
-    const proxied = result.target !== "direct"; // its CPU time is the memcached's: nothing to compare
-    const cpus = result.runs.map((run) => run.cpu);
-    return {
-      profile: result.profile,
-      target: result.target,
-      perSecond: middle("perSecond"),
-      cpu: middle("cpu"),
-      cpuLeast: Math.min(...cpus),
-      cpuMost: Math.max(...cpus),
-      user: middle("user"),
-      system: middle("system"),
-      cpuRatio: proxied ? ratio("cpu") : null,
-      perSecondRatio: ratio("perSecond"),
-      residentMiB: result.memory.resident / 1024,
-      errors: result.errors,
-    };
-  });
-}
-
-/** What the project wants, and what was found. */
-export function checksOf(report: Report): Check[] {
-  const small = rowsOf(report.results).find((row) => row.profile === "small" && row.target === "tandem");
-  const start = report.starts.find((starts) => starts.target === "tandem");
-  const errors = report.results.reduce((sum, result) => sum + result.errors, 0);
-  return [
-    check(`CPU per operation at most ${cpuRatioGoal} x nutcracker, one in flight`, small?.cpuRatio ?? null, cpuRatioGoal, (found) => `${found.toFixed(2)} x`),
-    check(`first accept within ${firstAcceptGoalMs} ms`, start === undefined ? null : median(start.firstAccept), firstAcceptGoalMs, (found) => `${found.toFixed(0)} ms`),
-    check("no wrong or missing answer", errors, 0, (found) => `${found} errors`),
-  ];
-}
-
-function check(goal: string, found: number | null, most: number, say: (found: number) => string): Check {
-  if (found === null || Number.isNaN(found)) return { goal, outcome: "not measured", found: "" };
-  return { goal, outcome: found <= most ? "met" : "missed", found: say(found) };
-}
+import { median } from "./median.ts";
+import { type Report, type Row, rowsOf } from "./rows.ts";
+import type { Figure } from "./trial.ts";
 
 /** One line of a check. */
-export function checkLine({ goal, outcome, found }: Check): string {
-  return `check: ${goal}: ${outcome}${found === "" ? "" : ` (${found})`}`;
+export function checkLine({ of, goal, outcome, found }: Check): string {
+  return `check: ${of}: ${goal}: ${outcome}${found === "" ? "" : ` (${found})`}`;
 }
 
 const heading = ["profile", "target", "ops/s", "CPU us/op", "least-most", "user", "system", "CPU ratio", "ops ratio", "RSS MiB", "errors"];
@@ -131,6 +42,12 @@ export function resultTable(results: readonly Result[]): string {
   return table([heading, ...rowsOf(results).map(cells)]);
 }
 
+/** The table of what trials found. */
+export function figureTable(figures: readonly Figure[]): string {
+  const value = (number: number): string => (Number.isInteger(number) ? String(number) : number.toFixed(3));
+  return table([["trial", "target", "what", "found"], ...figures.map((one) => [one.trial, one.target, one.what, `${value(one.value)} ${one.unit}`.trim()])]);
+}
+
 /** The table of starts. */
 export function startTable(starts: readonly Starts[]): string {
   return table([startHeading, ...starts.map(startCells)]);
@@ -150,7 +67,8 @@ export function markdown(report: Report, profiles: readonly { readonly name: str
     `${report.date}, ${machine.processor}, ${machine.cores} cores, ${machine.memoryMiB} MiB, Linux ${machine.kernel}. Medians of runs of ${settings.seconds} s (${settings.runs} of each target, in turn)${settings.quick ? ": --quick, a glance and not a figure to quote" : ""}.`,
     `CPU is the proxy process's own ("direct": the memcached's); the ratios are medians over pairs of neighbouring runs, to nutcracker: of CPU per operation, less is better; of operations a second, more is better. Generator, proxies and servers share the ${machine.cores} cores.`,
     profiles.map((profile) => `- ${profile.name}: ${profile.says}`).join("\n"),
-    resultTable(report.results),
+    report.results.length > 0 ? resultTable(report.results) : "",
+    report.figures.length > 0 ? figureTable(report.figures) : "",
     report.starts.length > 0 ? startTable(report.starts) : "",
     disturbance(report.results),
     checksOf(report).map((one) => `- ${checkLine(one)}`).join("\n"),

@@ -9,6 +9,8 @@ export type TargetName = (typeof targetNames)[number];
 export interface Target {
   readonly name: TargetName;
   readonly port: number;
+  /** The ports of its memcacheds. */
+  readonly servers: readonly number[];
   /** The process whose CPU time counts: the proxy, or for "direct" the memcached. */
   readonly measured: Started;
   readonly logPath: string;
@@ -35,7 +37,7 @@ export async function memcacheds(processes: Processes, count: number, scratch: s
   const children: Started[] = [];
   for (let i = 0; i < count; i++) {
     const port = freePort();
-    const argv = ["memcached", "-l", "127.0.0.1", "-p", String(port), "-U", "0", "-t", "2", "-m", String(serverMemoryMb)];
+    const argv = ["memcached", "-l", "127.0.0.1", "-p", String(port), "-U", "0", "-t", "2", "-c", "4096", "-m", String(serverMemoryMb)];
     if (process.getuid?.() === 0) argv.push("-u", "nobody");
     const log = `${scratch}/memcached-${port}.log`;
     const child = processes.start("memcached", argv, log);
@@ -70,23 +72,26 @@ export function logOf(scratch: string, port: number): string {
   return `${scratch}/proxy-${port}.log`;
 }
 
-/** Starts a target with its servers and waits until it accepts. */
-export async function startTarget(processes: Processes, name: TargetName, tandemCommand: readonly string[], scratch: string): Promise<Target> {
+/** Starts a target with count servers (and flags, for tandem) and waits until it accepts. */
+export async function startTarget(
+  processes: Processes, name: TargetName, tandemCommand: readonly string[], scratch: string, count = 2, flags: readonly string[] = [],
+): Promise<Target> {
   if (name === "direct") {
     const servers = await memcacheds(processes, 1, scratch);
     const [child, port, logPath] = [servers.children[0], servers.ports[0], servers.logPaths[0]];
     if (child === undefined || port === undefined || logPath === undefined) throw new Error("no memcached was started");
-    return { name, port, measured: child, logPath, flush: () => flushed(name, [port]), stop: () => child.stop() };
+    return { name, port, servers: [port], measured: child, logPath, flush: () => flushed(name, [port]), stop: () => child.stop() };
   }
-  const servers = await memcacheds(processes, 2, scratch);
-  const backups = await memcacheds(processes, name === "tandem+backup" ? 2 : 0, scratch);
-  const start = name === "nutcracker" ? nutcracker(processes, servers.ports, scratch) : tandem(processes, tandemCommand, servers.ports, backups.ports, scratch);
+  const servers = await memcacheds(processes, count, scratch);
+  const backups = await memcacheds(processes, name === "tandem+backup" ? count : 0, scratch);
+  const start = name === "nutcracker" ? nutcracker(processes, servers.ports, scratch) : tandem(processes, [...tandemCommand, ...flags], servers.ports, backups.ports, scratch);
   const port = freePort();
   const proxy = start(port);
   await listening(proxy, port, logOf(scratch, port));
   return {
     name,
     port,
+    servers: servers.ports,
     measured: proxy,
     logPath: logOf(scratch, port),
     // nutcracker knows no flush_all; tandem must hear of it, since servers flushed behind its back look restarted.
