@@ -2,6 +2,7 @@
 import { TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
+import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
 import { Counters } from "./observe/counters.ts";
@@ -96,9 +97,13 @@ export class Proxy {
     const addresses: Address[] = [];
     let open = places.length;
     let failed = false;
+    const inherited = assignInherited(places.map(({ address }) => address), this.platform.host.inherited);
+    if (typeof inherited === "string") {
+      return done({ ok: false, reason: `${inherited} was bound for this process (LISTEN_FDS), which is not to listen there` });
+    }
     for (const { pool } of this.services) pool.start();
     for (const [index, { service, address }] of places.entries()) {
-      const options = { backlog: BACKLOG, reusePort: false, unixMode: service.config.unixMode };
+      const options = { backlog: BACKLOG, reusePort: false, unixMode: service.config.unixMode, inherited: inherited[index] };
       this.platform.net.listen(address, options, {
         onListening: (listener) => {
           if (failed) return listener.close();

@@ -8,6 +8,7 @@ import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
 import { type Context, EXIT_FAILED, failProblems, failUsage, type RunnableProxy } from "./context.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
+import { ManagedService } from "./service.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
 
@@ -63,13 +64,21 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
   const { host } = context.platform;
   const log = context.openLog(settings.verbosity);
   const proxy = context.makeProxy(settings.config, log);
+  const service = new ManagedService(context.platform, log);
   const pidFile = settings.pidFile;
   const leave = (code: number): never => {
     if (pidFile !== null) host.removeFile(pidFile.text);
     return host.exit(code);
   };
   let ready = false;
-  stopOnSignals(context, log, () => (ready ? proxy : null), leave);
+  const running: RunnableProxy = {
+    start: (done) => proxy.start(done),
+    stop: (drainMs, done) => {
+      service.stopping();
+      proxy.stop(drainMs, done);
+    },
+  };
+  stopOnSignals(context, log, () => (ready ? running : null), leave);
 
   proxy.start((outcome) => {
     if (!outcome.ok) return report.failed(EXIT_FAILED, outcome.reason);
@@ -90,6 +99,7 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
     ready = true;
     tellStart(log, settings, outcome.addresses);
     report.ready();
+    service.ready(`listening on ${outcome.addresses.map(addressText).join(", ")}`);
   });
 }
 

@@ -6,6 +6,7 @@ import type { Address, Host } from "../platform/platform.ts";
 import { type Context, EXIT_FAILED, fail, failUsage } from "./context.ts";
 import type { CommandLine } from "./parse.ts";
 import { readAddress, readPlace } from "./place.ts";
+import { ManagedService } from "./service.ts";
 import { verbosityOf } from "./settings.ts";
 import { Watcher } from "./watcher.ts";
 
@@ -55,15 +56,18 @@ export function watch(context: Context, line: CommandLine): void {
     },
     () => { if (++looks % FILE_LOOKS === 0) keep(); },
   );
+  const service = new ManagedService(platform, log);
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     // The file stays as it is: whoever stops the watch for a moment wants no move.
     host.onSignal(signal, () => {
       watcher.stop();
+      service.stopping();
       host.exit(0);
     });
   }
   log.info("watching", { proxy: proxy.value.label, track_file: path, address: now === STAY ? "may be here" : "not yet" });
   watcher.start();
+  service.ready(`watching ${proxy.value.label}`);
 }
 
 /** "" when it is written, else why not. */

@@ -117,7 +117,8 @@ class BunNet implements Net, SocketOwner {
 
   listen(address: Address, options: ListenOptions, handlers: ListenHandlers): void {
     this.later(() => {
-      if (address.kind === "unix") void this.listenUnix(address.path, options, handlers);
+      if (typeof options.inherited === "number") this.listenInherited(options.inherited, options, handlers);
+      else if (address.kind === "unix") void this.listenUnix(address.path, options, handlers);
       else void this.listenTcp(address, options, handlers);
     });
   }
@@ -137,6 +138,22 @@ class BunNet implements Net, SocketOwner {
     this.backlog(listener, options.backlog);
     const bound: Address = { kind: "tcp", host: hostname, port: listener.port };
     handlers.onListening({ address: bound, close: () => listener.stop(false) });
+  }
+
+  /** Bun.listen takes a descriptor that listens already, which its types do not tell. */
+  private listenInherited(index: number, options: ListenOptions, handlers: ListenHandlers): void {
+    const inherited = this.libc.inherited[index];
+    if (inherited === undefined) return handlers.onClose("failed", `there is no inherited socket ${index}`);
+    const { fd, address } = inherited;
+    try {
+      const asked = { unix: "", fd, allowHalfOpen: true, socket: this.listening(address.kind, handlers) };
+      const { unix: _, ...byDescriptor } = asked;
+      const listener = Bun.listen<BunSocket>(byDescriptor as typeof asked);
+      this.backlog(listener, options.backlog);
+      handlers.onListening({ address, close: () => listener.stop(false) });
+    } catch (error) {
+      handlers.onClose(causeOf(codeOf(error)), messageOf(error));
+    }
   }
 
   private async listenUnix(path: string, options: ListenOptions, handlers: ListenHandlers): Promise<void> {

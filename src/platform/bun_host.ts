@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
+import { type Inherited, inheritedSockets, notifier, type ServiceCalls } from "./host_service.ts";
 
 const LIBC_NAMES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`, "libSystem.B.dylib"];
 
@@ -13,6 +14,10 @@ function openLibc() {
       return dlopen(name, {
         listen: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
         getrlimit: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
+        getsockname: { args: [FFIType.i32, FFIType.ptr, FFIType.ptr], returns: FFIType.i32 },
+        socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+        sendto: { args: [FFIType.i32, FFIType.ptr, FFIType.u64_fast, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i64_fast },
+        close: { args: [FFIType.i32], returns: FFIType.i32 },
       }).symbols;
     } catch {
       // Another system names it otherwise; with none of them the calls below do without.
@@ -24,6 +29,8 @@ function openLibc() {
 /** The few calls that Bun has no name for; each does nothing where libc cannot be opened. */
 export class BunLibc {
   private readonly calls = openLibc();
+  readonly service: ServiceCalls | null = this.calls === null ? null : serviceCalls(this.calls);
+  readonly inherited: readonly Inherited[] = inheritedSockets(this.service);
 
   /** listen(2) on a socket that listens already: sets its backlog. False when that was not possible. */
   listen(fd: number, backlog: number): boolean {
@@ -40,12 +47,22 @@ export class BunLibc {
   }
 }
 
+function serviceCalls(calls: NonNullable<ReturnType<typeof openLibc>>): ServiceCalls {
+  const { getsockname, socket, close } = calls;
+  return {
+    getsockname, socket, close,
+    sendto: (fd, bytes, length, flags, address, addressLength) => Number(calls.sendto(fd, bytes, length, flags, address, addressLength)),
+  };
+}
+
 export function createBunHost(libc: BunLibc): Host {
   return createHost({
     runtime: `bun ${Bun.version}`,
     fdLimit: () => libc.fdLimit(),
     becomeUser,
     spawnSelfDetached,
+    inherited: libc.inherited.map(({ address }) => address),
+    notify: notifier(libc.service),
   });
 }
 

@@ -73,11 +73,10 @@ function causeOfError(error: unknown): CloseCause {
 
 class DenoNet implements Net, SocketOwner {
   sockets = 0;
-  private readonly libc = new DenoReset();
   /** Accept loops of closed listeners: until they end the kernel still has their address. */
   private readonly closing = new Set<Promise<void>>();
 
-  constructor(private readonly ceiling: number) {}
+  constructor(private readonly ceiling: number, private readonly libc: DenoReset) {}
 
   later(run: () => void): void {
     setImmediate(run);
@@ -98,6 +97,9 @@ class DenoNet implements Net, SocketOwner {
   private async startListen(address: Address, options: ListenOptions, handlers: ListenHandlers): Promise<void> {
     // Without the flag Deno would end the process at the option's mere mention; listenDatagram comes with the flag.
     if (options.reusePort && !("listenDatagram" in Deno)) return handlers.onClose("denied", "reusePort needs deno --unstable-net");
+    if (typeof options.inherited === "number") {
+      return handlers.onClose("failed", "Deno cannot take over the sockets of a service manager (LISTEN_FDS): start it without socket activation");
+    }
     let listener: Deno.Listener;
     try {
       listener = await this.bind(address, options);
@@ -183,9 +185,10 @@ function refuses(address: Address): Promise<boolean> {
  * Throws when Deno was not given the right to call libc (--allow-ffi), without which abort would not reset.
  */
 export function createDenoPlatform(): Platform {
-  const host = createDenoHost();
+  const libc = new DenoReset();
+  const host = createDenoHost(libc);
   return {
-    net: new DenoNet(socketCeiling(host.fdLimit())),
+    net: new DenoNet(socketCeiling(host.fdLimit()), libc),
     clock: hostClock,
     random: new HostRandom(),
     host,

@@ -3,12 +3,16 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, messageOf } from "./host_common.ts";
+import { inheritedSockets, notifier, type ServiceCalls } from "./host_service.ts";
 
 const SYMBOLS = {
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
+  close: { parameters: ["i32"], result: "i32" },
 } as const;
 
 const DARWIN = Deno.build.os === "darwin";
@@ -34,6 +38,12 @@ function openLibc() {
 /** Resets connections: Deno itself can only close them in order, and does not say which descriptor they have. */
 export class DenoReset {
   private readonly libc = openLibc();
+  readonly service: ServiceCalls = {
+    getsockname: (fd, address, length) => this.libc.getsockname(fd, own(address), own(length)),
+    socket: this.libc.socket, close: this.libc.close,
+    sendto: (fd, bytes, length, flags, address, addressLength) =>
+      Number(this.libc.sendto(fd, own(bytes), BigInt(length), flags, own(address), addressLength)),
+  };
   private readonly address = new Uint8Array(32);
   private readonly length = new Uint32Array(1);
   private readonly lengthBytes = new Uint8Array(this.length.buffer);
@@ -78,17 +88,25 @@ export class DenoReset {
   }
 }
 
+/** Deno's foreign functions take no bytes of a buffer that threads might share. */
+function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (bytes.buffer instanceof ArrayBuffer) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return new Uint8Array(bytes);
+}
+
 /** An IPv6 address in the one spelling that URL gives it. */
 function canonical(host: string): string {
   return URL.parse(`http://[${host}]/`)?.hostname ?? host;
 }
 
-export function createDenoHost(): Host {
+export function createDenoHost(libc: DenoReset): Host {
   return createHost({
     runtime: `deno ${Deno.version.deno}`,
     fdLimit: fdLimitOfProc,
     becomeUser: () => ({ ok: false, reason: "Deno has no initgroups, so it cannot become another user for good: start it as that user" }),
     spawnSelfDetached,
+    inherited: inheritedSockets(libc.service).map(({ address }) => address),
+    notify: notifier(libc.service),
   });
 }
 

@@ -83,6 +83,11 @@ export interface ListenOptions {
   readonly reusePort: boolean;
   /** Permission bits of a unix socket, for example 0o700. */
   readonly unixMode: number;
+  /**
+   * ¶ Which of Host.inherited is listened on, by its index, in place of a new socket. Without one, or null: a new one. A
+   * runtime that cannot take it over reports onClose.
+   */
+  readonly inherited?: number | null;
 }
 
 export interface Net {
@@ -141,6 +146,16 @@ export interface Host {
   env(name: string): string | undefined;
   onSignal(name: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGUSR1" | "SIGUSR2", run: () => void): void;
   exit(code: number): never;
+  /**
+   * ¶ The listening sockets that a service manager started this process with (LISTEN_FDS), by their addresses; a wildcard
+   * is 0.0.0.0 or ::. Empty when there are none or the runtime cannot say.
+   */
+  readonly inherited: readonly Address[];
+  /**
+   * ¶ Tells the service manager that started us (NOTIFY_SOCKET) something in the words of sd_notify(3): "READY=1". It is
+   * sent at once or not at all; ok:false with the reason, "nobody asked" when there is no such manager.
+   */
+  notify(text: string): { ok: true } | { ok: false; reason: string };
   /** Soft limit of open files, or 0 when the runtime cannot say. */
   fdLimit(): number;
   /**

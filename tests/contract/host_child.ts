@@ -38,6 +38,11 @@ export function runChild(platform: Platform, args: readonly string[]): void {
     case "dial": // Connects to host:port at each SIGUSR1 and says whom it reached.
       host.onSignal("SIGUSR1", () => dial(platform, { kind: "tcp", host: first, port: Number(second) }, say));
       return say("ready");
+    case "notify":
+      say(host.notify(first));
+      return host.exit(0);
+    case "inherited":
+      return inherited(platform, say);
     case "echo":
       return echo(platform, say);
     default:
@@ -59,6 +64,30 @@ function dial(platform: Platform, address: Address, say: (value: unknown) => voi
     onEnd() {},
     onClose(cause) {
       if (opened === null) say(cause);
+    },
+  });
+}
+
+/** Says which sockets it was started with, and what becomes of listening on the first; answers one connection with "hello". */
+function inherited(platform: Platform, say: (value: unknown) => void): void {
+  const [address] = platform.host.inherited;
+  say(platform.host.inherited);
+  if (address === undefined) return platform.host.exit(0);
+  platform.net.listen(address, { ...OPTIONS, inherited: 0 }, {
+    onListening: (listener) => say(listener.address),
+    onAccept: () => ({
+      onOpen(socket) {
+        socket.write(new TextEncoder().encode("hello"), 0, 5);
+        socket.finish(1000);
+      },
+      onData() {},
+      onDrain() {},
+      onEnd() {},
+      onClose: () => platform.host.exit(0),
+    }),
+    onClose: (_cause, detail) => {
+      say(detail);
+      platform.host.exit(0);
     },
   });
 }

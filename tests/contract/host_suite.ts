@@ -67,6 +67,54 @@ export function hostContract(name: string, child: readonly string[], becomes: bo
       expect(await one.exit()).toBe(7);
     });
 
+    within("notify reaches the service manager, and says why when nobody asked or hears", async (start, dir) => {
+      if (!LINUX) return console.log("notify did not run: only Linux has such managers");
+      expect(await start("notify", "READY=1").json()).toEqual({ ok: false, reason: "nobody asked" });
+      const path = join(dir, "notify");
+      const unheard = new Child([...child, "notify", "READY=1"], { env: { NOTIFY_SOCKET: path } });
+      expect(await unheard.json()).toEqual({ ok: false, reason: `${path} takes nothing` });
+      for (const socket of [path, `@tandem-contract-${process.pid}-${becomes}`]) {
+        const manager = new Child(["python3", new URL("../support/notify_socket.py", import.meta.url).pathname, socket]);
+        try {
+          if ((await manager.line()) === null) return console.log("notify did not run: python3 is missing");
+          const one = new Child([...child, "notify", "READY=1\nSTATUS=ä"], { env: { NOTIFY_SOCKET: socket } });
+          expect(await one.json()).toEqual({ ok: true });
+          expect(await manager.json()).toBe("READY=1\nSTATUS=ä");
+        } finally {
+          await manager.end();
+        }
+      }
+    });
+
+    within("sockets that were bound before the process began are known by their addresses and served", async (start, dir) => {
+      expect(await start("inherited").json()).toEqual([]);
+      const path = join(dir, "inherited");
+      for (const [asked, address] of [["127.0.0.1:0", null], [path, { kind: "unix", path }]] as const) {
+        const port = address === null ? await unusedPort() : 0;
+        const flags = ["-E", `HOME=${process.env["HOME"] ?? "/"}`, "-l", address === null ? `127.0.0.1:${port}` : asked];
+        const one = new Child(["sh", "-c", "exec 2>&1; exec \"$@\"", "sh", "systemd-socket-activate", ...flags, ...child, "inherited"]);
+        try {
+          const line = await one.line();
+          if (line === null || !line.startsWith("Listening on")) return console.log("inherited sockets did not run: systemd-socket-activate is missing");
+          const client = address === null ? connect(port, "127.0.0.1") : connect(path);
+          const greeted = new Promise<string>((resolve) => client.once("data", (bytes) => resolve(String(bytes))).once("error", () => resolve("lost")));
+          let said = await one.line();
+          while (said !== null && !said.startsWith("[")) said = await one.line(); // systemd-socket-activate tells what it does
+          const bound = address ?? { kind: "tcp", host: "127.0.0.1", port };
+          expect(JSON.parse(said!)).toEqual([bound]);
+          const outcome = await one.json();
+          if (!becomes) expect(outcome).toMatch(/^Deno cannot take over the sockets of a service manager/);
+          else {
+            expect(outcome).toEqual(bound);
+            expect(await greeted).toBe("hello");
+          }
+          client.destroy();
+        } finally {
+          await one.end();
+        }
+      }
+    });
+
     within("spawnSelfDetached starts the same program in a session of its own, its output in a file", async (start, dir) => {
       const pidFile = join(dir, "pid");
       const log = join(dir, "log");
@@ -221,6 +269,16 @@ interface Load {
 async function cpu(child: Child): Promise<Load> {
   child.signal("SIGUSR1");
   return (await child.json()) as Load;
+}
+
+function unusedPort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 /** The innermost process under pid: bwrap keeps one or two between itself and the program. */

@@ -76,6 +76,12 @@ export class SimProgram implements Host {
     throw new SimExit(code);
   }
 
+  readonly inherited = [];
+
+  notify(): { ok: false; reason: string } {
+    return { ok: false, reason: "nobody asked" };
+  }
+
   fdLimit(): number {
     return 1024;
   }

@@ -262,6 +262,8 @@ export class FakePlatform {
       throw new Error("exit");
     },
     fdLimit: () => 0,
+    inherited: [],
+    notify: (_text: string): { ok: false; reason: string } => ({ ok: false, reason: "nobody asked" }),
     becomeUser: (): { ok: false; reason: string } => ({ ok: false, reason: "nobody else here" }),
     spawnSelfDetached: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
   };
