@@ -2,6 +2,8 @@
 import { TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
+import { Peers } from "./cli/peers.ts";
+import { fingerprint, placementText } from "./config/fingerprint.ts";
 import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
@@ -27,6 +29,7 @@ export interface Service {
   readonly pool: Pool;
   readonly door: Door;
   readonly counters: Counters;
+  readonly peers: Peers;
   /** Where its clients connect, once they can. */
   listening: readonly Address[];
 }
@@ -65,6 +68,8 @@ export class Proxy {
 
   private serve(config: PoolConfig, turn: Turn, tails: TailPool, log: Log): Service {
     const counters = new Counters();
+    const placement = placementText(config);
+    const ours = { placement, fingerprint: fingerprint(placement) };
     const pool = new Pool(
       this.platform,
       {
@@ -80,12 +85,14 @@ export class Proxy {
         proxies: config.proxies,
         refill: config.refill,
         comeback: config.comeback,
+        ...ours, near: config.region.read === "nearest" ? config.region.zone : "",
       },
       turn, tails, counters, log,
     );
     const door = new Door(this.platform, pool, turn, tails, counters, log, config.clientsMax, this.build.version);
     pool.afterTick = () => door.tick();
-    return { config, pool, door, counters, listening: [] };
+    const peers = new Peers(this.platform, config.region.peers, ours, counters, log);
+    return { config, pool, door, counters, peers, listening: [] };
   }
 
   /**
@@ -111,6 +118,7 @@ export class Proxy {
           addresses[index] = listener.address;
           if (--open > 0) return;
           this.started = true;
+          for (const { peers } of this.services) peers.start();
           for (const each of this.services) each.listening = addresses.filter((_, at) => places[at]!.service === each);
           done({ ok: true, addresses });
         },
@@ -131,9 +139,9 @@ export class Proxy {
     const { clock, host } = this.platform;
     const uptimeSeconds = (clock.nowMs() - this.door.startedMs) / 1000;
     const cpu = host.cpuSeconds();
-    const pools = this.services.map(({ config, pool, door, counters, listening }) => ({
+    const pools = this.services.map(({ config, pool, door, counters, peers, listening }) => ({
       name: config.name, listening: listening.map(addressText), clients: { now: door.clients.size, max: config.clientsMax },
-      counters: { ...counters }, commands: door.latencies(), ...reportRings(pool),
+      counters: { ...counters }, commands: door.latencies(), peers: peers.report(), ...reportRings(pool),
     }));
     const worker = {
       pid: host.pid, uptimeSeconds, clients: pools.reduce((sum, { clients }) => sum + clients.now, 0), cpuUserSeconds: cpu.user,
@@ -150,7 +158,10 @@ export class Proxy {
   stop(drainMs: number, done: () => void): void {
     this.stopping = true;
     for (const listener of this.listeners) listener.close();
-    for (const { door } of this.services) door.drain();
+    for (const { door, peers } of this.services) {
+      peers.stop();
+      door.drain();
+    }
     const began = this.platform.clock.nowMs();
     const look = (): void => {
       const clients = this.services.reduce((sum, { door }) => sum + door.clients.size, 0);

@@ -53,7 +53,7 @@ export function noteText(note: Problem): string {
 
 function effective(option: Option, flags: Flags): string[] {
   const place = flags.place(option.long);
-  const source = place === "" ? "default" : place.startsWith("-") ? `flag ${place}` : place.replace(/: [^:]*$/, "");
+  const source = place === "" ? "default" : place.startsWith("-") ? `flag ${place}` : option.env === place ? `environment, ${place}` : place.replace(/: [^:]*$/, "");
   const value = written(option, flags);
   if (value === null) return [commented(`# ${option.key} is not set`, option.help)];
   if (value.length === 1) return [commented(`${option.key} = ${value[0]!}`, source)];

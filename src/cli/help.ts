@@ -37,7 +37,10 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
   check: [
     "tandem check FILE [--pool NAME]",
     "Every problem of a file of settings, with file, line, key, what was given and what is allowed.",
-    "Exit code: 0 there is none, 1 there are some.",
+    "tandem check [FILE] --against HOST:PORT ...",
+    "Asks running proxies, of all regions say, whether they place and replicate alike (and as FILE",
+    "says), and how they see their servers; prints the differences.",
+    "Exit code: 0 nothing is wrong or differs, 1 something does, 3 one of them does not answer.",
   ],
   config: [
     "tandem config print [-c FILE] [flags]",

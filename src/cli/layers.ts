@@ -33,8 +33,28 @@ const ONE_POOL: readonly string[] = ["server", "backup", "listen", "port", "sock
 
 const READERS = { toml: readToml, magent: readMagentIni, nutcracker: readNutcracker } as const;
 
-/** Lays the command line over the file that it names, if any. */
-export function readLayers(host: Host, line: Flags): Layers {
+/** Lays the command line over the environment and over the file that it names, if any. */
+export function readLayers(host: Host, words: Flags): Layers {
+  const problems: Problem[] = [];
+  const line = overEnvironment(host, words, problems);
+  const layers = readFileLayers(host, line);
+  return { ...layers, problems: [...problems, ...layers.problems] };
+}
+
+/** The same command line with what it leaves to variables of the environment. */
+function overEnvironment(host: Host, line: Flags, problems: Problem[]): Flags {
+  const given = new Map(line.given);
+  for (const option of OPTIONS) {
+    const text = option.env === "" || line.has(option.long) ? undefined : host.env(option.env);
+    if (text === undefined || text === "") continue;
+    const fault = valueFault(option, text);
+    if (fault !== "") problems.push({ flag: option.env, given: text, fault, allowed: optionAllowed(option) });
+    else given.set(option.long, [{ flag: option.env, text }]);
+  }
+  return new Flags(given);
+}
+
+function readFileLayers(host: Host, line: Flags): Layers {
   if (!line.has("config")) {
     const problems: Problem[] = line.has("pool") ? [{ ...asProblem(line.one("pool")), fault: "given without -c", allowed: "-c FILE --pool NAME" }] : [];
     return { process: line, pools: [{ name: "main", place: "-s", flags: line, problems: [], notes: [] }], problems, notes: [] };
@@ -72,7 +92,7 @@ export function layFile(file: ConfigFile, line: Flags): Layers {
 
 /** A file without pools is one, called main. */
 function onlyPool(file: ConfigFile, top: Layer, line: Flags): PoolLayers {
-  const flags = new Flags(new Map([...top.of("pool"), ...line.given]), "serve", top.places);
+  const flags = new Flags(new Map([...top.of("process"), ...top.of("pool"), ...line.given]), "serve", top.places);
   return { name: "main", place: `${file.path}: servers`, flags, problems: [], notes: [] };
 }
 
@@ -80,7 +100,7 @@ function layPool(path: string, pool: FilePool, top: Layer, line: Flags): PoolLay
   const problems = [...pool.problems];
   const own = new Layer(path, problems);
   for (const entry of pool.entries) own.add(entry, "pool");
-  const given = new Map([...top.of("pool"), ...own.of("pool"), ...line.given]);
+  const given = new Map([...top.of("process"), ...top.of("pool"), ...own.of("pool"), ...line.given]);
   // What a place says of a switch that is off counts only when nothing nearer says it is on.
   const flags = new Flags(given, "serve", new Map([...top.places, ...own.places]));
   return { name: pool.name, place: placeOf(path, pool.line, `pools.${pool.name}`), flags, problems, notes: pool.notes };

@@ -1,6 +1,6 @@
 // The table of settings: the one truth about flags and the keys of tandem.toml. Parsing (parse.ts, layers.ts), help text
 // (help.ts), `config print` and the README's table are made from it, so that they cannot disagree.
-import { ACK_MODES, REJOIN_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
+import { ACK_MODES, REJOIN_MODES, READ_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
 export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "check", "config", "resync", "verify", "ring", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -34,6 +34,8 @@ export interface Option {
   readonly key: string;
   /** Whose it is: the process's, or each pool's. */
   readonly scope: "process" | "pool";
+  /** The variable of the environment that goes before a file and behind a flag; "" when there is none. */
+  readonly env: string;
   /** The commands that take it. */
   readonly commands: readonly Command[];
   /** magent 0.6's own words, or "" when magent has no such flag. */
@@ -61,7 +63,7 @@ function row(long: string, help: string, more: Partial<Option>): Option {
   return {
     long, help, short: "", kind: "switch", placeholder: "", fallback: "", fallbackOf: {}, unit: "", min: 0, max: 0, choices: [],
     repeatable: false, commands, key: commands.includes("serve") && more.hidden !== true ? long.replaceAll("-", "_") : "",
-    scope: "process", magent: "", difference: "", hidden: false, ...more,
+    scope: "process", env: "", magent: "", difference: "", hidden: false, ...more,
   };
 }
 
@@ -199,6 +201,18 @@ export const OPTIONS: readonly Option[] = [
   row("scrub", "compare all keys of both sides so often, slowly, and when a proxy died; 0: never", {
     scope: "pool",
     kind: "duration", placeholder: "HOURS", fallback: "24", max: 8760, unit: "hours", commands: RUN,
+  }),
+  row("zone", "where this proxy stands, for --read nearest", {
+    kind: "text", placeholder: "NAME", env: "TANDEM_ZONE", commands: RUN,
+  }),
+  row("read", "whom a get asks first: the primary, or the copy in this zone while both sides are trusted for the key", {
+    scope: "pool", kind: "choice", placeholder: "WHO", fallback: "primary", choices: READ_MODES, commands: RUN,
+  }),
+  row("peer", "the same pool of another proxy: says in the log when the two would place or replicate differently", {
+    scope: "pool", key: "peers", kind: "text", placeholder: "HOST:PORT", repeatable: true,
+  }),
+  row("against", "compare fingerprints and servers' states of running proxies, and of FILE", {
+    kind: "text", placeholder: "HOST:PORT", repeatable: true, commands: ["check"],
   }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],

@@ -1,6 +1,7 @@
 // tandem serve: checks what only this machine can tell, goes to the background if asked, and runs one proxy until a
 // signal ends it.
 import type { ServerSpec } from "../config/config.ts";
+import { fingerprint, placementText } from "../config/fingerprint.ts";
 import { checkFdLimit } from "../config/flags.ts";
 import type { Given, Problem } from "../config/problem.ts";
 import { addressText } from "../config/servers.ts";
@@ -134,7 +135,12 @@ function tellStart(log: Log, settings: ServeSettings, addresses: readonly Addres
   const labels = (servers: readonly ServerSpec[]): string => servers.map((server) => server.label).join(",");
   for (const pool of pools) {
     const fields = { ...(pools.length > 1 ? { pool: pool.name } : {}), primaries: labels(pool.primaries), ring: pool.ring };
-    if (pool.backups.length > 0) log.info("serving", { ...fields, backups: labels(pool.backups), ack: pool.ack });
-    else log.warn("serving without backups: a server's loss is the loss of its keys", fields);
+    const mark = { fingerprint: fingerprint(placementText(pool)) };
+    if (pool.backups.length > 0) log.info("serving", { ...fields, backups: labels(pool.backups), ack: pool.ack, ...mark });
+    else log.warn("serving without backups: a server's loss is the loss of its keys", { ...fields, ...mark });
+    const { zone, read } = pool.region;
+    if (read === "nearest" && ![...pool.primaries, ...pool.backups].some((server) => zone !== "" && server.zone === zone)) {
+      log.warn("read nearest has no effect: no server stands in this zone", { pool: pool.name, zone: zone === "" ? "not given" : zone });
+    }
   }
 }

@@ -1,6 +1,6 @@
 // Layers of settings → what a process runs with: what the name we were called by and the table's defaults make of them.
 import {
-  ACK_MODES, type PoolConfig, type ProxyConfig, REJOIN_MODES, RING_FLAVOURS, type RingFlavour, VERIFY_MODES,
+  ACK_MODES, type PoolConfig, type ProxyConfig, READ_MODES, REJOIN_MODES, RING_FLAVOURS, type RingFlavour, VERIFY_MODES,
 } from "../config/config.ts";
 import { checkPools, type PoolFlags, readPool } from "../config/flags.ts";
 import { type Checked, type Given, inOrder, type Problem, type Read, wrong } from "../config/problem.ts";
@@ -98,6 +98,9 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
       scrubHours: flags.number("scrub"),
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
     },
+    zone: flags.one("zone"),
+    read: READ_MODES.find((mode) => mode === flags.one("read").text) ?? "primary",
+    peers: flags.all("peer"),
     strictGiven: optional(flags, "strict"),
     comeback: {
       rejoin: REJOIN_MODES.find((mode) => mode === flags.one("rejoin").text) ?? "wait",

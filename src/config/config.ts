@@ -14,6 +14,8 @@ export interface ServerSpec {
   readonly name: string | null;
   /** What people read and ring/ hashes: "10.0.0.1:11211", "[::1]:11211" or the socket path. */
   readonly label: string;
+  /** Where it stands, for `read = "nearest"`; not given: nowhere in particular. */
+  readonly zone?: string;
 }
 
 /** Whose word answers a blind write: both sides decided, the lead alone, or the first that took it. */
@@ -23,6 +25,19 @@ export type AckMode = (typeof ACK_MODES)[number];
 /** When a server that lost its memory is read again: when it is filled, or at once for what it holds already. */
 export const REJOIN_MODES = ["wait", "fast"] as const;
 export type RejoinMode = (typeof REJOIN_MODES)[number];
+
+/** Which side of a pair is asked first by a get: the primary, or the one in the proxy's own zone. */
+export const READ_MODES = ["primary", "nearest"] as const;
+export type ReadMode = (typeof READ_MODES)[number];
+
+/** Where this proxy stands, and which others it compares itself with. */
+export interface RegionConfig {
+  /** "" when not given. */
+  readonly zone: string;
+  readonly read: ReadMode;
+  /** Where clients connect to the same pool of other proxies; this one may be among them. */
+  readonly peers: readonly { readonly address: Address; readonly label: string }[];
+}
 
 /** One ring of primaries with its ring of backups (none: plain sharding), and where its clients connect. */
 export interface PoolConfig {
@@ -49,6 +64,7 @@ export interface PoolConfig {
   readonly proxies: ProxiesConfig;
   readonly refill: RefillConfig;
   readonly comeback: ComebackConfig;
+  readonly region: RegionConfig;
 }
 
 /** How fast a server that returns is given what it lacks, at most. */

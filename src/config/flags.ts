@@ -4,7 +4,8 @@ import type { Address } from "../platform/platform.ts";
 import { FLAVOURS, RING_FLAVOURS, ringProblem } from "../ring/flavours.ts";
 import { ringServers } from "../ring/ring.ts";
 import type {
-  AckMode, ComebackConfig, PoolConfig, ProxiesConfig, ProxyConfig, RefillConfig, RingFlavour, ServerSpec,
+  AckMode, ComebackConfig, PoolConfig, ProxiesConfig, ProxyConfig, ReadMode, RefillConfig, RegionConfig, RingFlavour,
+  ServerSpec,
 } from "./config.ts";
 import { type Checked, type Given, type Problem, wrong } from "./problem.ts";
 import { addressText, parseListen, parseServer, parseSocketPath, sameServerKey } from "./servers.ts";
@@ -28,6 +29,9 @@ export interface PoolFlags {
   readonly strictGiven: Given | null;
   readonly refill: RefillConfig;
   readonly comeback: ComebackConfig;
+  readonly zone: Given;
+  readonly read: ReadMode;
+  readonly peers: readonly Given[];
   /** At least one. */
   readonly listen: readonly Given[];
   readonly port: number;
@@ -64,6 +68,7 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
     take(wrong(flags.hashTag, "is no pair of characters", "two visible ASCII characters, for example {}"));
   }
   const listen = readListen(flags, problems);
+  const region = readRegion(flags, problems);
   // What only the ring knows, and only of servers that are right by themselves.
   if (problems.length === before) for (const servers of [primaries, backups]) ringServersProblem(servers, flags.ring, problems);
   return {
@@ -71,7 +76,7 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
     primaries: primaries.map(({ spec }) => spec), backups: backups.map(({ spec }) => spec),
     lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
     requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies, refill: flags.refill,
-    comeback: flags.comeback,
+    comeback: flags.comeback, region,
   };
 }
 
@@ -103,6 +108,27 @@ function readListen(flags: PoolFlags, problems: Problem[]): Address[] {
   }
   return listen;
 }
+
+function readRegion(flags: PoolFlags, problems: Problem[]): RegionConfig {
+  const zone = flags.zone.text;
+  const say = (given: Given, fault: string, allowed: string): void => void problems.push(wrong(given, fault, allowed).problem);
+  for (const given of [flags.zone, ...[...flags.servers, ...flags.backups].map(({ flag, zone: text = "" }) => ({ flag: `${flag}.zone`, text }))]) {
+    if (!ZONE.test(given.text)) say(given, "is no zone", "up to 64 letters, digits, -, _ and .");
+  }
+  if (flags.read === "nearest" && flags.proxies.strict) {
+    say(flags.strictGiven ?? { flag: "--strict", text: "" }, "contradicts read nearest: strict reads are the lead's", "one of them");
+  }
+  const peers: { address: Address; label: string }[] = [];
+  for (const given of flags.peers) {
+    const peer = parseServer(given);
+    if (!peer.ok) problems.push(peer.problem);
+    else if (peer.value.weight !== 1 || peer.value.name !== null) say(given, "is more than an address", "host:port or /socket");
+    else peers.push({ address: peer.value.address, label: peer.value.label });
+  }
+  return { zone, read: flags.read, peers };
+}
+
+const ZONE = /^[A-Za-z0-9_.-]{0,64}$/;
 
 /** What pools must not share: names are the reader's trade, addresses are looked at here. */
 export function checkPools(pools: readonly { readonly config: PoolConfig; readonly place: string }[], problems: Problem[]): void {

@@ -15,6 +15,11 @@ const FORMS = "host:port, host:port:weight, [ipv6]:port or /socket, and a name a
  * 11211, without a weight 1.
  */
 export function parseServer(given: Given): Checked<ServerSpec> {
+  const server = parseText(given);
+  return server.ok && given.zone !== undefined ? { ok: true, value: { ...server.value, zone: given.zone } } : server;
+}
+
+function parseText(given: Given): Checked<ServerSpec> {
   const blank = given.text.search(/\s/);
   const place = blank === -1 ? given.text : given.text.slice(0, blank);
   const name = blank === -1 ? null : given.text.slice(blank).trim();

@@ -63,7 +63,7 @@ function general(door: Door): Lines {
 
 function proxy(door: Door): Lines {
   const { counters, pool, platform } = door;
-  const answer: Lines = [["tandem_version", door.version], ["runtime", platform.host.runtime]];
+  const answer: Lines = [["tandem_version", door.version], ["runtime", platform.host.runtime], ["fingerprint", pool.options.fingerprint]];
   for (const name of Object.keys(counters) as (keyof Counters)[]) answer.push([name, counters[name]]);
   const missed = pool.pairs.reduce((sum, { stale }) => sum + stale.size, 0);
   answer.push(["missed_writes", missed], ["sync_backlog", pool.copier.backlog], ["verify_backlog", pool.verifier.backlog]);
@@ -117,6 +117,7 @@ function settings(door: Door): Lines {
   const { options } = door.pool;
   return [
     ["maxconns", door.clientsMax],
+    ["placement", options.placement],
     ["ring", options.primaryRing.flavour],
     ["primaries", options.primaries.map(({ label }) => label).join(",")],
     ["backups", options.backups.map(({ label }) => label).join(",")],

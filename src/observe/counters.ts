@@ -18,6 +18,10 @@ export class Counters {
   failover_reads = 0;
   /** Keys that a server on its way back (--rejoin fast) did not hold yet and its peer did. */
   warming_misses = 0;
+  /** Keys that the copy in this zone (--read nearest) did not hold and the primary did. */
+  near_misses = 0;
+  /** How often a peer (--peer) was found to place or replicate differently, having agreed before. */
+  peer_drifts = 0;
   /** Keys of a multi-key get answered as a miss because neither side could be asked. */
   unanswered_keys = 0;
   /** Requests answered with a SERVER_ERROR of tandem's own. */

@@ -56,11 +56,23 @@ export interface PoolReport extends RingsReport {
   readonly counters: Readonly<Record<string, number>>;
   /** What clients asked for, from the arrival of a request until its answer was handed over; only those that came. */
   readonly commands: Readonly<Record<string, LatencyReport>>;
+  /** Other proxies that this one compares itself with. */
+  readonly peers: readonly PeerReport[];
+}
+
+export interface PeerReport {
+  readonly address: string;
+  /** unknown: not asked yet; silent: it did not answer; drifts: it places or replicates differently. */
+  readonly state: "unknown" | "silent" | "agrees" | "drifts";
+  /** "" while none is known. */
+  readonly fingerprint: string;
 }
 
 /** What stands behind the clients of a pool. */
 export interface RingsReport {
   readonly ring: string;
+  /** Equal where placement and replication are: 16 hex digits. */
+  readonly fingerprint: string;
   readonly ack: string;
   /** Primaries first, each role in the order of the settings. */
   readonly servers: readonly ServerReport[];

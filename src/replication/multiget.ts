@@ -23,7 +23,7 @@ import { tagItem } from "./tokens.ts";
 const GAT_LINE_BYTES = 1900;
 /** State of a key. */
 const PENDING = 0, MISS = 1, HIT = 2, COMING = 3;
-/** Of a key that a primary on its way back is asked for first. */
+/** Of a key that a side which does not lead is asked for first. */
 const ASKED = 1, LACKED = 2;
 
 export class MultiGet extends Slot {
@@ -42,7 +42,7 @@ export class MultiGet extends Slot {
   private readonly retried: Uint8Array;
   /** Items that wait for the cursor, by key; one item may have come in several parts. */
   private readonly kept: (Part[] | null)[];
-  /** Keys that a primary on its way back was asked for; null: none. */
+  /** Keys that a side which does not lead was asked for first; null: none. */
   private early: Uint8Array | null = null;
   /** Those of them that it does not hold and that must be asked of their lead. */
   private lacked: number[] = [];
@@ -98,17 +98,19 @@ export class MultiGet extends Slot {
         continue;
       }
       const lead = this.leadOf(i);
-      this.ask(i, lead !== PRIMARY && this.asksEarly(i) ? PRIMARY : lead, groups);
+      this.ask(i, this.op === Op.GET && this.asksEarly(i, lead) ? other(lead) : lead, groups);
     }
     this.send(groups);
     this.closed();
   }
 
-  /** The primary, on its way back, is asked first: what it lacks is asked of the backup afterwards. */
-  private asksEarly(index: number): boolean {
+  /** The primary on its way back, or a near backup, is asked first: what it lacks is asked of the lead afterwards. */
+  private asksEarly(index: number, lead: Side): boolean {
     const pair = this.pairs[index]!;
-    if (this.op !== Op.GET || !pair.primary.warming || !pair.mayHold({ key: this.key(index) })) return false;
-    if (!pair.primary.lanes[this.laneIndexes[index]!]!.ready) return false;
+    if (lead === PRIMARY ? !pair.near : !pair.primary.warming) return false;
+    const keyed = { key: this.key(index) };
+    if (!(lead === PRIMARY ? pair.mayAskNear(keyed) : pair.mayHold(keyed))) return false;
+    if (!pair.server(other(lead))!.lanes[this.laneIndexes[index]!]!.ready) return false;
     (this.early ??= new Uint8Array(this.keys))[index] = ASKED;
     return true;
   }
@@ -249,7 +251,7 @@ export class MultiGet extends Slot {
   item(index: number, value: ValueView): void {
     this.touches?.[index]?.leadSaid(true);
     const pair = this.pairs[index]!;
-    if (this.early !== null && this.early[index] === LACKED) this.pool.warm(pair, this.key(index));
+    if (this.early !== null && this.early[index] === LACKED) this.pool.warm(pair, this.key(index), other(this.sides[index] as Side));
     const tagged = value.casEnd !== 0 && pair.backup !== null && !pair.explicit
       ? tagItem(value, pair.server(this.sides[index] as Side)!.casTag) : null;
     this.states[index] = value.partial ? COMING : HIT;

@@ -49,6 +49,8 @@ export class Pair {
   private ledBy: Side | -1 = -1;
   /** What else must hold before a side leads; null: nothing. */
   strict: Strictness | null = null;
+  /** The backup stands where we do and the primary does not: a get asks the backup first, while both are trusted. */
+  near = false;
   private generation = 0;
 
   constructor(
@@ -119,6 +121,18 @@ export class Pair {
   mayHold(keyed: { readonly key: string }): boolean {
     const { primary } = this;
     if (!primary.warming || primary.fenced || this.overflow[PRIMARY]) return false;
+    return this.stale.size === 0 || !this.stale.has(keyed.key);
+  }
+
+  /**
+   * For a key that the primary leads, when the backup is near: whether the backup is right about it. What it does not
+   * hold (each side evicts for itself) the primary may hold.
+   */
+  mayAskNear(keyed: { readonly key: string }): boolean {
+    const backup = this.backup!;
+    if (backup.state !== "up" || !backup.leads || backup.fenced || this.overflow[BACKUP]) return false;
+    // A command in two steps has reached the primary alone so far.
+    if (this.locks.size !== 0 && this.locks.has(keyed.key)) return false;
     return this.stale.size === 0 || !this.stale.has(keyed.key);
   }
 

@@ -38,9 +38,20 @@ const STATE_WORDS: Record<HealthState, string> = {
   up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
 };
 
+export interface PoolServer {
+  readonly label: string;
+  readonly address: Address;
+  readonly zone?: string;
+}
+
 export interface PoolOptions {
-  readonly primaries: readonly { readonly label: string; readonly address: Address }[];
-  readonly backups: readonly { readonly label: string; readonly address: Address }[];
+  readonly primaries: readonly PoolServer[];
+  readonly backups: readonly PoolServer[];
+  /** What all proxies over these servers must have in common, and its digest. */
+  readonly placement: string;
+  readonly fingerprint: string;
+  /** The zone whose copies are asked first by a get; "": the primary always. */
+  readonly near: string;
   readonly primaryRing: Ring;
   /** Null without backups. */
   readonly backupRing: Ring | null;
@@ -131,6 +142,10 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
       if (this.backups.length === 0) this.pairs.push(new Pair(primary, null));
       for (const backup of this.backups) this.pairs.push(new Pair(primary, backup, room));
     }
+    for (const [index, pair] of this.pairs.entries()) {
+      const primary = options.primaries[Math.floor(index / this.backupCount)]!, backup = options.backups[index % this.backupCount];
+      pair.near = options.near !== "" && primary.zone !== options.near && backup?.zone === options.near;
+    }
     this.pair = this.pairs[0]!;
     this.single = this.pairs.length === 1 && options.lanes === 1;
     this.copier = new Copier(counters, options.lanes);
@@ -213,11 +228,16 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.lacks(pair, key, side);
     this.copier.addStale(pair, this.lane);
   }
-  /** The backup held a key that the primary, on its way back, did not: it is copied now, out of turn. */
-  warm(pair: Pair, key: string): void {
-    this.counters.warming_misses++;
-    if (pair.full || !pair.mayHold({ key })) return;
-    this.repair(pair, key, PRIMARY);
+  /** The lead held a key that the side which was asked first did not: it is copied there now, out of turn. */
+  warm(pair: Pair, key: string, side: Side): void {
+    if (side === PRIMARY) {
+      this.counters.warming_misses++;
+      if (pair.full || !pair.mayHold({ key })) return;
+    } else {
+      this.counters.near_misses++;
+      if (pair.full || !pair.mayAskNear({ key })) return;
+    }
+    this.repair(pair, key, side);
   }
   private readonly lane = (key: string): number => this.laneOf(key);
 

@@ -30,7 +30,7 @@ export class Read extends Keyed {
   private parked = false;
   private forgot = false;
   private hit = false;
-  /** The primary, on its way back, is asked first; then that it did not have it. */
+  /** A side that does not lead is asked first: the primary on its way back, or a near backup. Then that it lacked it. */
   private early = false;
   private lacked = false;
   /** The item has come to its end: only END is missing. */
@@ -68,8 +68,8 @@ export class Read extends Keyed {
       return new Forget(pair, this.key, this.laneIndex, () => this.ask(leadFor(pair, this))).start();
     }
     const lead = leadFor(pair, this);
-    this.early = lead !== PRIMARY && this.op === Op.GET && pair.mayHold(this) && this.lane(PRIMARY).ready;
-    this.ask(this.early ? PRIMARY : lead);
+    this.early = this.op === Op.GET && (lead !== PRIMARY ? pair.mayHold(this) : pair.near && pair.mayAskNear(this)) && this.lane(other(lead)).ready;
+    this.ask(this.early ? other(lead) : lead);
   }
 
   private ask(side: Side): void {
@@ -117,7 +117,7 @@ export class Read extends Keyed {
         this.lacked = true;
         return this.ask(leadFor(this.pair, this));
       }
-      if (this.lacked && this.hit) this.pool.warm(this.pair, this.key);
+      if (this.lacked && this.hit) this.pool.warm(this.pair, this.key, other(side as Side));
       const counters = this.pool.counters;
       this.touch?.leadSaid(this.hit);
       if (this.hit) counters.get_hits++;

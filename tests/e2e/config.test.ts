@@ -10,7 +10,7 @@ import { canListen, findProgram, freePort, spawnMemcached, type Spawned } from "
 import { tandemPath } from "../support/tandem.ts";
 
 const EXAMPLE = "/usr/share/doc/nutcracker/examples/nutcracker.yml";
-const READY_MS = 10_000;
+const READY_MS = 20_000, TEST_MS = 60_000;
 const dir = mkdtempSync(join(tmpdir(), "tandem-config-"));
 process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
 
@@ -27,6 +27,8 @@ function file(name: string, text: string): string {
 
 interface Started {
   log(): string;
+  /** Resolves when what it wrote matches. */
+  said(pattern: RegExp): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -43,29 +45,40 @@ async function listening(port: number): Promise<void> {
 }
 
 /** Starts a program and waits until what it wrote matches; null: it writes nothing. */
-function started(program: string, args: readonly string[], pattern: RegExp | null): Promise<Started> {
-  const child: ChildProcess = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+function started(program: string, args: readonly string[], pattern: RegExp | null, env: Record<string, string> = {}): Promise<Started> {
+  const child: ChildProcess = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  const waiting = new Set<() => void>();
   let log = "";
   const exited = new Promise<void>((done) => child.once("exit", () => done()));
   const stop = async (): Promise<void> => {
     child.kill();
     await exited;
   };
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`${program} did not say ${pattern}:\n${log}`)), READY_MS);
-    const hear = (chunk: Uint8Array): void => {
-      log += new TextDecoder().decode(chunk);
-      if (pattern?.test(log) !== true) return;
+  const said = (wanted: RegExp): Promise<void> => new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`${program} did not say ${wanted}:\n${log}`)), READY_MS);
+    const look = (): void => {
+      if (!wanted.test(log)) return;
+      waiting.delete(look);
       clearTimeout(late);
-      resolve({ log: () => log, stop });
+      resolve();
     };
-    child.stdout!.on("data", hear);
-    child.stderr!.on("data", hear);
-    void exited.then(() => reject(new Error(`${program} ended:\n${log}`)));
-    running.push({ stop });
-    if (pattern !== null) return;
-    clearTimeout(late);
-    resolve({ log: () => log, stop });
+    waiting.add(look);
+    look();
+  });
+  const hear = (chunk: Uint8Array): void => {
+    log += new TextDecoder().decode(chunk);
+    for (const look of waiting) look();
+  };
+  child.stdout!.on("data", hear);
+  child.stderr!.on("data", hear);
+  running.push({ stop });
+  let started = false;
+  const ended = exited.then(() => {
+    if (!started) throw new Error(`${program} ended:\n${log}`);
+  });
+  return Promise.race([pattern === null ? Promise.resolve() : said(pattern), ended]).then(() => {
+    started = true;
+    return { log: () => log, stop, said };
   });
 }
 
@@ -117,7 +130,7 @@ servers = ["127.0.0.1:${c.port}"]
   pages.close();
   const shown = await run(["ring", "show", "-c", path, "--pool", "pages"]);
   expect(shown.stdout).toContain(`127.0.0.1:${c.port}`);
-});
+}, TEST_MS);
 
 describe("check", () => {
   test("is silent about nothing, and its exit code says it", async () => {
@@ -134,8 +147,8 @@ describe("check", () => {
     expect([serve.code, serve.stderr.trimEnd().split("\n").length, serve.stdout]).toEqual([2, 3, ""]);
     expect((await run(["check", join(dir, "none.toml")])).stdout).toMatch(/none\.toml: cannot be read \(.*\); allowed: a file of settings\n/);
     const good = file("good.toml", `[pools.main]\nservers = ["a:1", "b:1"]\nbackups = ["c:1"]\n`);
-    expect(await run(["check", good])).toEqual({ code: 0, stdout: `${good}: pool main: 2 primaries, 1 backup, ring libketama\n`, stderr: "" });
-  });
+    expect(await run(["check", good])).toEqual({ code: 0, stdout: `${good}: pool main: 2 primaries, 1 backup, ring libketama, fingerprint 78e2163a85170ff8\n`, stderr: "" });
+  }, TEST_MS);
 });
 
 test("twemproxy's own example file: what nutcracker stored is found by tandem with the same file", async () => {
@@ -174,7 +187,47 @@ test("twemproxy's own example file: what nutcracker stored is found by tandem wi
     expect(`${port}: ${hits}`).toBe(`${port}: ${keys.length}`);
     client.close();
   }
-}, 30_000);
+}, TEST_MS);
+
+test("two regions with one file: zones by the environment, and a drift that both the log and check see", async () => {
+  const [north, south] = [await memcached(), await memcached()];
+  const [one, two, three] = [await freePort(), await freePort(), await freePort()];
+  const toml = (ring: string): string => `read = "nearest"
+ring = "${ring}"
+peers = ["127.0.0.1:${one}", "127.0.0.1:${two}"]
+servers = [{ address = "127.0.0.1:${north.port}", zone = "north" }]
+backups = [{ address = "127.0.0.1:${south.port}", zone = "south" }]
+`;
+  const path = file("regions.toml", toml("libketama"));
+  const start = (port: number, zone: string, conf: string): Promise<Started> =>
+    started(tandemPath(), ["-c", conf, "-l", `127.0.0.1:${port}`], /server is up server=\S+ role=backup/, { TANDEM_ZONE: zone });
+  await start(one, "north", path);
+  await start(two, "south", path);
+  const inSouth = await Client.open(two), inNorth = await Client.open(one);
+  expect(await inNorth.ask("set k 0 0 1\r\nx\r\n")).toBe("STORED");
+  for (const client of [inSouth, inNorth]) expect((await client.fetch("get k\r\n")).values.length).toBe(1);
+  const gets = async (server: Spawned): Promise<string> => {
+    const client = await Client.open(server.port);
+    client.send("stats\r\n");
+    let found = "";
+    for (let line = ""; line !== "END"; line = await client.line(1000)) if (line.startsWith("STAT get_hits ")) found = line.split(" ")[2]!;
+    client.close();
+    return found;
+  };
+  // Proxies read their board with gets of their own, which are no hits: each region read its own copy.
+  expect([await gets(north), await gets(south)]).toEqual(["1", "1"]);
+  inSouth.close();
+  inNorth.close();
+
+  const agree = await run(["check", path, "--against", `127.0.0.1:${one}`, `127.0.0.1:${two}`]);
+  expect([agree.code, agree.stdout.trimEnd().split("\n").at(-1)]).toEqual([0, "all agree"]);
+  const drifted = file("drifted.toml", toml("twemproxy"));
+  const third = await start(three, "north", drifted);
+  const differ = await run(["check", "--against", `127.0.0.1:${one}`, `127.0.0.1:${three}`]);
+  expect([differ.code, differ.stdout]).toEqual([1, expect.stringContaining(`127.0.0.1:${three} differs from 127.0.0.1:${one}: ring twemproxy instead of libketama\n`)]);
+  await third.said(new RegExp(`peer places or replicates differently peer=127\\.0\\.0\\.1:${one} .*differences="ring libketama instead of twemproxy"`));
+  expect((await run(["check", "--against", "127.0.0.1:1"])).code).toBe(3);
+}, TEST_MS);
 
 test("magent.conf is taken as it is, and converted", async () => {
   const [a, b] = [await memcached(), await memcached()];
@@ -189,4 +242,4 @@ test("magent.conf is taken as it is, and converted", async () => {
   const toml = file("converted.toml", stdout);
   const printed = async (of: string): Promise<string> => (await run(["config", "print", "-c", of])).stdout.replace(/ +#.*/g, "");
   expect(await printed(toml)).toBe(await printed(path));
-});
+}, TEST_MS);

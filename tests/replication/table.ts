@@ -16,6 +16,8 @@ export interface TableOptions {
   readonly ack?: "both" | "lead" | "any";
   readonly itemBytesMax?: number;
   readonly clientsMax?: number;
+  /** The zone whose copies are read first: primaries stand in "p", backups in "b". */
+  readonly near?: "p" | "b";
   /** How it gets on with other proxies; alone by itself. */
   readonly proxies?: Partial<ProxiesConfig>;
   readonly comeback?: Partial<ComebackConfig>;
@@ -116,7 +118,7 @@ export class Table {
     for (let i = 0; i < primaries; i++) this.primaries.push(new Backend(this.platform, `p${i}:1`, 100 + i));
     for (let i = 0; i < backups; i++) this.backups.push(new Backend(this.platform, `b${i}:1`, 200 + i));
     const spec = ({ label }: Backend) => ({
-      address: { kind: "tcp", host: label.slice(0, -2), port: 1 } as const, weight: 1, name: null, label,
+      address: { kind: "tcp", host: label.slice(0, -2), port: 1 } as const, weight: 1, name: null, label, zone: label.slice(0, 1),
     });
     const say = (message: string, fields: object = {}): void => void this.said.push(`${message} ${JSON.stringify(fields)}`);
     const log: Log = { verbosity: 0, info: say, warn: say, error: say, debug: say };
@@ -126,6 +128,7 @@ export class Table {
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", ...options.proxies },
         comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback },
+        region: { zone: options.near ?? "", read: options.near === undefined ? "primary" : "nearest", peers: [] },
       }],
     }, log);
     if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);
