@@ -6,7 +6,9 @@ import { check, config } from "./cli/configs.ts";
 import { dev } from "./cli/dev.ts";
 import { helpText } from "./cli/help.ts";
 import { openLog } from "./cli/log.ts";
-import { COMMANDS, type Command } from "./cli/options.ts";
+import { completionScript } from "./cli/completion.ts";
+import { manPage } from "./cli/man.ts";
+import { COMMANDS, type Command, SHELLS, WORDS } from "./cli/options.ts";
 import { type CommandLine, parseCommandLine } from "./cli/parse.ts";
 import { ping } from "./cli/ping.ts";
 import { ring } from "./cli/rings.ts";
@@ -38,17 +40,14 @@ export function main(platform: Platform, invocation: Invocation): void {
   run(context, line.value);
 }
 
-/** Commands that take words besides help. */
-const WORDED: readonly Command[] = ["status", "ping", "watch", "check", "config", "ring"];
-
 function run(context: Context, line: CommandLine): void {
   const { host } = context.platform;
   if (line.flags.has("help")) return host.stdout(helpText(line.command));
   if (line.flags.has("version")) return host.stdout(`${versionLines(context).join("\n")}\n`);
-  const stray = line.words[line.command === "help" ? 1 : 0];
-  if (stray !== undefined && !WORDED.includes(line.command)) {
+  const stray = line.words[line.command === "help" || line.command === "completion" ? 1 : 0];
+  if (stray !== undefined && (WORDS[line.command] === undefined || line.command === "help" || line.command === "completion")) {
     const given: Given = { flag: line.command, text: stray };
-    return failUsage(context, wrong(given, "is not expected", line.command === "help" ? "one command" : "flags only").problem);
+    return failUsage(context, wrong(given, "is not expected", WORDS[line.command] === undefined ? "flags only" : "one word").problem);
   }
   switch (line.command) {
     case "serve": return serve(context, line.flags);
@@ -61,9 +60,19 @@ function run(context: Context, line: CommandLine): void {
     case "resync": return resync(context, line.flags);
     case "verify": return verify(context, line.flags);
     case "ring": return ring(context, line);
+    case "man": return host.stdout(manPage(context.build.version));
+    case "completion": return completion(context, line.words[0]);
     case "version": return host.stdout(`${versionLines(context).join("\n")}\n`);
     case "help": return help(context, line.words[0]);
   }
+}
+
+function completion(context: Context, word: string | undefined): void {
+  const shell = SHELLS.find((each) => each === word);
+  if (shell === undefined) {
+    return failUsage(context, wrong({ flag: "completion", text: word ?? "" }, word === undefined ? "for which shell" : "no such shell", SHELLS.join(", ")).problem);
+  }
+  context.platform.host.stdout(completionScript(shell));
 }
 
 function help(context: Context, about: string | undefined): void {

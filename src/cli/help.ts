@@ -4,7 +4,8 @@ import { type Command, COMMANDS, OPTIONS, type Option, optionAllowed, optionForm
 const WIDTH = 100;
 const INDENT = 38;
 
-const USAGE: Readonly<Record<Command, readonly string[]>> = {
+/** For each command the lines that say how it is written ("tandem …"), each with those that say what it does. */
+export const USAGE: Readonly<Record<Command, readonly string[]>> = {
   serve: [
     "tandem [serve] -s HOST:PORT ... [-b HOST:PORT ...] [flags]",
     "tandem [serve] -c FILE [flags]",
@@ -82,6 +83,14 @@ const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "tandem ring diff OLD NEW [--keys FILE]",
     "How many keys move, and where; OLD and NEW are quoted: \"-s a:1\" \"-s a:1 -s b:1\".",
   ],
+  man: [
+    "tandem man",
+    "This manual page, as roff: tandem man | man -l -",
+  ],
+  completion: [
+    "tandem completion bash|zsh|fish",
+    "What makes the shell complete commands and flags: source <(tandem completion bash)",
+  ],
   version: ["tandem version", "Version, commit, runtime and target."],
   help: ["tandem help [COMMAND]", ...wrap(`Commands: ${COMMANDS.join(", ")}. Without a command: serve.`, WIDTH - 2)],
 };
@@ -108,7 +117,8 @@ function flagLines(command: Command): string[] {
   return lines;
 }
 
-function describe(option: Option, command: Command): string {
+/** What a flag of command does, with what it may be and what it is when it is not given. */
+export function describe(option: Option, command: Command): string {
   const facts: string[] = [];
   if (option.kind === "choice" || option.kind === "integer") facts.push(optionAllowed(option));
   const fallback = option.fallbackOf[command] ?? option.fallback;
@@ -117,7 +127,8 @@ function describe(option: Option, command: Command): string {
   return facts.length === 0 ? option.help : `${option.help} (${facts.join("; ")})`;
 }
 
-function wrap(text: string, width: number): string[] {
+/** text in lines of at most width, broken at blanks. */
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [""];
   for (const word of text.split(" ")) {
     const last = lines.at(-1)!;

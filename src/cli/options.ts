@@ -2,8 +2,16 @@
 // (help.ts), `config print` and the README's table are made from it, so that they cannot disagree.
 import { ACK_MODES, REJOIN_MODES, READ_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "check", "config", "resync", "verify", "ring", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "check", "config", "resync", "verify", "ring", "man", "completion", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
+
+/** Shells that `completion` knows. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+
+/** What the first word of a command may be; [] for a command that takes words of any kind. Others take flags only. */
+export const WORDS: Readonly<Partial<Record<Command, readonly string[]>>> = {
+  status: [], ping: [], watch: [], check: [], config: ["print", "convert"], ring: ["explain", "show", "diff"], completion: SHELLS, help: COMMANDS,
+};
 
 /**
  * How a value is written.
