@@ -1,4 +1,5 @@
-// Wires one proxy together from its settings: turn, pools with their doors, listeners. Starts, drains, stops.
+// Wires one proxy together from its settings: turn, pools with their doors, listeners. Starts, drains, stops; or does
+// so as one of several workers, as their supervisor says.
 import { TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
@@ -7,6 +8,7 @@ import { fingerprint, placementText } from "./config/fingerprint.ts";
 import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
+import { resetCounters, seenIn } from "./frontend/stats.ts";
 import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
 import { Recent } from "./observe/recent.ts";
@@ -15,6 +17,7 @@ import type { Address, CloseCause, Listener, Platform } from "./platform/platfor
 import { Pool } from "./replication/pool.ts";
 import { reportRings } from "./replication/pool_report.ts";
 import { buildRing, ringServers } from "./ring/ring.ts";
+import type { Company, WorkingProxy } from "./workers/worker.ts";
 
 /** Connections the kernel may hold before we accept them. */
 const BACKLOG = 4096;
@@ -34,10 +37,12 @@ export interface Service {
   listening: readonly Address[];
 }
 
-export class Proxy {
+export class Proxy implements WorkingProxy {
   /** In the order of the configuration; at least one. */
   readonly services: readonly Service[];
   private readonly listeners: Listener[] = [];
+  /** What a worker accepts from, by place. */
+  private readonly ports = new Map<number, Listener>();
   private readonly recent: Recent;
   private started = false;
   private stopping = false;
@@ -134,13 +139,68 @@ export class Proxy {
     }
   }
 
+  /** As one of several workers: connects to its servers, and lets clients in as the others leave room. */
+  begin(number: number): void {
+    for (const { pool, peers } of this.services) {
+      pool.start();
+      // One of us is enough to look at other proxies.
+      if (number === 0) peers.start();
+    }
+    this.started = true;
+  }
+
+  /** Says how this worker asks the others. */
+  join(company: Company): void {
+    this.services.forEach(({ door }, index) => {
+      door.room = 0;
+      door.askRoom = () => company.full(index);
+      door.askAll = (done) => company.sum((report) => done(seenIn(report, index)));
+      door.resetOthers = () => company.reset(index);
+    });
+  }
+
+  accept(place: number, pool: number, address: Address, accepting: () => void, failed: (reason: string) => void): void {
+    const service = this.services[pool]!;
+    this.platform.crew.accept(place, address, {
+      onListening: (listener) => {
+        if (this.stopping) return listener.close();
+        this.ports.set(place, listener);
+        if (!service.listening.some((each) => addressText(each) === addressText(address))) service.listening = [...service.listening, address];
+        accepting();
+      },
+      onAccept: () => service.door.accept(),
+      onClose: (cause, detail) => failed(`cannot accept on ${addressText(address)}: ${detail === "" ? cause : detail}`),
+    });
+  }
+
+  leave(place: number): void {
+    this.ports.get(place)?.close();
+    this.ports.delete(place);
+  }
+
+  addRoom(pool: number, clients: number): void {
+    this.services[pool]!.door.addRoom(clients);
+  }
+
+  giveRoom(pool: number, clients: number): number {
+    return this.services[pool]!.door.giveRoom(clients);
+  }
+
+  clients(): readonly number[] {
+    return this.services.map(({ door }) => door.clients.size);
+  }
+
+  resetCounters(pool: number): void {
+    resetCounters(this.services[pool]!.door);
+  }
+
   /** What it knows of itself now. */
   report(): Report {
     const { clock, host } = this.platform;
     const uptimeSeconds = (clock.nowMs() - this.door.startedMs) / 1000;
     const cpu = host.cpuSeconds();
     const pools = this.services.map(({ config, pool, door, counters, peers, listening }) => ({
-      name: config.name, listening: listening.map(addressText), clients: { now: door.clients.size, max: config.clientsMax },
+      name: config.name, listening: listening.map(addressText), clients: { now: door.clients.size, max: door.room },
       counters: { ...counters }, commands: door.latencies(), peers: peers.report(), ...reportRings(pool),
     }));
     const worker = {
@@ -157,7 +217,7 @@ export class Proxy {
   /** Stops accepting, lets clients have the answers under way for at most drainMs, then ends everything. */
   stop(drainMs: number, done: () => void): void {
     this.stopping = true;
-    for (const listener of this.listeners) listener.close();
+    for (const listener of [...this.listeners, ...this.ports.values()]) listener.close();
     for (const { door, peers } of this.services) {
       peers.stop();
       door.drain();

@@ -3,6 +3,7 @@ import type { ProxyConfig } from "../config/config.ts";
 import { type Problem, problemLine } from "../config/problem.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Platform } from "../platform/platform.ts";
+import type { Company, WorkingProxy } from "../workers/worker.ts";
 
 /** What was baked in when the program was built. */
 export interface Build {
@@ -41,6 +42,8 @@ export interface Context {
   readonly build: Build;
   readonly args: readonly string[];
   readonly makeProxy: (config: ProxyConfig, log: Log) => RunnableProxy;
+  /** The same as one of several workers. */
+  readonly makeWorker: (config: ProxyConfig, log: Log, company: Company) => WorkingProxy;
   /** The log of this process; called once at most. */
   readonly openLog: (verbosity: number) => Log;
 }

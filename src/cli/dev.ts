@@ -87,7 +87,7 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
   const log = context.openLog(verbosityOf(flags));
   const proxy = context.makeProxy({ pools: [pool] }, log);
   let ready = false;
-  stopOnSignals(context, log, () => (ready ? proxy : null), (code) => host.exit(code));
+  stopOnSignals(context, log, flags.number("drain"), () => (ready ? proxy : null), (code) => host.exit(code));
   proxy.start((outcome) => {
     if (!outcome.ok) fail(context, EXIT_FAILED, outcome.reason);
     ready = true;

@@ -128,6 +128,12 @@ export const OPTIONS: readonly Option[] = [
     unit: "connections", magent: "number, set max keep alive connections for one memcached server, default is 20",
     difference: "exactly so many, all pipelined: 1 is enough where magent needed one a request; at most 255",
   }),
+  row("workers", "processes that share the ports and the work; auto: as many as this process may use cores", {
+    kind: "text", placeholder: "N|auto", fallback: "1",
+  }),
+  row("drain", "how long clients that have asked may wait for their answers once tandem is to end", {
+    kind: "duration", placeholder: "MS", fallback: "5000", max: 600_000, unit: "ms", commands: RUN,
+  }),
   row("user", "user name or uid to become once the ports are bound", {
     short: "u", kind: "text", placeholder: "USER", magent: "uid",
     difference: "also a name; after binding, with the user's groups; failure is an error",
@@ -263,6 +269,7 @@ export const OPTIONS: readonly Option[] = [
   row("help", "this text", { short: "h", key: "", commands: COMMANDS, magent: "this message", difference: "exit code 0" }),
   row("version", "version, commit, runtime and target", { short: "V", key: "", commands: COMMANDS }),
   row("daemon-child", "where our parent waits for our report", { kind: "text", placeholder: "PATH", hidden: true }),
+  row("worker-child", "which worker of our parent we are", { kind: "text", placeholder: "NUMBER", hidden: true }),
   row("called", "the name our parent was called by", { kind: "text", placeholder: "NAME", hidden: true }),
 ];
 

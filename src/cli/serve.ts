@@ -2,7 +2,6 @@
 // signal ends it.
 import type { ServerSpec } from "../config/config.ts";
 import { fingerprint, placementText } from "../config/fingerprint.ts";
-import { checkFdLimit } from "../config/flags.ts";
 import type { Given, Problem } from "../config/problem.ts";
 import { addressText } from "../config/servers.ts";
 import type { Log } from "../observe/log.ts";
@@ -12,15 +11,14 @@ import { goToBackground, type Report, reportInFront, reportToParent } from "./da
 import { ManagedService } from "./service.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
-
-/** How long clients that have asked may wait for their answers after SIGTERM. */
-export const DRAIN_MS = 5000;
+import { checkWorkers, supervise, work, workersOf } from "./workers.ts";
 
 export function serve(context: Context, flags: Flags): void {
+  if (flags.has("worker-child")) return work(context);
   const read = readServe(context.platform.host, flags, context.called);
   if (!read.ok) return failProblems(context, read.problems);
   const settings = read.value;
-  const problem = checkMachine(context.platform.host, settings);
+  const problem = checkMachine(context, settings);
   if (problem !== null) return failUsage(context, problem);
 
   if (flags.has("daemon-child")) {
@@ -33,9 +31,10 @@ export function serve(context: Context, flags: Flags): void {
 }
 
 /** What is wrong with the settings on this machine: file descriptors, the directories of unix sockets. */
-function checkMachine(host: Host, settings: ServeSettings): Problem | null {
-  const limit = checkFdLimit(settings.config, host.fdLimit(), settings.clients);
-  if (limit !== null) return limit;
+function checkMachine(context: Context, settings: ServeSettings): Problem | null {
+  const { host } = context.platform;
+  const problem = checkWorkers(context, settings, workersOf(context, settings));
+  if (problem !== null) return problem;
   for (const { listen } of settings.config.pools) {
     for (const address of listen) {
       const problem = address.kind === "unix" ? checkSocketPath(host, { flag: "-f", text: address.path }) : null;
@@ -64,14 +63,27 @@ function checkSocketPath(host: Host, given: Given): Problem | null {
 function run(context: Context, settings: ServeSettings, report: Report): void {
   const { host } = context.platform;
   const log = context.openLog(settings.verbosity);
-  const proxy = context.makeProxy(settings.config, log);
   const service = new ManagedService(context.platform, log);
+  const workers = workersOf(context, settings);
   const pidFile = settings.pidFile;
+  let ready = false;
+  let pidWritten = false;
+  // Once the ports are open, and as root still: a pid file in /run can be written by nobody else.
+  const bound = (): string | null => {
+    if (pidFile !== null) {
+      const written = host.writeText(pidFile.text, `${host.pid}\n`);
+      if (!written.ok) return `${pidFile.flag} ${pidFile.text}: cannot be written: ${written.reason}`;
+      pidWritten = true;
+    }
+    if (settings.user === null) return null;
+    const became = host.becomeUser(settings.user.text, settings.group?.text ?? null);
+    return became.ok ? null : `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
+  };
+  const proxy = workers > 1 ? supervise(context, settings, workers, log, bound) : context.makeProxy(settings.config, log);
   const leave = (code: number): never => {
     if (pidFile !== null) host.removeFile(pidFile.text);
     return host.exit(code);
   };
-  let ready = false;
   const running: RunnableProxy = {
     start: (done) => proxy.start(done),
     stop: (drainMs, done) => {
@@ -79,26 +91,16 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
       proxy.stop(drainMs, done);
     },
   };
-  stopOnSignals(context, log, () => (ready ? running : null), leave);
+  stopOnSignals(context, log, settings.drainMs, () => (ready ? running : null), leave);
 
   proxy.start((outcome) => {
-    if (!outcome.ok) return report.failed(EXIT_FAILED, outcome.reason);
-    // As root still: a pid file in /run can be written by nobody else.
-    if (pidFile !== null) {
-      const written = host.writeText(pidFile.text, `${host.pid}\n`);
-      if (!written.ok) {
-        return report.failed(EXIT_FAILED, `${pidFile.flag} ${pidFile.text}: cannot be written: ${written.reason}`);
-      }
-    }
-    if (settings.user !== null) {
-      const became = host.becomeUser(settings.user.text, settings.group?.text ?? null);
-      if (!became.ok) {
-        if (pidFile !== null) host.removeFile(pidFile.text);
-        return report.failed(EXIT_FAILED, `${settings.user.flag} ${settings.user.text}: ${became.reason}`);
-      }
+    const problem = !outcome.ok ? outcome.reason : workers > 1 ? null : bound();
+    if (!outcome.ok || problem !== null) {
+      if (pidWritten) host.removeFile(pidFile!.text);
+      return report.failed(EXIT_FAILED, problem ?? "");
     }
     ready = true;
-    tellStart(log, settings, outcome.addresses);
+    tellStart(log, settings, outcome.addresses, workers);
     report.ready();
     service.ready(`listening on ${outcome.addresses.map(addressText).join(", ")}`);
   });
@@ -111,6 +113,7 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
 export function stopOnSignals(
   context: Context,
   log: Log,
+  drainMs: number,
   running: () => RunnableProxy | null,
   leave: (code: number) => never,
 ): void {
@@ -121,17 +124,18 @@ export function stopOnSignals(
       if (asked || proxy === null) leave(asked ? EXIT_FAILED : 0);
       else {
         asked = true;
-        log.info("stopping", { signal, drain_ms: DRAIN_MS });
-        proxy.stop(DRAIN_MS, () => { leave(0); });
+        log.info("stopping", { signal, drain_ms: drainMs });
+        proxy.stop(drainMs, () => { leave(0); });
       }
     });
   }
 }
 
-function tellStart(log: Log, settings: ServeSettings, addresses: readonly Address[]): void {
+function tellStart(log: Log, settings: ServeSettings, addresses: readonly Address[], workers: number): void {
   const { pools } = settings.config;
   for (const note of settings.notes) log.warn("setting left out", { setting: note.flag, given: note.given, instead: note.allowed });
   for (const address of addresses) log.info("listening", { address: addressText(address) });
+  if (workers > 1) log.info("workers share the ports", { workers });
   const labels = (servers: readonly ServerSpec[]): string => servers.map((server) => server.label).join(",");
   for (const pool of pools) {
     const fields = { ...(pools.length > 1 ? { pool: pool.name } : {}), primaries: labels(pool.primaries), ring: pool.ring };

@@ -20,6 +20,10 @@ export interface ServeSettings {
   readonly clients: Given;
   /** What the file says and tandem does in another way. */
   readonly notes: readonly Problem[];
+  /** Processes that serve; 0: as many as there are cores to use. */
+  readonly workers: Given & { readonly count: number };
+  /** How long clients that have asked may wait for their answers at the end, ms. */
+  readonly drainMs: number;
 }
 
 export type CalledAs = "tandem" | "magent";
@@ -51,6 +55,8 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
   if (logFile !== null && !background && !flags.has("daemon-child")) {
     problems.push(wrong(logFile, "given without -d", "-d --log-file path; in front the log goes to stderr").problem);
   }
+  const workers = flags.one("workers");
+  const count = readWorkers(workers, problems);
   if (problems.length > 0) return { ok: false, problems: inOrder(problems) };
   return {
     ok: true,
@@ -58,6 +64,7 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
       config: { pools: pools.map(({ config }) => config) }, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
       logFile, verbosity: verbosityOf(flags), clients: layers.pools[0]!.flags.one("max-clients"),
       notes: [...layers.notes, ...layers.pools.flatMap((layer) => layer.notes)],
+      workers: { ...workers, count }, drainMs: flags.number("drain"),
     },
   };
 }
@@ -113,6 +120,16 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
     unixMode: flags.number("unix-mode"),
     clientsMax: flags.number("max-clients"),
   };
+}
+
+const WORKERS_MAX = 64;
+
+function readWorkers(given: Given, problems: Problem[]): number {
+  if (given.text === "auto") return 0;
+  const count = /^[1-9]\d?$/.test(given.text) ? Number(given.text) : 0;
+  if (count > 0 && count <= WORKERS_MAX) return count;
+  problems.push(wrong(given, "is no number of processes", `1 to ${WORKERS_MAX}, or auto`).problem);
+  return 1;
 }
 
 export function verbosityOf(flags: Flags): number {

@@ -154,15 +154,15 @@ export function reservedFds(config: ProxyConfig): number {
   return servers + FDS_OWN;
 }
 
-/** Whether the clients that given asks for fit under limit file descriptors; 0 is an unknown limit. */
-export function checkFdLimit(config: ProxyConfig, limit: number, given: Given): Problem | null {
-  const most = limit - reservedFds(config);
+/** Whether the clients that given asks for fit under each worker's limit of file descriptors; 0 is an unknown limit. */
+export function checkFdLimit(config: ProxyConfig, limit: number, given: Given, workers = 1): Problem | null {
+  const most = (limit - reservedFds(config)) * workers;
   const clients = config.pools.reduce((sum, { clientsMax }) => sum + clientsMax, 0);
   if (limit === 0 || clients <= most) return null;
   const allowed = most > 0
     ? `1 to ${most}${config.pools.length > 1 ? " for all pools together" : ""}, or a higher limit (ulimit -n)`
     : `a limit above ${reservedFds(config)} (ulimit -n)`;
-  return { flag: given.flag, given: String(clients), fault: `is above the limit of ${limit} file descriptors`, allowed };
+  return { flag: given.flag, given: String(clients), fault: `is above the limit of ${limit} file descriptors${workers > 1 ? ` of each of ${workers} workers` : ""}`, allowed };
 }
 
 interface ReadServer {

@@ -19,6 +19,17 @@ export function assignInherited(listen: readonly Address[], inherited: readonly 
   return stray === -1 ? assigned : addressText(inherited[stray]!);
 }
 
+/** The same where one address may have several sockets, among which the kernel spreads connections. */
+export function groupInherited(listen: readonly Address[], inherited: readonly Address[]): readonly (readonly number[])[] | string {
+  const groups = listen.map((): number[] => []);
+  for (const [at, bound] of inherited.entries()) {
+    const index = listen.findIndex((address) => stands(bound, address));
+    if (index === -1) return addressText(bound);
+    groups[index]!.push(at);
+  }
+  return groups;
+}
+
 function stands(bound: Address, address: Address): boolean {
   if (bound.kind === "unix" || address.kind === "unix") return bound.kind === "unix" && address.kind === "unix" && bound.path === address.path;
   if (bound.port !== address.port) return false;

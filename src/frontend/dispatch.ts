@@ -9,7 +9,7 @@ import { MultiGet } from "../replication/multiget.ts";
 import { Read } from "../replication/read.ts";
 import { Write } from "../replication/write.ts";
 import type { ClientConnection } from "./client.ts";
-import { statsAnswer } from "./stats.ts";
+import { Stats } from "./stats.ts";
 import { textOf } from "../bytes/ascii.ts";
 
 /** Carries out the line at bytes[lineStart…] that client.reader describes; its value, if any, follows in bytes. */
@@ -59,8 +59,11 @@ export function dispatch(client: ClientConnection, bytes: Uint8Array, lineStart:
       return client.answer(OK, reader.noreply);
     case Op.VERSION:
       return client.answer(door.versionLine(), false);
-    case Op.STATS:
-      return client.answer(statsAnswer(door, textOf(bytes, reader.at[1]!, reader.textEnd).trim()), false);
+    case Op.STATS: {
+      const stats = new Stats(client, door, textOf(bytes, reader.at[1]!, reader.textEnd).trim());
+      client.add(stats);
+      return stats.start();
+    }
     case Op.MN:
       return client.answer(MN, false);
     case Op.QUIT:

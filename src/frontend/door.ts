@@ -5,7 +5,7 @@ import type { Turn } from "../bytes/turn.ts";
 import type { Counters } from "../observe/counters.ts";
 import { Latency, type LatencyReport } from "../observe/latency.ts";
 import type { Log } from "../observe/log.ts";
-import type { Platform, Socket, SocketHandlers } from "../platform/platform.ts";
+import type { CloseCause, Platform, Socket, SocketHandlers } from "../platform/platform.ts";
 import { TOO_MANY_CLIENTS } from "../protocol/answers.ts";
 import { Op, VERB } from "../protocol/commands.ts";
 import type { RequestReader } from "../protocol/request.ts";
@@ -15,6 +15,7 @@ import { Said, type Slot, type Upstream } from "../replication/slot.ts";
 import { Upload } from "../replication/upload.ts";
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { ClientConnection } from "./client.ts";
+import type { Seen } from "./stats.ts";
 
 /** How long a refused client may take to hang up, ms. */
 const GOODBYE_MS = 1000;
@@ -30,6 +31,16 @@ export class Door {
   /** Clients that wait for room on a lane. */
   crowded: { client: ClientConnection; lane: Upstream }[] = [];
   readonly startedMs: number;
+  /** How many clients may be connected now: all, or this worker's part of them. */
+  room: number;
+  /** Clients that wait until there is room for them; only where others may give some. */
+  private hoping: Waiting[] = [];
+  /** Asks the other workers for room; addRoom brings the answer. Null: nobody else has any. */
+  askRoom: (() => void) | null = null;
+  /** Asks what all workers know, as `stats` tells it; null: there are no others. */
+  askAll: ((done: (seen: Seen) => void) => void) | null = null;
+  /** Other workers' counters begin again too. */
+  resetOthers: () => void = () => {};
   private ticks = 0;
   private readonly latency = new Latency(VERB.length);
 
@@ -44,20 +55,55 @@ export class Door {
     readonly version: string,
   ) {
     this.startedMs = platform.clock.nowMs();
+    this.room = clientsMax;
   }
 
   /** The owner of a new connection. */
   accept(): SocketHandlers {
     // Counted at accept, not at open: the limit is exact however many come in one turn.
-    if (this.clients.size >= this.clientsMax) {
-      this.counters.rejected_connections++;
-      return new Refused();
-    }
+    if (this.clients.size >= this.room) return this.askRoom === null ? this.refuse() : this.hope();
+    return this.admit();
+  }
+
+  private admit(): ClientConnection {
     const client = new ClientConnection(this);
     this.clients.add(client);
     this.counters.total_connections++;
     this.counters.curr_connections++;
     return client;
+  }
+
+  private refuse(): Refused {
+    this.counters.rejected_connections++;
+    return new Refused();
+  }
+
+  private hope(): Waiting {
+    const waiting = new Waiting();
+    this.hoping.push(waiting);
+    if (this.hoping.length === 1) this.askRoom!();
+    return waiting;
+  }
+
+  /** So many more clients may be connected; 0: there is no room anywhere, and those that wait are told. */
+  addRoom(clients: number): void {
+    this.room += clients;
+    const hoping = this.hoping;
+    this.hoping = [];
+    for (const waiting of hoping) {
+      if (waiting.gone) continue;
+      if (this.clients.size < this.room) waiting.pass(this.admit());
+      else if (clients === 0) waiting.pass(this.refuse());
+      else this.hoping.push(waiting);
+    }
+    if (this.hoping.length > 0) this.askRoom!();
+  }
+
+  /** Gives back room that nobody uses, at most so much; returns how much. */
+  giveRoom(clients: number): number {
+    const given = Math.max(0, Math.min(clients, this.room - this.clients.size));
+    this.room -= given;
+    return given;
   }
 
   opened(client: ClientConnection): void {
@@ -185,6 +231,39 @@ function versionLess(a: string, b: string): boolean {
     if ((left[i] ?? 0) !== (right[i] ?? 0)) return (left[i] ?? 0) < (right[i] ?? 0);
   }
   return false;
+}
+
+/** A client that waits for room: nothing is read from it until its owner is known. */
+class Waiting implements SocketHandlers {
+  gone = false;
+  private socket: Socket | null = null;
+  private owner: SocketHandlers | null = null;
+
+  pass(owner: SocketHandlers): void {
+    this.owner = owner;
+    if (this.socket === null) return; // its onOpen is still to come
+    owner.onOpen(this.socket);
+    this.socket.resume();
+  }
+
+  onOpen(socket: Socket): void {
+    this.socket = socket;
+    if (this.owner !== null) this.owner.onOpen(socket);
+    else socket.pause();
+  }
+  onData(bytes: Uint8Array): void {
+    this.owner?.onData(bytes);
+  }
+  onDrain(): void {
+    this.owner?.onDrain();
+  }
+  onEnd(): void {
+    this.owner?.onEnd();
+  }
+  onClose(cause: CloseCause, detail: string): void {
+    this.gone = true;
+    this.owner?.onClose(cause, detail);
+  }
 }
 
 /** One client too many: hears why and is shown out. */

@@ -3,7 +3,10 @@
 import { latin1 } from "../bytes/ascii.ts";
 import { Counters } from "../observe/counters.ts";
 import { ERROR, RESET } from "../protocol/answers.ts";
-import { reportRings, reportProxies, reportRefills } from "../replication/pool_report.ts";
+import type { Report, RingsReport, WorkerReport } from "../observe/report.ts";
+import { Op } from "../protocol/commands.ts";
+import { reportRings } from "../replication/pool_report.ts";
+import { type Client, Slot } from "../replication/slot.ts";
 import type { Door } from "./door.ts";
 
 type Lines = [name: string, value: string | number][];
@@ -16,64 +19,110 @@ const GENERAL: readonly (keyof Counters)[] = [
   "get_hits", "get_misses",
 ];
 
-/** The whole answer to `stats [words]`. */
-export function statsAnswer(door: Door, words: string): Uint8Array {
+/** What one process knows, or the sum of what all workers know. */
+export interface Seen {
+  readonly counters: Readonly<Record<string, number>>;
+  readonly cpuUserSeconds: number;
+  readonly cpuSystemSeconds: number;
+  readonly residentBytes: number;
+  readonly rings: RingsReport;
+}
+
+/** What this process alone knows. */
+function own(door: Door): Seen {
+  const { host } = door.platform;
+  const cpu = host.cpuSeconds();
+  return {
+    counters: { ...door.counters }, cpuUserSeconds: cpu.user, cpuSystemSeconds: cpu.system, residentBytes: host.residentBytes(),
+    rings: reportRings(door.pool),
+  };
+}
+
+/** What a report tells of one of its pools. */
+export function seenIn({ pools, workers }: Report, pool: number): Seen {
+  const sum = (of: (worker: WorkerReport) => number): number => workers.reduce((total, worker) => total + of(worker), 0);
+  const { counters, ...rings } = pools[pool]!;
+  return {
+    counters, rings, cpuUserSeconds: sum((each) => each.cpuUserSeconds), cpuSystemSeconds: sum((each) => each.cpuSystemSeconds),
+    residentBytes: sum((each) => each.residentBytes),
+  };
+}
+
+/** The answer to `stats [words]`, which comes when all that are asked have said what they know. */
+export class Stats extends Slot {
+  constructor(client: Client, private readonly door: Door, private readonly words: string) {
+    super(client, Op.STATS);
+  }
+
+  start(): void {
+    const { door, words } = this;
+    if (door.askAll === null || ALONE.includes(words)) return this.answer(statsAnswer(door, words, own(door)));
+    door.askAll((seen) => this.answer(statsAnswer(door, words, seen)));
+  }
+}
+
+/** What needs nobody else. */
+const ALONE: readonly string[] = ["settings", "reset"];
+
+function statsAnswer(door: Door, words: string, seen: Seen): Uint8Array {
   switch (words.startsWith("reset ") ? "reset" : words) {
     case "":
-      return lines(general(door));
+      return lines(general(door, seen));
     case "proxy":
-      return lines(proxy(door));
+      return lines(proxy(door, seen));
     case "servers":
-      return lines(servers(door));
+      return lines(servers(seen.rings));
     case "refill":
-      return lines(refill(door));
+      return lines(refill(seen.rings));
     case "proxies":
-      return lines(proxies(door));
+      return lines(proxies(seen.rings));
     case "settings":
       return lines(settings(door));
-    case "reset": {
-      const connections = door.counters.curr_connections;
-      Object.assign(door.counters, new Counters(), { curr_connections: connections });
+    case "reset":
+      resetCounters(door);
+      door.resetOthers();
       return RESET;
-    }
     default:
       return ERROR;
   }
 }
 
-function general(door: Door): Lines {
-  const { platform, counters, pool } = door;
-  const cpu = platform.host.cpuSeconds();
+/** Counters of what happened begin at 0; clients that are here are still here. */
+export function resetCounters(door: Door): void {
+  const connections = door.counters.curr_connections;
+  Object.assign(door.counters, new Counters(), { curr_connections: connections });
+}
+
+function general(door: Door, seen: Seen): Lines {
+  const { platform, pool } = door;
   const answer: Lines = [
     ["pid", platform.host.pid],
     ["uptime", Math.floor((platform.clock.nowMs() - door.startedMs) / 1000)],
     ["time", Math.floor(platform.clock.wallSeconds())],
     ["version", door.serverVersion],
     ["pointer_size", 64],
-    ["rusage_user", cpu.user.toFixed(6)],
-    ["rusage_system", cpu.system.toFixed(6)],
+    ["rusage_user", seen.cpuUserSeconds.toFixed(6)],
+    ["rusage_system", seen.cpuSystemSeconds.toFixed(6)],
     ["max_connections", door.clientsMax],
   ];
-  for (const name of GENERAL) answer.push([name, counters[name]]);
+  for (const name of GENERAL) answer.push([name, seen.counters[name] ?? 0]);
   for (const name of SUMMED) {
     answer.push([name, pool.primaries.reduce((sum, server) => sum + Number(server.stats.get(name) ?? 0), 0)]);
   }
   return answer;
 }
 
-function proxy(door: Door): Lines {
-  const { counters, pool, platform } = door;
-  const answer: Lines = [["tandem_version", door.version], ["runtime", platform.host.runtime], ["fingerprint", pool.options.fingerprint]];
-  for (const name of Object.keys(counters) as (keyof Counters)[]) answer.push([name, counters[name]]);
-  const missed = pool.pairs.reduce((sum, { stale }) => sum + stale.size, 0);
-  answer.push(["missed_writes", missed], ["sync_backlog", pool.copier.backlog], ["verify_backlog", pool.verifier.backlog]);
-  answer.push(["resident_bytes", platform.host.residentBytes()]);
+function proxy(door: Door, { counters, rings, residentBytes }: Seen): Lines {
+  const answer: Lines = [["tandem_version", door.version], ["runtime", door.platform.host.runtime], ["fingerprint", door.pool.options.fingerprint]];
+  for (const [name, count] of Object.entries(counters)) answer.push([name, count]);
+  answer.push(["missed_writes", rings.missedKeys], ["sync_backlog", rings.syncBacklog], ["verify_backlog", rings.verifyBacklog]);
+  answer.push(["resident_bytes", residentBytes]);
   return answer;
 }
 
-function servers(door: Door): Lines {
+function servers(rings: RingsReport): Lines {
   const answer: Lines = [];
-  for (const server of reportRings(door.pool).servers) {
+  for (const server of rings.servers) {
     const name = `${server.role}:${server.index}`;
     answer.push([`${name}:address`, server.address], [`${name}:state`, server.state]);
     answer.push([`${name}:reason`, server.reason], [`${name}:version`, server.version || "unknown"]);
@@ -90,9 +139,9 @@ function servers(door: Door): Lines {
 }
 
 /** Servers that are being given what they lack: how far they are. */
-function refill(door: Door): Lines {
+function refill(rings: RingsReport): Lines {
   const answer: Lines = [];
-  for (const [row, refill] of reportRefills(door.pool).entries()) {
+  for (const [row, refill] of rings.refills.entries()) {
     const name = String(row);
     answer.push([`${name}:address`, refill.address], [`${name}:scope`, refill.scope.replaceAll(" ", "_")]);
     answer.push([`${name}:done`, refill.done], [`${name}:listed`, refill.listed], [`${name}:bytes`, refill.bytes]);
@@ -103,8 +152,8 @@ function refill(door: Door): Lines {
 }
 
 /** Other proxies over the same servers, as their notices tell; ages in ms. */
-function proxies(door: Door): Lines {
-  const { id, board, others } = reportProxies(door.pool);
+function proxies(rings: RingsReport): Lines {
+  const { id, board, others } = rings.proxies;
   const answer: Lines = [["id", id], ["board", board ? "on" : "off"]];
   for (const each of others) {
     answer.push([`${each.id}:state`, each.state], [`${each.id}:age_ms`, each.ageMs]);

@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import type { Address, Attempt, CloseCause, ListenHandlers, ListenOptions, Net, Platform, SocketHandlers } from "./platform.ts";
 import { causeOf, codeOf, describe, HostRandom, hostClock, messageOf, socketCeiling } from "./host_common.ts";
 import { BunSocket, createEvents, type Opening, type Raw, type SocketOwner } from "./bun_socket.ts";
+import { type Binder, createBunCrew } from "./bun_crew.ts";
 import { BunLibc, createBunHost } from "./bun_host.ts";
 
 /** The address a connect goes on with when the name has several. */
@@ -98,7 +99,10 @@ async function resolve(host: string): Promise<string[] | string> {
   }
 }
 
-class BunNet implements Net, SocketOwner {
+/** For a listener that is stopped before anybody can come. */
+const NOBODY = { data(): void {} };
+
+class BunNet implements Net, SocketOwner, Binder {
   sockets = 0;
   readonly events = createEvents();
   private readonly ceiling: number;
@@ -160,20 +164,32 @@ class BunNet implements Net, SocketOwner {
     const asked = { unix: path, allowHalfOpen: true, socket: this.listening("unix", handlers) };
     let listener: Bun.UnixSocketListener<BunSocket>;
     try {
-      try {
-        listener = Bun.listen<BunSocket>(asked);
-      } catch (error) {
-        // A file left by a dead process is in the way of a new one; only a socket that refuses is surely that.
-        if (codeOf(error) !== "EADDRINUSE" || !lstatSync(path).isSocket() || !(await refuses(path))) throw error;
-        unlinkSync(path);
-        listener = Bun.listen<BunSocket>(asked);
-      }
+      listener = await replacingStale(path, () => Bun.listen<BunSocket>(asked));
       chmodSync(path, options.unixMode);
     } catch (error) {
       return handlers.onClose(causeOf(codeOf(error)), messageOf(error));
     }
     this.backlog(listener, options.backlog);
     handlers.onListening({ address: { kind: "unix", path }, close: () => listener.stop(false) });
+  }
+
+  resolve(host: string): Promise<string[] | string> {
+    return resolve(host);
+  }
+
+  bindTcp(hostname: string, port: number, reusePort: boolean): Bun.TCPSocketListener<undefined> {
+    const asked = { hostname, port, reusePort, allowHalfOpen: true, socket: NOBODY };
+    return Bun.listen<undefined>(asked);
+  }
+
+  bindUnix(path: string): Promise<Bun.UnixSocketListener<undefined>> {
+    return replacingStale(path, () => Bun.listen<undefined>({ unix: path, allowHalfOpen: true, socket: NOBODY }));
+  }
+
+  acceptFrom(fd: number, kind: "tcp" | "unix", handlers: ListenHandlers): { stop(closeActive: boolean): void } {
+    // Bun's types do not know that listen takes a descriptor.
+    const asked = { fd, allowHalfOpen: true, socket: this.listening(kind, handlers) };
+    return Bun.listen<BunSocket>(asked as unknown as Bun.TCPSocketListenOptions<BunSocket>);
   }
 
   private listening(kind: "tcp" | "unix", handlers: ListenHandlers) {
@@ -194,6 +210,18 @@ class BunNet implements Net, SocketOwner {
   }
 }
 
+/** What make makes, which listens on a unix socket; a file that nobody answers at is removed for it. */
+async function replacingStale<T>(path: string, make: () => T): Promise<T> {
+  try {
+    return make();
+  } catch (error) {
+    // A file left by a dead process is in the way of a new one; only a socket that refuses is surely that.
+    if (codeOf(error) !== "EADDRINUSE" || !lstatSync(path).isSocket() || !(await refuses(path))) throw error;
+    unlinkSync(path);
+    return make();
+  }
+}
+
 /** Does a connect to this unix socket find nobody there? */
 function refuses(path: string): Promise<boolean> {
   return Bun.connect({ unix: path, socket: { data() {}, connectError() {} } }).then(
@@ -208,8 +236,10 @@ function refuses(path: string): Promise<boolean> {
 /** The platform of a process that runs on Bun. Sockets of two platforms in one process know nothing of each other. */
 export function createBunPlatform(): Platform {
   const libc = new BunLibc();
+  const net = new BunNet(libc);
   return {
-    net: new BunNet(libc),
+    net,
+    crew: createBunCrew(libc, net),
     clock: hostClock,
     random: new HostRandom(),
     host: createBunHost(libc),

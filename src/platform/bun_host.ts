@@ -8,6 +8,8 @@ import { type Inherited, inheritedSockets, notifier, type ServiceCalls } from ".
 
 const LIBC_NAMES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`, "libSystem.B.dylib"];
 
+const F_DUPFD_CLOEXEC = 1030;
+
 function openLibc() {
   for (const name of LIBC_NAMES) {
     try {
@@ -17,6 +19,8 @@ function openLibc() {
         getsockname: { args: [FFIType.i32, FFIType.ptr, FFIType.ptr], returns: FFIType.i32 },
         socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
         sendto: { args: [FFIType.i32, FFIType.ptr, FFIType.u64_fast, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i64_fast },
+        fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+        dup: { args: [FFIType.i32], returns: FFIType.i32 },
         close: { args: [FFIType.i32], returns: FFIType.i32 },
       }).symbols;
     } catch {
@@ -35,6 +39,21 @@ export class BunLibc {
   /** listen(2) on a socket that listens already: sets its backlog. False when that was not possible. */
   listen(fd: number, backlog: number): boolean {
     return this.calls !== null && this.calls.listen(fd, backlog) === 0;
+  }
+
+  get works(): boolean {
+    return this.calls !== null;
+  }
+
+  /** Another descriptor of the same socket, which no other program inherits; -1 when that was not possible. */
+  copy(fd: number): number {
+    if (this.calls === null) return -1;
+    // Elsewhere than on Linux fcntl takes its third argument in another way, and children inherit the copy.
+    return process.platform === "linux" ? this.calls.fcntl(fd, F_DUPFD_CLOEXEC, 0) : this.calls.dup(fd);
+  }
+
+  close(fd: number): void {
+    this.calls?.close(fd);
   }
 
   /** The soft limit of open files; 0 when it is not known or without a limit. */
@@ -94,9 +113,13 @@ function cannotReturn(setuid: (id: number) => void): boolean {
 }
 
 /** A compiled binary is its own program; from source the runtime needs the script again. */
-function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {
+export function selfCommand(args: readonly string[]): string[] {
   const compiled = Bun.main.startsWith("/$bunfs/") || /^[A-Za-z]:[\\/]~BUN[\\/]/.test(Bun.main);
-  const command = compiled ? [process.execPath, ...args] : [process.execPath, Bun.main, ...args];
+  return compiled ? [process.execPath, ...args] : [process.execPath, Bun.main, ...args];
+}
+
+function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {
+  const command = selfCommand(args);
   let output: number | "ignore" = "ignore";
   try {
     if (outputPath !== null) output = openSync(outputPath, "a", 0o644);

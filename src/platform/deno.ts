@@ -3,7 +3,7 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import type { Address, Attempt, CloseCause, ListenHandlers, ListenOptions, Net, Platform, SocketHandlers } from "./platform.ts";
 import { causeOf, codeOf, describe, HostRandom, hostClock, messageOf, socketCeiling } from "./host_common.ts";
-import { createDenoHost, DenoReset } from "./deno_host.ts";
+import { createDenoCrew, createDenoHost, DenoReset } from "./deno_host.ts";
 import { DenoSocket, type SocketOwner } from "./deno_socket.ts";
 
 /** How long accepting rests after it failed, ms. */
@@ -191,6 +191,7 @@ export function createDenoPlatform(): Platform {
     net: new DenoNet(socketCeiling(host.fdLimit()), libc),
     clock: hostClock,
     random: new HostRandom(),
+    crew: createDenoCrew(),
     host,
     // Deno runs immediates after all reads that one poll found ready, and those asked for meanwhile a turn later.
     afterTurn: (run) => void setImmediate(run),

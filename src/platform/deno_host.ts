@@ -1,7 +1,8 @@
 // What the process may do to itself on Deno, and the calls to libc that make abort a real reset.
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import type { Host } from "./platform.ts";
+import type { Crew, Host } from "./platform.ts";
+import { parentChannel, startChild } from "./crew_common.ts";
 import { createHost, fdLimitOfProc, messageOf } from "./host_common.ts";
 import { inheritedSockets, notifier, type ServiceCalls } from "./host_service.ts";
 
@@ -111,13 +112,30 @@ export function createDenoHost(libc: DenoReset): Host {
 }
 
 /** A compiled binary is its own program; from source the runtime needs its flags and the script again. */
-function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {
+function selfCommand(args: readonly string[]): string[] {
   const before = Deno.build.standalone ? [] : ["run", "--allow-all", "--unstable-net", Deno.mainModule];
+  return [Deno.execPath(), ...before, ...args];
+}
+
+/** Deno can start itself with a channel, but not accept from a socket that it was given. */
+export function createDenoCrew(): Crew {
+  const refusal = "Deno cannot accept from a socket that it is given: run the compiled binary, or on Bun";
+  return {
+    refusal,
+    open: (_address, _options, done) => void setTimeout(() => done({ ok: false, cause: "failed", detail: refusal }), 0),
+    start: (args, _ports, handlers) => startChild(selfCommand(args), [], handlers),
+    parent: parentChannel,
+    accept: (_place, _address, handlers) => void setTimeout(() => handlers.onClose("failed", refusal), 0),
+  };
+}
+
+function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {
+  const command = selfCommand(args);
   let output: number | "ignore" = "ignore";
   try {
     if (outputPath !== null) output = openSync(outputPath, "a", 0o644);
     // Not Deno.Command: it cannot write to a file.
-    const child = spawn(Deno.execPath(), [...before, ...args], { detached: true, stdio: ["ignore", output, output] });
+    const child = spawn(command[0]!, command.slice(1), { detached: true, stdio: ["ignore", output, output] });
     child.unref();
     return child.pid === undefined ? { ok: false, reason: `${Deno.execPath()} cannot be started` } : { ok: true, pid: child.pid };
   } catch (error) {

@@ -3,6 +3,7 @@
 import process from "node:process";
 import { Buffer } from "node:buffer";
 import { readFileSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import type { Address, Clock, CloseCause, Host, Random, Timer } from "./platform.ts";
 
@@ -48,6 +49,7 @@ export function createHost(own: HostOwn): Host {
     env: (name) => process.env[name],
     onSignal: (name, run) => void process.on(name, run),
     exit: (code) => process.exit(code),
+    cores: () => Math.max(1, availableParallelism()),
   };
 }
 

@@ -156,6 +156,8 @@ export interface Host {
    * sent at once or not at all; ok:false with the reason, "nobody asked" when there is no such manager.
    */
   notify(text: string): { ok: true } | { ok: false; reason: string };
+  /** Processor cores that this process may use; at least 1. */
+  cores(): number;
   /** Soft limit of open files, or 0 when the runtime cannot say. */
   fdLimit(): number;
   /**
@@ -173,8 +175,60 @@ export interface Host {
   ): { ok: true; pid: number } | { ok: false; reason: string };
 }
 
+/** A socket that listens, with its queue, whether anybody accepts from it or not: processes that it is given to do. */
+export interface Port {
+  /** The bound address; port 0 was replaced by the real one. */
+  readonly address: Address;
+  /** ¶ close takes our hold of it; while a process that was given it lives, it goes on listening. Idempotent. */
+  close(): void;
+}
+
+/** Texts between a process and one that it started. */
+export interface Channel {
+  /** ¶ send passes a text on; texts arrive whole, once, and in order. After the other side's end it does nothing. */
+  send(text: string): void;
+}
+
+export interface ChannelHandlers {
+  onText(text: string): void;
+  /** ¶ In the child: the parent is gone. In the parent: the child is gone, with its exit code, or null by a signal. Last, and once. */
+  onGone(code: number | null): void;
+}
+
+export interface Child extends Channel {
+  readonly pid: number;
+  /** Ends it at once; onGone follows. */
+  kill(): void;
+}
+
+/** Other processes that run this same program and share its ports. */
+export interface Crew {
+  /** Why this runtime cannot share ports, in words; "" when it can. */
+  readonly refusal: string;
+  /**
+   * ¶ Binds an address as several ports among which the kernel spreads connections (a unix socket: one), and accepts
+   * from none of them: connections wait. An address in use is told as listen tells it. inherited: those of Host.inherited
+   * that are bound to it already, which the ports then stand for.
+   */
+  open(
+    address: Address,
+    options: { readonly backlog: number; readonly unixMode: number; readonly count: number; readonly inherited: readonly number[] },
+    done: (outcome: { ok: true; ports: readonly Port[] } | { ok: false; cause: CloseCause; detail: string }) => void,
+  ): void;
+  /** Starts this program again with args, our output and these ports; it ends when it loses its channel to us. */
+  start(args: readonly string[], ports: readonly Port[], handlers: ChannelHandlers): { ok: true; child: Child } | { ok: false; reason: string };
+  /** The channel to whoever started us with start; null when nobody did. Asked for once. */
+  parent(handlers: ChannelHandlers): Channel | null;
+  /**
+   * In a process that was given ports: accepts from one, by its place among them. ¶ close stops accepting; what waits in
+   * the port then waits for others who accept from it, and it can be accepted from again.
+   */
+  accept(place: number, address: Address, handlers: ListenHandlers): void;
+}
+
 export interface Platform {
   readonly net: Net;
+  readonly crew: Crew;
   readonly clock: Clock;
   readonly random: Random;
   readonly host: Host;

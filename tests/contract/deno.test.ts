@@ -1,5 +1,6 @@
 // The contract on Deno and a real kernel.
 import { createDenoPlatform } from "../../src/platform/deno.ts";
+import { crewContract } from "./crew_suite.ts";
 import { hostContract } from "./host_suite.ts";
 import { contract } from "./suite.ts";
 import { realWorld } from "./real_world.ts";
@@ -9,3 +10,4 @@ contract("deno", () => realWorld(createDenoPlatform()));
 witnessed("deno", createDenoPlatform);
 const child = new URL("./host_child.deno.ts", import.meta.url).pathname;
 hostContract("deno", [Deno.execPath(), "run", "--allow-all", "--no-check", child], false);
+crewContract("deno", [Deno.execPath(), "run", "--allow-all", "--no-check", child], false);

@@ -1,6 +1,6 @@
 // The program that the host's tests run as a child on each runtime: one word says what it does with its platform.
 // It speaks in lines on stdout and is asked by signals.
-import type { Address, ListenOptions, Platform, Socket, SocketHandlers } from "../../src/platform/platform.ts";
+import type { Address, Listener, ListenOptions, Platform, Port, Socket, SocketHandlers } from "../../src/platform/platform.ts";
 
 const OPTIONS: ListenOptions = { backlog: 512, reusePort: false, unixMode: 0o700 };
 /** A child whose parent forgot it ends by itself, ms. */
@@ -45,6 +45,10 @@ export function runChild(platform: Platform, args: readonly string[]): void {
       return inherited(platform, say);
     case "echo":
       return echo(platform, say);
+    case "crew":
+      return superviseChild(platform, { kind: "unix", path: first }, say);
+    case "crew child":
+      return workInCrew(platform);
     default:
       host.stderr(`no command ${command}\n`);
       host.exit(2);
@@ -117,4 +121,80 @@ function echo(platform: Platform, say: (value: unknown) => void): void {
     const { user, system } = platform.host.cpuSeconds();
     say({ accepted, open, cpu: user + system, fdLimit: platform.host.fdLimit() });
   });
+}
+
+/** Opens a TCP address as two ports and a unix socket as one, starts a child that shares them, and says what it hears. */
+function superviseChild(platform: Platform, unix: Address, say: (value: unknown) => void): void {
+  const { crew, host } = platform;
+  const options = { backlog: 64, unixMode: 0o600, count: 2, inherited: [] };
+  if (crew.refusal !== "") {
+    return crew.open({ kind: "tcp", host: "127.0.0.1", port: 0 }, options, (outcome) => {
+      say({ refusal: crew.refusal, opened: outcome.ok });
+      startOne(platform, [], say);
+    });
+  }
+  crew.open({ kind: "tcp", host: "127.0.0.1", port: 0 }, options, (tcp) => {
+    if (!tcp.ok) return say(tcp);
+    crew.open(tcp.ports[0]!.address, options, (again) => {
+      crew.open(unix, options, (path) => {
+        if (!path.ok) return say(path);
+        say({ addresses: [...tcp.ports, ...path.ports].map(({ address }) => address), again: again.ok ? "open" : again.cause });
+        startOne(platform, [...tcp.ports, ...path.ports], say);
+      });
+    });
+  });
+  host.onSignal("SIGUSR2", () => host.exit(0));
+}
+
+function startOne(platform: Platform, ports: readonly Port[], say: (value: unknown) => void): void {
+  const started = platform.crew.start(["crew child"], ports, {
+    onText: (text) => say({ text: text.length > 1000 ? text.length : text }),
+    onGone: (code) => say({ gone: code }),
+  });
+  if (!started.ok) return say(started);
+  say({ child: started.child.pid });
+  for (const text of ["1", "2", `3${"x".repeat(3_000_000)}`, "4"]) started.child.send(text);
+  let asked = 0;
+  // accept from both TCP ports · leave the first · accept from it again, and from the unix socket · end
+  platform.host.onSignal("SIGUSR1", () => started.child.send(["accept 0 1", "leave 0", "accept 0 2", "exit 5"][asked++] ?? ""));
+  platform.host.onSignal("SIGTERM", () => started.child.kill());
+}
+
+/** Says back what it is told; greets whoever connects to a port that it was told to accept from. */
+function workInCrew(platform: Platform): void {
+  const listeners = new Map<string, Listener>();
+  const channel = platform.crew.parent({
+    onText: (text) => {
+      const [word, ...places] = text.split(" ");
+      if (word === "exit") return platform.host.exit(Number(places[0]));
+      if (word === "leave") {
+        listeners.get(places[0]!)!.close();
+        return channel!.send("left");
+      }
+      if (word !== "accept") return channel!.send(text.length > 1000 ? `${text[0]} ${text.length}` : text);
+      for (const place of places) {
+        platform.crew.accept(Number(place), { kind: place === "2" ? "unix" : "tcp", host: "127.0.0.1", port: 1, path: "" } as Address, {
+          onListening: (listener) => {
+            listeners.set(place, listener);
+            channel!.send(`accepting ${place}`);
+          },
+          onAccept: () => greet(place),
+          onClose: (cause) => channel!.send(`closed ${cause}`),
+        });
+      }
+    },
+    onGone: () => platform.host.exit(6),
+  });
+  if (channel === null) platform.host.exit(8);
+}
+
+function greet(place: string): SocketHandlers {
+  const bytes = Uint8Array.from(`${place}\n`, (c) => c.charCodeAt(0));
+  return {
+    onOpen: (socket) => {
+      socket.write(bytes, 0, bytes.length);
+      socket.finish(1000);
+    },
+    onData() {}, onDrain() {}, onEnd() {}, onClose() {},
+  };
 }

@@ -1,6 +1,6 @@
 // One life of one program on a simulated host: its Platform. It runs in turns, as an event loop does: due timers,
 // then sockets that are ready, then what asked to run after the turn; then it is busy for a while.
-import type { Clock, Host, Net, Platform, Random, Timer } from "../../src/platform/platform.ts";
+import type { Clock, Crew, Host, Net, Platform, Random, Timer } from "../../src/platform/platform.ts";
 import type { SimHost } from "./host.ts";
 import type { Prng } from "./prng.ts";
 import { SimExit, SimProgram } from "./program.ts";
@@ -33,6 +33,17 @@ class SimTimer implements Timer {
   }
 }
 
+const ONE = "a simulated host runs one process";
+
+/** A simulated host has no second process to share anything with. */
+const NO_CREW: Crew = {
+  refusal: ONE,
+  open: (_address, _options, done) => done({ ok: false, cause: "failed", detail: ONE }),
+  start: () => ({ ok: false, reason: ONE }),
+  parent: () => null,
+  accept: (_place, _address, handlers) => handlers.onClose("failed", ONE),
+};
+
 export class SimProcess implements Platform {
   alive = true;
   /** Turns so far. */
@@ -52,6 +63,7 @@ export class SimProcess implements Platform {
   readonly unheard = new Set<SimSocket>();
 
   readonly net: Net;
+  readonly crew: Crew = NO_CREW;
   readonly clock: Clock;
   readonly random: Random;
   readonly host: Host;

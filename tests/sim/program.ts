@@ -86,6 +86,10 @@ export class SimProgram implements Host {
     return 1024;
   }
 
+  cores(): number {
+    return 1;
+  }
+
   becomeUser(): { ok: true } | { ok: false; reason: string } {
     return { ok: false, reason: "a simulated process has no users" };
   }

@@ -229,6 +229,15 @@ export class FakePlatform {
     },
   };
 
+  readonly crew = {
+    refusal: "no processes here",
+    open: (_address: Address, _options: object, done: (outcome: { ok: false; cause: Cause; detail: string }) => void): void =>
+      done({ ok: false, cause: "failed", detail: "no processes here" }),
+    start: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
+    parent: (): null => null,
+    accept: (_place: number, _address: Address, owner: ListenOwner): void => owner.onClose("failed", "no processes here"),
+  };
+
   readonly clock = {
     nowMs: (): number => this.nowMs,
     wallSeconds: (): number => 1_700_000_000 + this.nowMs / 1000,
@@ -264,6 +273,7 @@ export class FakePlatform {
     fdLimit: () => 0,
     inherited: [],
     notify: (_text: string): { ok: false; reason: string } => ({ ok: false, reason: "nobody asked" }),
+    cores: () => 1,
     becomeUser: (): { ok: false; reason: string } => ({ ok: false, reason: "nobody else here" }),
     spawnSelfDetached: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
   };

@@ -1,0 +1,97 @@
+// Ports that several processes share, on Bun. Bun can accept from a listening descriptor that it is given, but cannot
+// listen without accepting: so a listener is made, its descriptor copied, and the listener stopped in the same turn.
+import { chmodSync, linkSync, renameSync } from "node:fs";
+import type { BunLibc } from "./bun_host.ts";
+import { selfCommand } from "./bun_host.ts";
+import { FIRST_PORT_FD, parentChannel, startChild } from "./crew_common.ts";
+import { causeOf, codeOf, messageOf } from "./host_common.ts";
+import type { Address, Crew, ListenHandlers, Port } from "./platform.ts";
+
+/** What is needed of the net: its ways to a bound listener, and from a descriptor to accepted connections. */
+export interface Binder {
+  resolve(host: string): Promise<string[] | string>;
+  /** Listens, accepting nobody; throws as Bun.listen does. */
+  bindTcp(hostname: string, port: number, reusePort: boolean): Bun.TCPSocketListener<undefined>;
+  bindUnix(path: string): Promise<Bun.UnixSocketListener<undefined>>;
+  acceptFrom(fd: number, kind: "tcp" | "unix", handlers: ListenHandlers): { stop(closeActive: boolean): void };
+}
+
+class BunPort implements Port {
+  private open = true;
+  constructor(readonly address: Address, readonly fd: number, private readonly libc: BunLibc) {}
+  close(): void {
+    if (this.open) this.libc.close(this.fd);
+    this.open = false;
+  }
+}
+
+export function createBunCrew(libc: BunLibc, net: Binder): Crew {
+  const port = (address: Address, listener: object, backlog: number): BunPort => {
+    const fd = "fd" in listener && typeof listener.fd === "number" ? libc.copy(listener.fd) : -1;
+    if (fd < 0) throw new Error("the listening socket cannot be copied");
+    libc.listen(fd, backlog);
+    return new BunPort(address, fd, libc);
+  };
+  const openTcp = async (address: Address & { kind: "tcp" }, backlog: number, count: number): Promise<readonly BunPort[] | string> => {
+    const found = await net.resolve(address.host);
+    if (typeof found === "string") return found;
+    const host = found[0]!;
+    // Somebody else's ports are no company: alone first, which fails where anybody listens.
+    const alone = net.bindTcp(host, address.port, false);
+    const bound: Address = { kind: "tcp", host, port: alone.port };
+    alone.stop(true);
+    const ports: BunPort[] = [];
+    for (let i = 0; i < count; i++) {
+      const listener = net.bindTcp(host, bound.port, true);
+      ports.push(port(bound, listener, backlog));
+      listener.stop(true);
+    }
+    return ports;
+  };
+  const openUnix = async (path: string, backlog: number, mode: number): Promise<readonly BunPort[]> => {
+    const listener = await net.bindUnix(path);
+    chmodSync(path, mode);
+    const made = port({ kind: "unix", path }, listener, backlog);
+    // Bun removes the file of a listener that it stops: a second name keeps it.
+    const kept = `${path}.${made.fd}`;
+    linkSync(path, kept);
+    listener.stop(true);
+    renameSync(kept, path);
+    return [made];
+  };
+  const openInherited = async (inherited: readonly number[], backlog: number, count: number): Promise<readonly BunPort[]> => {
+    const of = (index: number): BunPort => {
+      const bound = libc.inherited[inherited[index % inherited.length]!];
+      if (bound === undefined) throw new Error("there is no such inherited socket");
+      return port(bound.address, bound, backlog);
+    };
+    return Array.from({ length: inherited.length > count ? inherited.length : count }, (_, index) => of(index));
+  };
+  return {
+    refusal: libc.works ? "" : "this system's libc cannot be opened",
+    open(address, { backlog, unixMode, count, inherited }, done) {
+      const opening = inherited.length > 0 ? openInherited(inherited, backlog, count) : address.kind === "tcp" ? openTcp(address, backlog, count) : openUnix(address.path, backlog, unixMode);
+      opening.then(
+        (ports) => done(typeof ports === "string" ? { ok: false, cause: "not_found", detail: ports } : { ok: true, ports }),
+        (error: unknown) => done({ ok: false, cause: causeOf(codeOf(error)), detail: messageOf(error) }),
+      );
+    },
+    start: (args, ports, handlers) => startChild(selfCommand(args), ports.map((each) => (each as BunPort).fd), handlers),
+    parent: parentChannel,
+    accept(place, address, handlers) {
+      setImmediate(() => {
+        // A copy: to stop accepting closes what Bun was given.
+        const fd = libc.copy(FIRST_PORT_FD + place);
+        if (fd < 0) return handlers.onClose("failed", `port ${place} was not given to this process`);
+        let listener: { stop(closeActive: boolean): void };
+        try {
+          listener = net.acceptFrom(fd, address.kind, handlers);
+        } catch (error) {
+          libc.close(fd);
+          return handlers.onClose(causeOf(codeOf(error)), messageOf(error));
+        }
+        handlers.onListening({ address, close: () => listener.stop(false) });
+      });
+    },
+  };
+}

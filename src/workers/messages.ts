@@ -1,0 +1,57 @@
+// All that the supervisor and its workers say to each other, one JSON text a message. Both are the same binary, so what
+// arrives is what was sent; a text that is not is a bug, and ends the worker it came from or went to.
+import type { ProxyConfig } from "../config/config.ts";
+import type { LogFields } from "../observe/log.ts";
+import type { Report } from "../observe/report.ts";
+import type { Address } from "../platform/platform.ts";
+
+/** Supervisor → worker. */
+export type Order =
+  /** First of all: what to serve. Not read from files and flags again, or a worker that starts later might differ. */
+  | { readonly t: "begin"; readonly number: number; readonly config: ProxyConfig; readonly verbosity: number }
+  /** Accept clients of a pool (by its index) from the port at this place; answered with `accepting`. */
+  | { readonly t: "accept"; readonly place: number; readonly pool: number; readonly address: Address }
+  /** Accept no more from it. */
+  | { readonly t: "leave"; readonly place: number }
+  /** So many more clients of a pool may be connected; 0: there is no room for more anywhere. */
+  | { readonly t: "room"; readonly pool: number; readonly clients: number }
+  /** Give back room for so many clients of a pool, or what is not used of it; answered with `gave`. */
+  | { readonly t: "give"; readonly pool: number; readonly clients: number }
+  /** Say what you know of yourself; answered with `report`. */
+  | { readonly t: "tell"; readonly ask: number }
+  /** The sum of what all know, as asked for by `sum`. */
+  | { readonly t: "summed"; readonly ask: number; readonly report: Report }
+  /** A client of another worker asked for counters to begin again at 0. */
+  | { readonly t: "reset"; readonly pool: number }
+  /** Accept no more, answer what was asked for at most so long, and leave. */
+  | { readonly t: "stop"; readonly drainMs: number };
+
+/** Worker → supervisor. */
+export type Word =
+  /** It can be told to accept. */
+  | { readonly t: "ready" }
+  /** It cannot work. */
+  | { readonly t: "failed"; readonly reason: string }
+  | { readonly t: "accepting"; readonly place: number }
+  /** Clients of each pool; said when it has changed. */
+  | { readonly t: "load"; readonly clients: readonly number[] }
+  /** A client came that it has no room for, and waits. */
+  | { readonly t: "full"; readonly pool: number }
+  | { readonly t: "gave"; readonly pool: number; readonly clients: number }
+  | { readonly t: "report"; readonly ask: number; readonly report: Report }
+  | { readonly t: "sum"; readonly ask: number }
+  | { readonly t: "reset"; readonly pool: number }
+  /** A line for the one log. */
+  | { readonly t: "log"; readonly level: "info" | "warn" | "error" | "debug"; readonly message: string; readonly fields: LogFields };
+
+export function encode(message: Order | Word): string {
+  return JSON.stringify(message);
+}
+
+export function decodeOrder(text: string): Order {
+  return JSON.parse(text) as Order;
+}
+
+export function decodeWord(text: string): Word {
+  return JSON.parse(text) as Word;
+}

@@ -1,0 +1,301 @@
+// One process that serves nobody: it opens the ports, starts workers that accept from them, starts anew those that die,
+// and is where they meet. When it dies they end too; a port outlives any worker, so no connection that waits is lost.
+import type { ProxyConfig } from "../config/config.ts";
+import { groupInherited } from "../config/inherited.ts";
+import type { Log } from "../observe/log.ts";
+import { type Report, sumReports } from "../observe/report.ts";
+import type { Address, Child, CloseCause, Platform, Port, Timer } from "../platform/platform.ts";
+import { assign } from "./balance.ts";
+import { decodeWord, encode, type Order, type Word } from "./messages.ts";
+import { Shares } from "./shares.ts";
+
+/** Connections the kernel may hold before they are accepted. */
+const BACKLOG = 4096;
+/** A worker that died is started again after so long; twice as long each time it dies within HEALTHY_MS. */
+const AGAIN_FIRST_MS = 100, AGAIN_MAX_MS = 5000, HEALTHY_MS = 10_000;
+/** A worker must be ready within this, and answer questions within that. */
+const READY_MS = 10_000, ANSWER_MS = 1000;
+/** What a worker that was told to leave may take beyond its drain. */
+const LEAVE_MS = 2000;
+/** How often it is looked at who accepts from what. */
+const BALANCE_MS = 100;
+
+export interface SupervisorOptions {
+  readonly workers: number;
+  readonly config: ProxyConfig;
+  /** What one worker can hold, clients; Infinity when that is not known. */
+  readonly clientsPerWorker: number;
+  /** The command line of a worker, by its number from 0. */
+  readonly args: (worker: number) => readonly string[];
+  /** Called once the ports are open and before any worker starts: its last chance to fail, with the reason. */
+  readonly bound: () => string | null;
+}
+
+export type StartOutcome =
+  | { readonly ok: true; readonly addresses: readonly Address[] }
+  | { readonly ok: false; readonly reason: string };
+
+interface Place {
+  readonly port: Port;
+  readonly pool: number;
+  readonly home: number;
+  /** Who accepts from it, and who was told to and has not said that it does. */
+  holder: number;
+  next: number;
+}
+
+interface Worker {
+  readonly number: number;
+  child: Child | null;
+  ready: boolean;
+  bornMs: number;
+  againMs: number;
+  late: Timer | null;
+}
+
+export class Supervisor {
+  private readonly workers: Worker[];
+  private readonly shares: readonly Shares[];
+  private readonly places: Place[] = [];
+  private readonly addresses: Address[] = [];
+  private readonly asks = new Map<number, (number: number, report: Report) => void>();
+  private lastAsk = 0;
+  private balancing: Timer | null = null;
+  private started: ((outcome: StartOutcome) => void) | null = null;
+  private stopping: (() => void) | null = null;
+
+  constructor(private readonly platform: Platform, private readonly log: Log, private readonly options: SupervisorOptions) {
+    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, bornMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
+    this.shares = options.config.pools.map(({ clientsMax }) => new Shares(clientsMax, options.workers, options.clientsPerWorker));
+  }
+
+  /** Opens all ports and starts all workers; tells done once all of them accept, or what is wrong. */
+  start(done: (outcome: StartOutcome) => void): void {
+    this.started = done;
+    const wanted = this.options.config.pools.flatMap(({ listen, unixMode }, pool) => listen.map((address) => ({ address, unixMode, pool })));
+    const inherited = groupInherited(wanted.map(({ address }) => address), this.platform.host.inherited);
+    if (typeof inherited === "string") return this.failStart(`${inherited} was bound for this process (LISTEN_FDS), which is not to listen there`);
+    const next = (at: number): void => {
+      const each = wanted[at];
+      if (each === undefined) return this.bound();
+      const options = { backlog: BACKLOG, unixMode: each.unixMode, count: this.options.workers, inherited: inherited[at]! };
+      this.platform.crew.open(each.address, options, (outcome) => {
+        if (!outcome.ok) return this.failStart(`cannot listen on ${placeText(each.address)}: ${LISTEN_WORDS[outcome.cause] ?? (outcome.detail || outcome.cause)}`);
+        this.addresses.push(outcome.ports[0]!.address);
+        outcome.ports.forEach((port, index) => this.places.push({ port, pool: each.pool, home: index % this.workers.length, holder: -1, next: -1 }));
+        next(at + 1);
+      });
+    };
+    next(0);
+  }
+
+  private bound(): void {
+    const problem = this.options.bound();
+    if (problem !== null) return this.failStart(problem);
+    for (const worker of this.workers) this.startWorker(worker);
+  }
+
+  private failStart(reason: string): void {
+    const done = this.started;
+    this.started = null;
+    this.stop(0, () => done?.({ ok: false, reason }));
+  }
+
+  /** Lets all workers answer what was asked for at most drainMs; done once all are gone. Again: at once. */
+  stop(drainMs: number, done: () => void): void {
+    const before = this.stopping;
+    this.stopping = () => {
+      before?.();
+      done();
+    };
+    this.balancing?.cancel();
+    this.closePorts();
+    for (const worker of this.workers) {
+      worker.late?.cancel();
+      if (worker.child === null) continue;
+      if (!worker.ready) worker.child.kill();
+      else {
+        this.order(worker, { t: "stop", drainMs });
+        worker.late = this.platform.clock.timer(drainMs + LEAVE_MS, () => worker.child?.kill());
+      }
+    }
+    this.lookGone();
+  }
+
+  /** Ends all workers now. */
+  kill(): void {
+    for (const { child } of this.workers) child?.kill();
+  }
+
+  private closePorts(): void {
+    for (const { port } of this.places) {
+      port.close();
+      if (port.address.kind === "unix") this.platform.host.removeFile(port.address.path);
+    }
+    this.places.length = 0;
+  }
+
+  private lookGone(): void {
+    if (this.stopping === null || this.workers.some(({ child }) => child !== null)) return;
+    for (const { late } of this.workers) late?.cancel();
+    const done = this.stopping;
+    this.stopping = null;
+    done();
+  }
+
+  /** The sum of what the workers know of themselves; null when none could say. */
+  collect(done: (report: Report | null) => void): void {
+    const ask = ++this.lastAsk;
+    const open = new Set(this.workers.filter(({ ready }) => ready).map(({ number }) => number));
+    const reports: Report[] = [];
+    let timer: Timer | null = null;
+    const end = (): void => {
+      timer?.cancel();
+      this.asks.delete(ask);
+      done(reports.length === 0 ? null : sumReports(reports));
+    };
+    if (open.size === 0) return end();
+    timer = this.platform.clock.timer(ANSWER_MS, end);
+    this.asks.set(ask, (number, report) => {
+      reports[number] = report;
+      open.delete(number);
+      if (open.size === 0) end();
+    });
+    for (const number of open) this.order(this.workers[number]!, { t: "tell", ask });
+  }
+
+  private startWorker(worker: Worker): void {
+    if (this.stopping !== null) return;
+    const { crew, clock } = this.platform;
+    worker.bornMs = clock.nowMs();
+    const started = crew.start(this.options.args(worker.number), this.places.map(({ port }) => port), {
+      onText: (text) => this.heard(worker, decodeWord(text)),
+      onGone: (code) => this.gone(worker, code),
+    });
+    if (!started.ok) {
+      if (this.started !== null) return this.failStart(`a worker cannot be started: ${started.reason}`);
+      this.log.error("a worker cannot be started", { worker: worker.number, reason: started.reason });
+      return this.again(worker);
+    }
+    worker.child = started.child;
+    this.order(worker, { t: "begin", number: worker.number, config: this.options.config, verbosity: this.log.verbosity });
+    worker.late = clock.timer(READY_MS, () => {
+      this.log.error("a worker does not become ready", { worker: worker.number, pid: started.child.pid });
+      started.child.kill();
+    });
+  }
+
+  private again(worker: Worker): void {
+    const { clock } = this.platform;
+    if (clock.nowMs() - worker.bornMs > HEALTHY_MS) worker.againMs = AGAIN_FIRST_MS;
+    worker.late = clock.timer(worker.againMs, () => this.startWorker(worker));
+    worker.againMs = Math.min(AGAIN_MAX_MS, worker.againMs * 2);
+  }
+
+  private gone(worker: Worker, code: number | null): void {
+    const pid = worker.child?.pid ?? 0;
+    worker.child = null;
+    worker.ready = false;
+    worker.late?.cancel();
+    for (const shares of this.shares) shares.end(worker.number);
+    for (const place of this.places) {
+      if (place.holder === worker.number) place.holder = -1;
+      if (place.next === worker.number) place.next = -1;
+    }
+    if (this.stopping !== null) return this.lookGone();
+    if (this.started !== null) return this.failStart(`worker ${worker.number} ended before it could work (${code === null ? "by a signal" : `exit code ${code}`})`);
+    this.log.error("a worker died", { worker: worker.number, pid, ...(code === null ? {} : { code }), again_ms: worker.againMs });
+    this.again(worker);
+    this.settle();
+    this.balance();
+  }
+
+  private heard(worker: Worker, word: Word): void {
+    switch (word.t) {
+      case "ready": return this.isReady(worker);
+      case "failed": return this.failed(worker, word.reason);
+      case "accepting": return this.accepting(worker, word.place);
+      case "load":
+        word.clients.forEach((clients, pool) => this.shares[pool]!.counted(worker.number, clients));
+        return;
+      case "full":
+        this.shares[word.pool]!.full(worker.number);
+        return this.settle();
+      case "gave":
+        this.shares[word.pool]!.gave(worker.number, word.clients);
+        return this.settle();
+      case "report": return this.asks.get(word.ask)?.(worker.number, word.report);
+      case "sum": return this.collect((report) => report !== null && this.order(worker, { t: "summed", ask: word.ask, report }));
+      case "reset":
+        for (const other of this.workers) if (other !== worker && other.ready) this.order(other, word);
+        return;
+      case "log": return this.log[word.level](word.message, { worker: worker.number, ...word.fields });
+    }
+  }
+
+  private isReady(worker: Worker): void {
+    worker.ready = true;
+    worker.late?.cancel();
+    this.shares.forEach((shares, pool) => this.order(worker, { t: "room", pool, clients: shares.begin(worker.number) }));
+    if (this.started === null) this.log.info("a worker started", { worker: worker.number, pid: worker.child!.pid });
+    if (this.workers.every(({ ready }) => ready) || this.started === null) this.balance();
+  }
+
+  private failed(worker: Worker, reason: string): void {
+    if (this.started !== null) return this.failStart(reason);
+    this.log.error("a worker cannot work", { worker: worker.number, reason });
+    worker.child?.kill();
+  }
+
+  /** From then on the one who had it before is not needed. */
+  private accepting(worker: Worker, at: number): void {
+    const place = this.places[at];
+    if (place === undefined || place.next !== worker.number) return;
+    const before = place.holder;
+    place.holder = worker.number;
+    place.next = -1;
+    if (before !== -1 && before !== worker.number) this.order(this.workers[before]!, { t: "leave", place: at });
+    if (this.started === null || this.places.some(({ holder }) => holder === -1)) return;
+    const done = this.started;
+    this.started = null;
+    done({ ok: true, addresses: this.addresses });
+  }
+
+  /** Who accepts from what, as it should be now; looked at again after a while. */
+  private balance(): void {
+    this.balancing?.cancel();
+    if (this.stopping !== null) return;
+    this.balancing = this.platform.clock.timer(BALANCE_MS, () => this.balance());
+    const alive = this.workers.map(({ ready }) => ready);
+    this.shares.forEach((shares, pool) => {
+      const mine = this.places.filter((place) => place.pool === pool);
+      const wanted = assign(mine.map(({ home }) => home), alive, shares.clients, mine.map(({ holder }) => holder));
+      mine.forEach((place, index) => {
+        const worker = wanted[index]!;
+        if (worker === -1 || place.next !== -1 || place.holder === worker) return;
+        place.next = worker;
+        this.order(this.workers[worker]!, { t: "accept", place: this.places.indexOf(place), pool, address: place.port.address });
+      });
+    });
+  }
+
+  private settle(): void {
+    this.shares.forEach((shares, pool) => {
+      for (const { worker, clients } of shares.settle((to, room) => this.order(this.workers[to]!, { t: "room", pool, clients: room }))) {
+        this.order(this.workers[worker]!, { t: "give", pool, clients });
+      }
+    });
+  }
+
+  private order(worker: Worker, order: Order): void {
+    worker.child?.send(encode(order));
+  }
+}
+
+function placeText(address: Address): string {
+  return address.kind === "unix" ? address.path : address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {
+  in_use: "something listens there already", denied: "not permitted", not_found: "no such address or directory",
+};

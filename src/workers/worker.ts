@@ -1,0 +1,131 @@
+// The other end of the supervisor's channel: what a worker is told to do with its proxy, and what it asks for.
+import type { ProxyConfig } from "../config/config.ts";
+import type { Log, LogFields } from "../observe/log.ts";
+import type { Report } from "../observe/report.ts";
+import type { Address, Channel, Platform } from "../platform/platform.ts";
+import { decodeOrder, encode, type Order, type Word } from "./messages.ts";
+
+/** How often the number of clients is told, ms; only when it has changed. */
+const LOAD_MS = 50;
+
+/** What a worker's proxy can be told. */
+export interface WorkingProxy {
+  /** Connects to its servers; accepts nobody yet. number: which of the workers it is, from 0. */
+  begin(number: number): void;
+  /** Accepts clients of a pool from the port at this place; accepting is called once it does. */
+  accept(place: number, pool: number, address: Address, accepting: () => void, failed: (reason: string) => void): void;
+  leave(place: number): void;
+  /** So many more clients may come; 0: those that wait are told that there is no room. */
+  addRoom(pool: number, clients: number): void;
+  /** Gives back room that is not used, at most so much; returns how much. */
+  giveRoom(pool: number, clients: number): number;
+  /** Clients of each pool. */
+  clients(): readonly number[];
+  report(): Report;
+  resetCounters(pool: number): void;
+  stop(drainMs: number, done: () => void): void;
+}
+
+/** What a worker's proxy needs of the others. */
+export interface Company {
+  /** A client of this pool waits for room. */
+  full(pool: number): void;
+  /** What all workers know; done may never be called when this process is about to end. */
+  sum(done: (report: Report) => void): void;
+  /** Counters of this pool begin again, everywhere else. */
+  reset(pool: number): void;
+}
+
+export class WorkerEnd implements Company {
+  private readonly channel: Channel | null;
+  private proxy: WorkingProxy | null = null;
+  private readonly asks = new Map<number, (report: Report) => void>();
+  private lastAsk = 0;
+  private told = "";
+
+  /** leave ends the process: 0 after a stop, 1 when the supervisor is gone. */
+  constructor(
+    private readonly platform: Platform,
+    private readonly make: (config: ProxyConfig, log: Log, company: Company) => WorkingProxy,
+    private readonly leave: (code: number) => void,
+  ) {
+    this.channel = platform.crew.parent({
+      onText: (text) => this.heard(decodeOrder(text)),
+      onGone: () => this.leave(1),
+    });
+  }
+
+  /** Nobody started this process as a worker. */
+  get alone(): boolean {
+    return this.channel === null;
+  }
+
+  /** The supervisor's log. */
+  private log(verbosity: number): Log {
+    const to = (level: "info" | "warn" | "error" | "debug") => (message: string, fields: LogFields = {}): void =>
+      this.say({ t: "log", level, message, fields });
+    return { verbosity, info: to("info"), warn: to("warn"), error: to("error"), debug: verbosity > 0 ? to("debug") : () => {} };
+  }
+
+  private begin(number: number, config: ProxyConfig, verbosity: number): void {
+    this.proxy = this.make(config, this.log(verbosity), this);
+    this.proxy.begin(number);
+    this.say({ t: "ready" });
+    this.tellLoad();
+  }
+
+  full(pool: number): void {
+    this.say({ t: "full", pool });
+  }
+
+  sum(done: (report: Report) => void): void {
+    this.asks.set(++this.lastAsk, done);
+    this.say({ t: "sum", ask: this.lastAsk });
+  }
+
+  reset(pool: number): void {
+    this.say({ t: "reset", pool });
+  }
+
+  /** It was asked to leave by somebody else than the supervisor. */
+  stop(drainMs: number): void {
+    if (this.proxy === null) this.leave(0);
+    else this.proxy.stop(drainMs, () => this.leave(0));
+  }
+
+  private heard(order: Order): void {
+    if (order.t === "begin") return this.begin(order.number, order.config, order.verbosity);
+    const { proxy } = this;
+    if (proxy === null) throw new Error(`${order.t} before begin`);
+    switch (order.t) {
+      case "accept":
+        return proxy.accept(
+          order.place, order.pool, order.address,
+          () => this.say({ t: "accepting", place: order.place }), (reason) => this.say({ t: "failed", reason }),
+        );
+      case "leave": return proxy.leave(order.place);
+      case "room": return proxy.addRoom(order.pool, order.clients);
+      case "give": return this.say({ t: "gave", pool: order.pool, clients: proxy.giveRoom(order.pool, order.clients) });
+      case "tell": return this.say({ t: "report", ask: order.ask, report: proxy.report() });
+      case "summed": {
+        const done = this.asks.get(order.ask);
+        this.asks.delete(order.ask);
+        return done?.(order.report);
+      }
+      case "reset": return proxy.resetCounters(order.pool);
+      case "stop": return this.stop(order.drainMs);
+    }
+  }
+
+  private tellLoad(): void {
+    const clients = this.proxy!.clients();
+    const text = clients.join();
+    if (text !== this.told) this.say({ t: "load", clients });
+    this.told = text;
+    this.platform.clock.timer(LOAD_MS, () => this.tellLoad());
+  }
+
+  private say(word: Word): void {
+    this.channel?.send(encode(word));
+  }
+}

@@ -1,0 +1,131 @@
+// Several workers of one binary that share ports: what clients and the operator see of them.
+import { afterEach, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client, NoReply } from "../support/client.ts";
+import { type Spawned, spawnMemcached } from "../support/memcached.ts";
+import { spawnTandem, type Tandem } from "../support/tandem.ts";
+
+const open: (Client | Spawned)[] = [];
+function held<T extends Client | Spawned>(thing: T): T {
+  open.push(thing);
+  return thing;
+}
+afterEach(async () => {
+  for (const thing of open.splice(0).reverse()) {
+    if ("stop" in thing) await thing.stop();
+    else thing.close();
+  }
+});
+
+async function pair(args: readonly string[]): Promise<Tandem> {
+  const primary = held(await spawnMemcached()), backup = held(await spawnMemcached());
+  return held(await spawnTandem(["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, ...args]));
+}
+
+/** Pids of the workers that run. */
+function workersOf(supervisor: number): number[] {
+  const rows = execFileSync("ps", ["-o", "pid=,stat=,args=", "--ppid", String(supervisor)], { encoding: "utf8" }).trim().split("\n");
+  return rows.filter((row) => row.includes("--worker-child=") && !/^\s*\d+\s+Z/.test(row)).map((row) => Number(row.trim().split(/\s+/)[0]));
+}
+
+async function stats(client: Client, words = ""): Promise<Map<string, string>> {
+  client.send(`stats${words}\r\n`);
+  const found = new Map<string, string>();
+  for (;;) {
+    const line = await client.line(5000);
+    if (line === "END") return found;
+    const [, name, value] = /^STAT (\S+) (.*)$/.exec(line)!;
+    found.set(name!, value!);
+  }
+}
+
+/** A client that holds a place: it was answered. Null: there was no room, and it was told so. */
+async function enter(port: number): Promise<Client | null> {
+  const client = held(await Client.open(port));
+  client.send("mn\r\n");
+  const line = await client.line(5000);
+  if (line === "MN") return client;
+  expect(line).toBe("ERROR Too many open connections");
+  return null;
+}
+
+test("the limit of clients is exact in sum, whoever accepts them, and any worker answers the sums", async () => {
+  const tandem = await pair(["--workers", "2", "-n", "21"]);
+  expect(workersOf(tandem.pid).length).toBe(2);
+  const clients: Client[] = [];
+  for (let i = 0; i < 21; i++) clients.push((await enter(tandem.port))!);
+  expect(clients).not.toContain(null);
+  expect(await enter(tandem.port)).toBe(null);
+  clients.forEach((client, index) => client.send(`set k${index} 0 0 1\r\nx\r\n`));
+  for (const client of clients) expect(await client.line(5000)).toBe("STORED");
+  // Both workers answer alike.
+  for (const client of clients) {
+    const general = await stats(client);
+    expect([general.get("curr_connections"), general.get("cmd_set"), general.get("max_connections"), general.get("rejected_connections")]).toEqual(["21", "21", "21", "1"]);
+  }
+  expect(await clients[3]!.ask("stats reset\r\n")).toBe("RESET");
+  // A place that is left can be had again, at once, from any worker.
+  const left = clients.pop()!;
+  left.send("quit\r\n");
+  await left.closed;
+  const late = (await enter(tandem.port))!;
+  expect((await stats(late)).get("cmd_set")).toBe("0");
+}, 30_000);
+
+test("a worker that dies is started again; clients of the others notice nothing, and none is refused", async () => {
+  const tandem = await pair(["--workers", "2"]);
+  const clients = await Promise.all(Array.from({ length: 12 }, async () => (await enter(tandem.port))!));
+  const before = workersOf(tandem.pid);
+  process.kill(before[0]!, "SIGKILL");
+  let gone = 0;
+  const late: Client[] = [];
+  for (let i = 0; i < 12; i++) late.push((await enter(tandem.port))!); // while it is down
+  for (const client of clients) {
+    try {
+      expect(await client.ask("mn\r\n")).toBe("MN");
+    } catch (error) {
+      if (!(error instanceof NoReply)) throw error;
+      gone++;
+    }
+  }
+  expect(gone).toBeLessThan(12);
+  await tandem.said(/INFO a worker started worker=\d pid=(\d+)/);
+  const after = workersOf(tandem.pid);
+  expect(after.length).toBe(2);
+  expect(after).toContain(before[1]!);
+  expect(tandem.log()).toMatch(/ERROR a worker died worker=\d pid=\d+ again_ms=100/);
+}, 30_000);
+
+test("SIGTERM lets all workers answer and ends them; none outlives its supervisor", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "tandem-workers-"));
+  try {
+    const tandem = await pair(["--workers", "2", "-f", join(dir, "socket"), "--pid-file", join(dir, "pid")]);
+    expect(readFileSync(join(dir, "pid"), "utf8")).toBe(`${tandem.pid}\n`);
+    const workers = workersOf(tandem.pid);
+    tandem.kill("SIGTERM");
+    await tandem.exited;
+    expect(workers.filter((pid) => existsSync(`/proc/${pid}/exe`))).toEqual([]);
+    expect([existsSync(join(dir, "socket")), existsSync(join(dir, "pid"))]).toEqual([false, false]);
+    const other = await pair(["--workers", "2"]);
+    const orphans = workersOf(other.pid);
+    other.kill("SIGKILL");
+    await other.exited;
+    for (let tries = 0; orphans.some(runs); tries++) {
+      if (tries > 300) throw new Error("a worker outlives its supervisor");
+      await new Promise((resolve) => setTimeout(resolve, 10)); // nobody tells us of another's child
+    }
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}, 30_000);
+
+function runs(pid: number): boolean {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
