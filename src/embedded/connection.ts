@@ -253,7 +253,7 @@ export class Connection implements SocketHandlers, Session, Flushable, Connectio
       wider.set(this.line.subarray(0, this.lineUsed));
       this.line = wider;
     }
-    this.line.set(this.input.subarray(start, end), this.lineUsed);
+    for (let i = start; i < end; i++) this.line[this.lineUsed + i - start] = this.input[i]!;
     this.lineUsed = need;
   }
 

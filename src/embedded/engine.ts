@@ -12,6 +12,7 @@ export interface Settings {
   readonly itemBytesMax: number;
   readonly memoryBytes: number;
   readonly connectionsMax: number;
+  readonly shortStats: boolean;
 }
 
 export interface Engine {

@@ -48,6 +48,8 @@ export interface MemoryServerOptions {
   readonly startSeconds?: number;
   /** One more connection is refused with memcached's line. Default 1024. */
   readonly connectionsMax?: number;
+  /** `stats` and `stats settings` say only what tandem asks for: in simulations they would be most of the traffic. */
+  readonly shortStats?: boolean;
 }
 
 export class MemoryServer implements Home {
@@ -66,6 +68,7 @@ export class MemoryServer implements Home {
       itemBytesMax: options.itemBytesMax ?? 1024 * 1024,
       memoryBytes: options.memoryBytes ?? 64 * 1024 * 1024,
       connectionsMax: options.connectionsMax ?? 1024,
+      shortStats: options.shortStats ?? false,
     };
     const time = new ServerTime(deps.clock, options.startSeconds);
     const counters = new Counters();

@@ -9,9 +9,9 @@ type Row = readonly [name: string, value: string | number];
 export function runStats(engine: Engine, session: Session, words: readonly string[]): void {
   switch (words[1]) {
     case undefined:
-      return list(session, general(engine));
+      return list(session, engine.settings.shortStats ? short(engine) : general(engine));
     case "settings":
-      return list(session, settings(engine));
+      return list(session, engine.settings.shortStats ? settings(engine).filter(([name]) => SHORT.has(name)) : settings(engine));
     case "conns":
       return list(session, connections(engine, session));
     case "items":
@@ -42,15 +42,24 @@ function zeros(names: string): Row[] {
   return names.split(" ").map((name) => [name, 0]);
 }
 
-function general(engine: Engine): Row[] {
-  const { counters: c, store, settings: s, time } = engine;
+/** Who it is. */
+function identity({ settings: s, time }: Engine): Row[] {
   const now = time.now();
+  return [["pid", s.pid], ["uptime", now - UPDATE_INTERVAL], ["time", now + time.processStarted], ["version", s.version]];
+}
+
+/** Of the settings. */
+const SHORT: ReadonlySet<string> = new Set(["item_size_max", "cas_enabled"]);
+
+function short(engine: Engine): Row[] {
+  return [...identity(engine), ["curr_items", engine.store.length]];
+}
+
+function general(engine: Engine): Row[] {
+  const { counters: c, store, settings: s } = engine;
   const open = engine.connections().length;
   return [
-    ["pid", s.pid],
-    ["uptime", now - UPDATE_INTERVAL],
-    ["time", now + time.processStarted],
-    ["version", s.version],
+    ...identity(engine),
     ["libevent", "none"],
     ["pointer_size", 64],
     ["rusage_user", "0.000000"],

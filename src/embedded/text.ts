@@ -26,7 +26,8 @@ interface Call {
 /** Runs one line, without its line end. */
 export function runLine(engine: Engine, session: Session, line: string): void {
   const nul = line.indexOf("\0");
-  const all = (nul === -1 ? line : line.slice(0, nul)).split(" ").filter((word) => word !== "");
+  let all = (nul === -1 ? line : line.slice(0, nul)).split(" ");
+  if (all.includes("")) all = all.filter((word) => word !== "");
   const name = all[0];
   if (name === undefined || name.length < 2) return session.write("ERROR\r\n");
   if (name.length === 2 && name.startsWith("m")) return runMeta(engine, session, all.slice(0, WORDS_MAX));

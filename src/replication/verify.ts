@@ -74,8 +74,9 @@ export class Verifier {
   /** Called every tick. */
   tick(now: number): void {
     // Those that may not begin yet keep their order.
-    let kept = 0;
     const { waiting } = this;
+    if (waiting.length === 0) return;
+    let kept = 0;
     for (let i = 0; i < waiting.length; i++) {
       const doubt = waiting[i]!;
       if (doubt.atMs > now || !this.begin(doubt)) waiting[kept++] = doubt;

@@ -41,6 +41,8 @@ export interface Sessions {
 const SETTLED_US = 2_000_000;
 
 const LARGE_CHARACTERS = 16_384;
+/** Bytes made characters in one call. */
+const APPLY_MAX = 4096;
 const NOTHING = new Uint8Array(0);
 
 export class SimClient implements SocketHandlers {
@@ -77,9 +79,10 @@ export class SimClient implements SocketHandlers {
   }
 
   onData(bytes: Uint8Array): void {
-    let text = "";
-    for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
-    this.input += text;
+    for (let i = 0; i < bytes.length; i += APPLY_MAX) {
+      const some = bytes.length <= APPLY_MAX ? bytes : bytes.subarray(i, i + APPLY_MAX);
+      this.input += String.fromCharCode.apply(null, some as unknown as number[]);
+    }
     // A long value in small pieces is looked at once, not at each piece.
     if (this.input.length >= this.need) this.read();
     if (this.pending.length === 0 && !this.ending && this.socket !== null) this.rest();
@@ -169,7 +172,7 @@ export class SimClient implements SocketHandlers {
   private queue(text: string): void {
     const left = this.output.length - this.taken;
     const bytes = new Uint8Array(left + text.length);
-    bytes.set(this.output.subarray(this.taken));
+    if (left > 0) bytes.set(this.output.subarray(this.taken));
     for (let i = 0; i < text.length; i++) bytes[left + i] = text.charCodeAt(i);
     this.output = bytes;
     this.taken = 0;

@@ -5,7 +5,7 @@ import { findings, type Fault } from "./company_checker.ts";
 import { Disagreement } from "./disagreement.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
 import { CLOSING_US, type Habits } from "./load.ts";
-import { differences, leftovers, VERSIONS } from "./pair_scenario.ts";
+import { AFTERMATH_US, differences, leftovers, VERSIONS, watch } from "./pair_scenario.ts";
 import { PairWorld, type Shape } from "./pair_world.ts";
 import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
@@ -23,7 +23,10 @@ export const WINDOW_MAX_US = 3_500_000;
 export function companyScenario(strict: boolean, bend: (pair: PairWorld) => void = () => {}): Scenario {
   return {
     name: strict ? "two-strict" : "two-a",
-    settings: (seed) => drawSettings(new Prng(seed ^ 0x5eed)),
+    settings(seed) {
+      const dice = new Prng(seed ^ 0x5eed);
+      return { ...drawSettings(dice), sparing: dice.chance(7, 8) };
+    },
     run: (world) => run(world, strict, bend),
   };
 }
@@ -39,17 +42,18 @@ function run(world: World, strict: boolean, bend: (pair: PairWorld) => void): Sc
   const depth = world.dice.load.pick([1, 1, 4]);
   const habits: Habits = {
     keys: crowd ? 6 : world.dice.load.pick([3, 6, 12]), depth, pauseUs: crowd ? 3_000 : world.dice.load.pick([20_000, 60_000]) * (1 + depth), ttls: 0,
-    noreply: world.dice.load.pick([0, 10]), large: 0, aborts: 0, halfCloses: 0,
+    noreply: world.dice.load.pick([0, 10]), large: 0, aborts: 0, halfCloses: 0, idle: crowd ? 0 : world.dice.load.pick([0, 5, 7]),
   };
   const pair = new PairWorld(world, shape, habits);
   world.runUntil(() => pair.serving, 10 * SECOND_US, 500);
+  const watches = watch(world, pair);
   bend(pair);
   const violations: string[] = [];
   if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
   world.run(world.nowUs + 2 * SECOND_US); // everybody has read of everybody
   pair.startClients();
   const disagreement = new Disagreement(world, pair.proxies);
-  const endUs = world.nowUs + (crowd ? 2 : dice.pick([10, 20])) * SECOND_US;
+  const endUs = world.nowUs + (crowd ? 2 : dice.pick([5, 10, 15])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls: "A", kinds: drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
     spreadUs: dice.pick([0, 2_000, 50_000]), uneven: dice.chance(1, 2),
@@ -57,11 +61,15 @@ function run(world: World, strict: boolean, bend: (pair: PairWorld) => void): Sc
   if (!crowd) nemesis.start();
   world.run(endUs);
   nemesis.end();
-  if (!crowd) world.run(endUs + NOTICE_US);
+  if (!crowd) {
+    world.run(endUs + 2 * AFTERMATH_US);
+    pair.known.waning = true;
+    world.run(endUs + NOTICE_US);
+  }
   const healed = world.runUntil(() => pair.quiet(), endUs + RECOVERY_US, 100_000);
   if (!healed) violations.push(`I5: not recovered ${RECOVERY_US / SECOND_US} s after the last fault: ${pair.unquiet()}`);
   pair.known.stopped = true;
-  world.run(world.nowUs + CLOSING_US);
+  world.runUntil(() => pair.clients.every(({ done }) => done), world.nowUs + CLOSING_US, 100_000);
   disagreement.stop();
   const waiting = pair.clients.filter((client) => !client.done).length;
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
@@ -79,7 +87,7 @@ function run(world: World, strict: boolean, bend: (pair: PairWorld) => void): Sc
     }
   }
   if (disagreement.longestUs > WINDOW_MAX_US) violations.push(`proxies disagreed for ${disagreement.longestUs / 1000} ms`);
-  violations.push(...pair.history.wrong, ...leftovers(world, pair));
+  violations.push(...watches.flatMap(({ found }) => found), ...pair.history.wrong, ...leftovers(world, pair));
   const errors = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
   const repaired = pair.proxies.reduce((sum, { counters }) => sum + counters.divergences, 0);
   return {

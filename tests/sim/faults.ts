@@ -65,6 +65,11 @@ export function drawKinds(dice: Prng): FaultKind[] {
   return kinds.length > 0 ? kinds : [dice.pick(NEMESIS_KINDS)];
 }
 
+/** How long the world is lively before a fault begins, microseconds. */
+const WARNING_US = 100_000;
+/** … and after one began or ended, and after a server was found to be changed. */
+export const STIR_US = 600_000;
+
 export class Nemesis {
   /** Faults begun and not ended. */
   private readonly active = new Set<() => void>();
@@ -99,7 +104,9 @@ export class Nemesis {
   }
 
   private later(): void {
-    this.world.after(this.dice.range(200_000, 2_000_000), () => this.strike());
+    const us = this.dice.range(200_000, 2_000_000);
+    this.world.after(us - WARNING_US, () => this.world.stir(WARNING_US + STIR_US));
+    this.world.after(us, () => this.strike());
   }
 
   private strike(): void {
@@ -110,7 +117,12 @@ export class Nemesis {
       this.world.after(50_000, () => this.strike());
       return;
     }
-    this.waited = 0;
+    if (this.waited > 0) {
+      this.waited = 0;
+      this.world.stir(WARNING_US + STIR_US);
+      this.world.after(WARNING_US, () => this.strike());
+      return;
+    }
     const server = this.dice.pick(this.targets.servers);
     const kind = this.dice.pick(this.options.kinds);
     const undo = this.begin(kind, server);
@@ -118,11 +130,13 @@ export class Nemesis {
       this.later();
       return;
     }
+    this.world.stir(STIR_US);
     this.struck++;
     this.world.fired(kind);
     this.world.trace.event(this.world.nowUs, "fault", server, 0, kind);
     const once = (): void => {
       if (!this.active.delete(once)) return;
+      this.world.stir(STIR_US);
       this.world.trace.event(this.world.nowUs, "fault", server, 0, `end of ${kind}`);
       undo();
       this.later();

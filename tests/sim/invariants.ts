@@ -87,10 +87,16 @@ export class WriteOrder {
 export class Watch {
   readonly found: string[] = [];
   private readonly seen = new Set<string>();
+  /** What the servers were taken for at the last look. */
+  private standing = 0;
   /** Since when each locked key has been so, by its queue. */
   private readonly lockedSince = new WeakMap<object, number>();
 
-  constructor(private readonly pool: Pool, private readonly lanes: number, private readonly nowMs: () => number) {
+  /** changed is called when a server is taken for something else than at the look before. */
+  constructor(
+    private readonly pool: Pool, private readonly lanes: number, private readonly nowMs: () => number,
+    private readonly changed: () => void = () => {},
+  ) {
     for (const pair of pool.pairs) {
       if (pair.backup === null) continue;
       const order = new WriteOrder();
@@ -100,6 +106,12 @@ export class Watch {
 
   /** Called every few events. */
   look(): void {
+    let standing = 0;
+    for (const { state, cold, fenced } of this.pool.servers) {
+      standing = standing * 16 + (state === "up" ? 0 : state === "down" ? 1 : state === "rejoin" ? 2 : 3) + (cold ? 4 : 0) + (fenced ? 8 : 0);
+    }
+    if (standing !== this.standing) this.changed();
+    this.standing = standing;
     for (const text of wrongNow(this.pool)) this.say(text);
     const running = (this.pool.copier as unknown as { running: number }).running;
     if (running > COPIES_MAX * this.lanes) this.say(`${running} copies at a time`);

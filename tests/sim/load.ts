@@ -23,6 +23,8 @@ export interface Habits {
   /** Of 1000 bursts, how many end in an abort and in a half-close. */
   readonly aborts: number;
   readonly halfCloses: number;
+  /** Of 8 bursts, how many are left out while nothing happens (World.lively). */
+  readonly idle: number;
 }
 
 export function drawHabits(dice: Prng, dates = false): Habits {
@@ -37,6 +39,7 @@ export function drawHabits(dice: Prng, dates = false): Habits {
     large: dice.pick([0, 0, 10]),
     aborts: dice.pick([0, 0, 5]),
     halfCloses: dice.pick([0, 0, 10]),
+    idle: dice.pick([0, 6, 7, 7]),
   };
 }
 
@@ -47,7 +50,10 @@ export class Knowledge {
   readonly reused: string[] = [];
   private readonly byToken = new Map<string, string>();
   stopped = false;
+  /** What is left is to wait for: little is asked. */
+  waning = false;
   pieces = 0;
+  clients = 0;
 
   learned(key: string, value: string, token: string): void {
     this.tokens.set(key, { value, token });
@@ -69,18 +75,22 @@ export const CLOSING_US = LAST_READS * LAST_PAUSE_US + 4_000_000;
 
 export class MixedLoad implements Load {
   private lastReads = LAST_READS;
+  private readonly number: number;
 
   constructor(
     private readonly world: World,
     private readonly habits: Habits,
     private readonly known: Knowledge,
     private readonly history: History,
-  ) {}
+  ) {
+    this.number = known.clients++;
+  }
 
   burst(): Request[] | null {
     if (this.known.stopped) return this.lastReads-- > 0 ? this.everything() : null;
     const dice = this.world.dice.load;
     const out: Request[] = [];
+    if (dice.chance(this.known.waning ? 7 : this.world.lively ? 0 : this.habits.idle, 8)) return out;
     const n = dice.range(1, this.habits.depth);
     for (let i = 0; i < n; i++) out.push(this.request(dice));
     return out;
@@ -101,9 +111,11 @@ export class MixedLoad implements Load {
     return throwUp < this.habits.aborts + this.habits.halfCloses ? "half_close" : "wait";
   }
 
+  /** The clients of a world share the keys among them, another share each time. */
   private everything(): Request[] {
     const out: Request[] = [];
-    for (let number = 0; number < this.habits.keys; number++) {
+    const { clients } = this.known;
+    for (let number = (this.number + this.lastReads) % clients; number < this.habits.keys; number += clients) {
       const key = keyOf(number);
       out.push(this.one("gets", key, `gets ${key}\r\n`, { kind: "get" }));
     }

@@ -3,7 +3,7 @@
 // gone is a miss, never an older value. At the end both sides hold the same and nothing is left open.
 import { CONTROL_PREFIX } from "../../src/replication/control.ts";
 import { check } from "./checker.ts";
-import { drawKinds, type FaultClass, type FaultKind, Nemesis } from "./faults.ts";
+import { drawKinds, type FaultClass, type FaultKind, Nemesis, STIR_US } from "./faults.ts";
 import { type History, say } from "./history.ts";
 import { CLOSING_US, drawHabits, type Habits } from "./load.ts";
 import { Watch } from "./invariants.ts";
@@ -21,6 +21,8 @@ const RECOVERY_US = 130 * SECOND_US;
 /** Clients may write more than may be remembered before one server was reached: it is compared then, as slowly as drawn. */
 const READY_US = 40 * SECOND_US;
 const NOTICE_US = 4 * SECOND_US;
+/** … and what clients meet meanwhile, in its first part. */
+export const AFTERMATH_US = 1.5 * SECOND_US;
 /** What a client may wait: two deadlines, and some time on its own way. */
 const PATIENCE_US = 2 * REQUEST_TIMEOUT_MS * 1000 + 100_000;
 
@@ -37,14 +39,15 @@ export const VERSIONS: readonly (readonly [string, string])[] = [
 ];
 
 const ZOMBIE_FAULTS: readonly FaultKind[] = ["hang", "deaf", "partition_to", "partition"];
-const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 60_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0 };
+const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 60_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 6 };
 
 /** bend may break the proxy on purpose, to show that the simulation notices. */
 export function pairScenario(mood: Mood, bend: (pair: PairWorld) => void = () => {}): Scenario {
   return {
     name: `pair-${mood.toLowerCase()}`,
     settings(seed) {
-      const settings = drawSettings(new Prng(seed ^ 0x5eed));
+      const dice = new Prng(seed ^ 0x5eed);
+      const settings = { ...drawSettings(dice), sparing: dice.chance(7, 8) };
       if (mood === "zombie") return { ...settings, smallPieces: true };
       // Large values through tiny windows take longer than a deadline: that is not calm.
       return mood === "calm" ? { ...settings, sendBuffer: [65_536, 262_144], receiveBuffer: [65_536, 262_144] } : settings;
@@ -69,8 +72,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   };
   const habits = zombie ? ZOMBIE_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
   const pair = new PairWorld(world, shape, habits);
-  const watch = new Watch(pair.proxy.pool, shape.lanes, () => world.nowUs / 1000);
-  world.look = () => watch.look();
+  const watches = watch(world, pair);
   bend(pair);
   const violations: string[] = [];
   // Without faults the clients come when all is ready; else as early as they can.
@@ -79,7 +81,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   if (!world.runUntil(() => pair.quiet(), READY_US)) {
     return { violations: [`not ready after ${READY_US / SECOND_US} s: ${pair.unquiet()}`], counts: {} };
   }
-  const endUs = world.nowUs + (zombie ? 10 : dice.pick([10, 20, 30])) * SECOND_US;
+  const endUs = world.nowUs + (zombie ? 10 : dice.pick([5, 10, 20])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
     spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
@@ -88,12 +90,14 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   world.run(endUs);
   nemesis.end();
   // What the last fault did may be noticed only by the next look at a server's control connection.
+  world.run(endUs + AFTERMATH_US);
+  pair.known.waning = true;
   world.run(endUs + NOTICE_US);
   const healed = world.runUntil(() => pair.quiet(), endUs + RECOVERY_US, 100_000);
   if (!healed) violations.push(`I5: not recovered ${RECOVERY_US / SECOND_US} s after the last fault: ${pair.unquiet()}`);
   const recoveredUs = world.nowUs - endUs;
   pair.known.stopped = true;
-  world.run(world.nowUs + CLOSING_US);
+  world.runUntil(() => pair.clients.every(({ done }) => done), world.nowUs + CLOSING_US, 100_000);
   const waiting = pair.clients.filter((client) => !client.done).length;
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
   if (healed) violations.push(...differences(pair));
@@ -102,7 +106,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   const spuriousExists = !shape.versions.every((version) => version === EXPLICIT);
   const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B", spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
-  violations.push(...watch.found, ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
+  violations.push(...watches.flatMap(({ found }) => found), ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
   violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0));
   if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));
@@ -114,6 +118,15 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
       early_misses: pair.proxy.counters.warming_misses, slowest_ms_max: Math.floor(pair.history.slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
     },
   };
+}
+
+/** Looks at every proxy while the world runs, and makes it lively where a server changes. */
+export function watch(world: World, pair: PairWorld): Watch[] {
+  const watches = pair.proxies.map(({ pool }) => new Watch(pool, pair.shape.lanes, () => world.nowUs / 1000, () => world.stir(STIR_US)));
+  world.look = () => {
+    for (const one of watches) one.look();
+  };
+  return watches;
 }
 
 /** I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times. */

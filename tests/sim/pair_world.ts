@@ -50,11 +50,12 @@ export class PairWorld {
     readonly shape: Shape,
     private readonly habits: Habits,
   ) {
+    const shortStats = world.dice.hosts.chance(7, 8);
     const memcached = (name: string, version: string): MemcachedHost => {
       const host = world.host(name);
       const most = shape.skewSeconds ?? 0;
       if (most > 0) host.skewUs = world.dice.hosts.range(-most, most) * 1_000_000;
-      return new MemcachedHost(host, { version });
+      return new MemcachedHost(host, { version, shortStats });
     };
     for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`, shape.versions[0]));
     for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`, shape.versions[1]));

@@ -72,6 +72,7 @@ export class SimProcess implements Platform {
   private readyList: Ready[] = [];
   private due: SimTimer[] = [];
   private afters: (() => void)[] = [];
+  private spareReady: Ready[] = [];
   private scheduled = false;
   private busyUntilUs = 0;
   private timerNumber = 0;
@@ -182,20 +183,25 @@ export class SimProcess implements Platform {
     }
     this.turns++;
     try {
-      const due = this.due;
-      this.due = [];
-      for (const timer of due) if (this.alive) timer.fire();
-      const ready = this.readyList;
-      this.readyList = [];
-      if (ready.length > 1 && this.world.settings.shuffleReady) this.world.dice.net.shuffle(ready);
-      for (const item of ready) {
-        if (!this.alive) break;
-        item.queued = false;
-        item.dispatch();
+      if (this.due.length > 0) {
+        const due = this.due;
+        this.due = [];
+        for (const timer of due) if (this.alive) timer.fire();
       }
-      const afters = this.afters;
-      this.afters = [];
-      for (const run of afters) if (this.alive) run();
+      const ready = this.readyList;
+      this.readyList = this.spareReady;
+      if (ready.length > 1 && this.world.settings.shuffleReady) this.world.dice.net.shuffle(ready);
+      for (let i = 0; i < ready.length && this.alive; i++) {
+        ready[i]!.queued = false;
+        ready[i]!.dispatch();
+      }
+      ready.length = 0;
+      this.spareReady = ready;
+      if (this.afters.length > 0) {
+        const afters = this.afters;
+        this.afters = [];
+        for (const run of afters) if (this.alive) run();
+      }
     } catch (problem) {
       if (!(problem instanceof SimExit)) throw problem;
       this.machine.crash("kill");

@@ -5,7 +5,7 @@ import { PairWorld } from "./pair_world.ts";
 import { World } from "./world.ts";
 
 const SECOND_US = 1_000_000;
-const HABITS = { keys: 30, depth: 4, pauseUs: 50_000, ttls: 20, noreply: 0, large: 0, aborts: 0, halfCloses: 0 };
+const HABITS = { keys: 30, depth: 4, pauseUs: 50_000, ttls: 20, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 0 };
 
 describe("the scrubber", () => {
   for (const version of ["1.6.18", "1.6.27"]) {

@@ -227,7 +227,7 @@ export class SimSocket implements Socket, Ready {
 
   private bite(available: number): number {
     const world = this.process.world;
-    if (this.biteMax === 0) return Math.min(available, 65_536);
+    if (this.biteMax === 0 || !world.lively) return Math.min(available, 65_536);
     // Much is cut anywhere, and only what is left of it into small pieces: each piece costs a turn.
     const small = world.settings.smallPieces;
     const n = available > 64 && !small

@@ -10,7 +10,7 @@ import type { SimProcess } from "./process.ts";
 import type { AcceptQueue, SimSocket } from "./socket.ts";
 import type { World } from "./world.ts";
 
-/** Bytes in order, without copying on the way. */
+/** Bytes in order. Parts are copied, for a view of an array costs more than a short copy of it. */
 export class ByteQueue {
   length = 0;
   private chunks: Uint8Array[] = [];
@@ -28,11 +28,11 @@ export class ByteQueue {
     this.length -= n;
     if (first.length - this.offset > n) {
       this.offset += n;
-      return first.subarray(this.offset - n, this.offset);
+      return first.slice(this.offset - n, this.offset);
     }
     if (first.length - this.offset === n) {
       this.chunks.shift();
-      const whole = this.offset === 0 ? first : first.subarray(this.offset);
+      const whole = this.offset === 0 ? first : first.slice(this.offset);
       this.offset = 0;
       return whole;
     }
@@ -41,7 +41,8 @@ export class ByteQueue {
     while (at < n) {
       const chunk = this.chunks[0]!;
       const some = Math.min(chunk.length - this.offset, n - at);
-      out.set(chunk.subarray(this.offset, this.offset + some), at);
+      if (some > LOOP_BYTES) out.set(chunk.subarray(this.offset, this.offset + some), at);
+      else for (let i = 0; i < some; i++) out[at + i] = chunk[this.offset + i]!;
       at += some;
       this.offset += some;
       if (this.offset === chunk.length) {
@@ -57,6 +58,9 @@ export class ByteQueue {
     this.offset = this.length = 0;
   }
 }
+
+/** Up to here a loop copies faster. */
+const LOOP_BYTES = 512;
 
 /** One direction between two hosts. */
 export class Link {

@@ -23,6 +23,8 @@ export interface Settings {
   fragments: number;
   /** Those pieces are small however much there is: a reader is slow then. */
   smallPieces: boolean;
+  /** They do so only while the world is lively: pieces cost most of the time of a run, and matter where things change. */
+  sparing: boolean;
   /** How long a process is busy after a turn. */
   turnUs: readonly [number, number];
   /** Timers are late by up to this. */
@@ -41,6 +43,7 @@ const CALM: Settings = {
   shortWrites: 0,
   fragments: 0,
   smallPieces: false,
+  sparing: false,
   turnUs: [5, 40],
   timerLateUs: 0,
   shuffleReady: false,
@@ -75,6 +78,7 @@ export class World {
   /** Called after every LOOK_EVENTS events: the eyes of invariants. */
   look: (() => void) | null = null;
   private events = 0;
+  private livelyUntilUs = 0;
 
   constructor(options: WorldOptions) {
     this.seed = options.seed;
@@ -147,6 +151,17 @@ export class World {
     this.faults[kind] = (this.faults[kind] ?? 0) + 1;
   }
 
+  /** Something happens or is about to: the world is lively for so long, microseconds. */
+  stir(us: number): void {
+    const until = this.nowUs + us;
+    if (until > this.livelyUntilUs) this.livelyUntilUs = until;
+  }
+
+  /** True while something is going on, and now and then for no reason; always in a world that spares nothing. */
+  get lively(): boolean {
+    return !this.settings.sparing || this.nowUs < this.livelyUntilUs || this.nowUs % SPAN_US < SPAN_LIVELY_US;
+  }
+
   /** A line for the trace from the scenario. */
   note(text: string): void {
     this.trace.event(this.nowUs, "note", WORLD, 0, text);
@@ -200,4 +215,5 @@ export class World {
 }
 
 const LOOK_EVENTS = 20;
+const SPAN_US = 2_000_000, SPAN_LIVELY_US = 200_000;
 const WORLD = { index: 255, name: "world" };
