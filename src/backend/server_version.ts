@@ -9,3 +9,15 @@ export function versionAtLeast(version: string, least: readonly [number, number,
   }
   return true;
 }
+
+/** The oldest of these versions: what may be counted on whichever server is asked; "" when none is known. */
+export function oldestVersion(versions: Iterable<string>): string {
+  let oldest = "", least: [number, number, number] = [Infinity, 0, 0];
+  for (const version of versions) {
+    if (version === "" || versionAtLeast(version, least)) continue;
+    const [major = 0, minor = 0, patch = 0] = version.split(/[.\-+ ]/).map(Number);
+    oldest = version;
+    least = [major, minor, patch];
+  }
+  return oldest;
+}

@@ -194,11 +194,7 @@ export class Door {
 
   /** The oldest version among the servers: what a client may count on. */
   get serverVersion(): string {
-    let oldest = "";
-    for (const { version } of this.pool.servers) {
-      if (version !== "" && (oldest === "" || versionLess(version, oldest))) oldest = version;
-    }
-    return oldest === "" ? VERSION_UNKNOWN : oldest;
+    return this.pool.oldestVersion || VERSION_UNKNOWN;
   }
 
   versionLine(): Uint8Array {
@@ -224,14 +220,6 @@ export class Door {
 }
 /** Values below this need no look at the server's limit. */
 const SURELY_FITS = 64 * 1024;
-
-function versionLess(a: string, b: string): boolean {
-  const left = a.split(/[.\-+]/).map(Number), right = b.split(/[.\-+]/).map(Number);
-  for (let i = 0; i < 3; i++) {
-    if ((left[i] ?? 0) !== (right[i] ?? 0)) return (left[i] ?? 0) < (right[i] ?? 0);
-  }
-  return false;
-}
 
 /** A client that waits for room: nothing is read from it until its owner is known. */
 class Waiting implements SocketHandlers {

@@ -6,6 +6,7 @@ import type { Turn } from "../bytes/turn.ts";
 import type { HealthState } from "../backend/health.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { type BackendWorld, Server, type ServerOwner } from "../backend/server.ts";
+import { oldestVersion } from "../backend/server_version.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Platform, Timer } from "../platform/platform.ts";
@@ -170,6 +171,11 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
   get clock() {
     return this.platform.clock;
+  }
+
+  /** Of its servers' memcached; "" when none is known. */
+  get oldestVersion(): string {
+    return oldestVersion(this.servers.map(({ version }) => version));
   }
 
   start(): void {
