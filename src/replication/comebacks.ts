@@ -22,7 +22,7 @@ export class Comebacks {
   readonly returning = new Map<Server, Returning>();
   /** Servers that could not be reached when we began: what they hold is unknown. */
   private readonly unknown = new Set<Server>();
-  /** Servers that lost what they held, and held something else when they came: another memcached, or one filled past us. */
+  /** Servers that lost what they held, and held something when they came: another memcached's, or stored past us. */
   private readonly foreign = new Set<Server>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
   private readonly owedFlush = new Map<Server, number>();
@@ -80,10 +80,8 @@ export class Comebacks {
   memoryLost(server: Server): void {
     if (this.pool.backups.length === 0) return;
     this.startsOver(server);
-    const items = Number(server.stats.get("curr_items") ?? 0);
-    if (items === 0) return;
-    this.foreign.add(server);
-    this.pool.log.warn("server was restarted and is not empty", { server: server.label, items });
+    // Other proxies may have been faster to post what is theirs: whose items these are, their names tell.
+    if (Number(server.stats.get("curr_items") ?? 0) > 0) this.foreign.add(server);
   }
 
   /** What it held does not count any more. */

@@ -1,8 +1,8 @@
 // A large set of keys, each once, in a few flat arrays: a million keys of 20 bytes cost 40 MB and no work for the
 // garbage collector. Keys are only added; `part` of `parts` keeps those of one share by hash, so that more keys than
-// may be held at a time are listed in several goes.
+// may be held at a time are listed in several goes. A key may have some bytes of its owner's behind it.
 //
-//   bytes: [length][key][length][key]…      table: hash ─▶ where a key stands in bytes, plus 1; 0: nowhere
+//   bytes: [length][key][own][length][key][own]…      table: hash ─▶ where a key stands in bytes, plus 1; 0: nowhere
 
 const LENGTH_MAX = 255;
 
@@ -12,9 +12,12 @@ export class KeySet {
   bytes = new Uint8Array(4096);
   /** Where the next key goes: the end of what is held. */
   end = 0;
+  /** Whether the key that place() found last was not held before. */
+  fresh = false;
   private table = new Uint32Array(1024);
 
-  constructor(private readonly part = 0, private readonly parts = 1) {}
+  /** own: how many bytes, 0 at first, stand behind each key for its owner. */
+  constructor(private readonly part = 0, private readonly parts = 1, private readonly own = 0) {}
 
   /** Bytes of memory that it takes. */
   get footprint(): number {
@@ -23,17 +26,24 @@ export class KeySet {
 
   /** Adds the key from[start, stop), at most 255 bytes; false when it is held already or is of another part. */
   add(from: Uint8Array, start: number, stop: number): boolean {
+    return this.place(from, start, stop) !== -1 && this.fresh;
+  }
+
+  /** As add; tells where in `bytes`, until the next key is added, the key's own bytes stand, or -1 when it is not taken. */
+  place(from: Uint8Array, start: number, stop: number): number {
     const hash = hashOf(from, start, stop);
-    if (this.parts > 1 && (hash >>> 8) % this.parts !== this.part) return false;
+    if (this.parts > 1 && (hash >>> 8) % this.parts !== this.part) return -1;
     const length = stop - start;
-    if (length > LENGTH_MAX) return false;
+    if (length > LENGTH_MAX) return -1;
+    this.fresh = false;
     const mask = this.table.length - 1;
     let slot = hash & mask;
     for (let at = this.table[slot]!; at !== 0; at = this.table[slot]!) {
-      if (this.holds(at - 1, from, start, length)) return false;
+      if (this.holds(at - 1, from, start, length)) return at + length;
       slot = (slot + 1) & mask;
     }
-    if (this.end + 1 + length > this.bytes.length) {
+    const needed = 1 + length + this.own;
+    if (this.end + needed > this.bytes.length) {
       const wide = new Uint8Array(this.bytes.length * 2);
       wide.set(this.bytes);
       this.bytes = wide;
@@ -42,9 +52,10 @@ export class KeySet {
     this.bytes[this.end] = length;
     const to = this.end + 1;
     for (let i = 0; i < length; i++) this.bytes[to + i] = from[start + i]!;
-    this.end = to + length;
+    this.end += needed;
+    this.fresh = true;
     if (++this.size * 2 > this.table.length) this.widen();
-    return true;
+    return to + length;
   }
 
   private holds(at: number, from: Uint8Array, start: number, length: number): boolean {
@@ -57,7 +68,7 @@ export class KeySet {
   private widen(): void {
     const wide = new Uint32Array(this.table.length * 2);
     const mask = wide.length - 1;
-    for (let at = 0; at < this.end; at += this.bytes[at]! + 1) {
+    for (let at = 0; at < this.end; at += this.bytes[at]! + 1 + this.own) {
       let slot = hashOf(this.bytes, at + 1, at + 1 + this.bytes[at]!) & mask;
       while (wide[slot] !== 0) slot = (slot + 1) & mask;
       wide[slot] = at + 1;

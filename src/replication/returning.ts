@@ -11,9 +11,9 @@ import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import type { Clock } from "../platform/platform.ts";
 import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
-import { CONTROL_PREFIX } from "./control.ts";
+import { isControlAt } from "./control.ts";
 import type { Copier } from "./copier.ts";
-import { Dump, dumpsByHash, type DumpWorld } from "./dump.ts";
+import { Dump, type DumpedKeys, dumpsByHash, type DumpWorld } from "./dump.ts";
 import { Listing } from "./listing.ts";
 import { Pace, type PaceLimits } from "./pace.ts";
 import type { Pair, Side } from "./pair.ts";
@@ -63,6 +63,11 @@ export class Returning {
   private refill: Refill | null = null;
   private open = 0;
   private listed = false;
+  /** Which part of the keys is listed and compared, and of how many; 0: not known yet. */
+  private part = 0;
+  private parts = 0;
+  /** Clients' keys that it came with when its memory was lost. */
+  private strange = 0;
   private atMs = 0;
   private stopped = false;
   private readonly begunMs: number;
@@ -72,8 +77,8 @@ export class Returning {
   private toldMs: number;
 
   /**
-   * full: every key of its pairs is compared; otherwise its stale entries are enough. foreign: it holds keys that did not
-   * come from its peers. owesFlush: it missed a flush_all.
+   * full: every key of its pairs is compared; otherwise its stale entries are enough. foreign: it may hold keys that
+   * did not come from its peers. owesFlush: it missed a flush_all.
    */
   constructor(
     readonly server: Server,
@@ -177,16 +182,23 @@ export class Returning {
   }
 
   private compared(nowMs: number): boolean {
-    if (this.listed) return this.feed(nowMs);
-    if (!this.peers.some(({ server }) => server.state === "down")) this.list();
+    if (!this.listed) {
+      if (!this.peers.some(({ server }) => server.state === "down")) this.list();
+      return false;
+    }
+    if (!this.feed(nowMs)) return false;
+    if (this.part + 1 >= this.parts) return true;
+    this.part++;
+    this.listed = false;
     return false;
   }
 
   private list(): void {
     this.atMs = Infinity;
-    const keys = new Listing((key) => this.around.pairOf(key));
     // What only it holds may have been deleted meanwhile.
     const from = this.scope === "comparison" ? [...this.peers.map(({ server }) => server), this.server] : [this.server];
+    if (this.parts === 0) this.parts = Listing.partsFor(from);
+    const keys = new Listing((key) => this.around.pairOf(key), this.part, this.parts);
     this.open = from.length;
     let failed: { server: Server; problem: string } | null = null;
     const ended = (server: Server) => (problem: string | null): void => {
@@ -197,11 +209,18 @@ export class Returning {
       if (failed !== null) return this.cannotList(failed.server, failed.problem);
       this.atMs = 0;
       this.listed = true;
-      this.progress.listed = keys.size;
+      this.progress.listed += keys.size;
+      if (this.scope === "refill") this.cameWith(keys.size);
       this.iterator = keys.keys();
     };
-    this.dumps = from.map((server) => new Dump(this.around, server.address, dumpsByHash(server.version), keys.from(server), ended(server)));
+    this.dumps = from.map((server) => new Dump(this.around, server.address, dumpsByHash(server.version), clientsOnly(keys.from(server)), ended(server)));
     for (const dump of this.dumps) dump.start();
+  }
+
+  private cameWith(keys: number): void {
+    this.strange += keys;
+    if (this.part + 1 < this.parts || this.strange === 0) return;
+    this.around.log.warn("server was restarted and is not empty", { server: this.server.label, keys: this.strange });
   }
 
   /** How far it is, now and then. */
@@ -224,8 +243,8 @@ export class Returning {
         this.iterator = null;
         break;
       }
-      const pair = key.startsWith(CONTROL_PREFIX) ? null : this.around.pairOf(key); // no client's, and each server's own
-      if (pair?.server(this.side) !== this.server) {
+      const pair = this.around.pairOf(key);
+      if (pair.server(this.side) !== this.server) {
         this.progress.listed--;
         continue;
       }
@@ -240,6 +259,11 @@ export class Returning {
     }
     return this.iterator === null && this.open === 0;
   }
+}
+
+/** Without the items that tandem keeps for itself: they are each server's own. */
+function clientsOnly(keys: DumpedKeys): DumpedKeys {
+  return { add: (bytes, start, end, words, from, to) => !isControlAt(bytes, start, end) && keys.add(bytes, start, end, words, from, to) };
 }
 
 /** Tells whether one command was answered with OK. */

@@ -36,6 +36,8 @@ export interface ScrubWorld extends DumpWorld {
 /** A primary and its backups while they are compared. */
 interface Round {
   readonly primary: Server;
+  readonly part: number;
+  readonly parts: number;
   readonly toList: Server[];
   readonly listing: Listing;
   dump: Dump | null;
@@ -82,8 +84,13 @@ export class Scrubber {
     const next = this.primaries.findIndex((primary) => this.pairsOf(primary).every(({ backup }) => primary.state === "up" && backup!.state === "up"));
     if (next === -1) return;
     const [primary] = this.primaries.splice(next, 1);
-    const backups = this.pairsOf(primary!).map(({ backup }) => backup!);
-    this.round = { primary: primary!, toList: [primary!, ...backups], listing: new Listing((key) => this.world.pairOf(key)), dump: null, keys: null };
+    this.begin(primary!, 0, Listing.partsFor([primary!, ...this.pairsOf(primary!).map(({ backup }) => backup!)]));
+  }
+
+  private begin(primary: Server, part: number, parts: number): void {
+    const servers = [primary, ...this.pairsOf(primary).map(({ backup }) => backup!)];
+    const listing = new Listing((key) => this.world.pairOf(key), part, parts);
+    this.round = { primary, part, parts, toList: servers, listing, dump: null, keys: null };
     this.list(this.round);
   }
 
@@ -124,7 +131,7 @@ export class Scrubber {
     const { world } = this;
     for (let i = 0; i < KEYS_A_TICK && world.verifier.backlog < BACKLOG_MAX; i++) {
       const { value: key, done } = round.keys.next();
-      if (done === true) return this.ended();
+      if (done === true) return round.part + 1 < round.parts ? this.begin(round.primary, round.part + 1, round.parts) : this.ended();
       this.compared++;
       world.verifier.wrote(world.pairOf(key), key, world.laneOf(key));
     }

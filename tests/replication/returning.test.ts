@@ -22,3 +22,17 @@ test("restarted and not empty it may hold what was deleted: its keys are compare
   expect(t.said.join("\n")).toMatch(/restarted and is not empty/);
   t.ends();
 });
+
+test("what other proxies have posted on it since its restart does not count", () => {
+  const t = new Table();
+  t.P.lives(999, "1.6.38", 2);
+  t.passUntil(() => t.P.lanes.length === 2);
+  t.P.answers("lru_crawler metadump hash\r\n", "key=__tandem:roster exp=-1\r\nkey=__tandem:b:0badcafe exp=1700000200\r\nEND\r\n", 1);
+  for (let pass = 0; pass < 2; pass++) {
+    t.passUntil(() => (t.B.lanes[1]?.unread ?? "") !== "");
+    t.B.answers("lru_crawler metadump all\r\n", "END\r\n", 1);
+  }
+  t.passUntil(() => t.states === "up up");
+  expect(t.said.join("\n")).not.toContain("is not empty");
+  t.ends();
+});
