@@ -161,7 +161,7 @@ export function differences(pair: PairWorld): string[] {
       if (other !== primary && other !== backup && content(other, key, false) !== null) out.push(`I5: ${key} lies on ${other.host.name}, which it does not belong to`);
     }
     // Near its end an item may be gone on one side only.
-    if ((one?.ttl ?? Infinity) <= 3 && (two?.ttl ?? Infinity) <= 3) continue;
+    if ((one?.ttl ?? 0) <= 3 && (two?.ttl ?? 0) <= 3) continue;
     if (one?.text !== two?.text) out.push(`I5: ${key} is ${one?.text ?? "missing"} on the primary and ${two?.text ?? "missing"} on the backup`);
     else if (one !== null && two !== null && one.ttl !== two.ttl && !(Math.abs(one.ttl - two.ttl) <= 3)) {
       out.push(`I7: ${key} lives for ${one.ttl} s on the primary and ${two.ttl} s on the backup`);
