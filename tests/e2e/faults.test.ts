@@ -11,8 +11,8 @@ import { pass, WHOLE_MS, World } from "../support/world.ts";
 
 /** Load before the fault, with the fault, and after it is over, ms. */
 const WARM_MS = 500;
-const HOLD_MS = 3500;
-const AFTER_MS = 2000;
+const HOLD_MS = 3200;
+const AFTER_MS = 1500;
 /** When a broken server must have been found to be down: from then on nothing may wait for it, ms after the fault. */
 const FOUND_MS = 2500;
 /** One request's deadline with default settings: who has waited for a broken server has waited so long. */
