@@ -194,6 +194,10 @@ export class Proxy implements WorkingProxy {
     resetCounters(this.services[pool]!.door);
   }
 
+  collect(done: (report: Report) => void): void {
+    done(this.report());
+  }
+
   /** What it knows of itself now. */
   report(): Report {
     const { clock, host } = this.platform;

@@ -2,6 +2,7 @@
 import type { ProxyConfig } from "../config/config.ts";
 import { type Problem, problemLine } from "../config/problem.ts";
 import type { Log } from "../observe/log.ts";
+import type { Report } from "../observe/report.ts";
 import type { Address, Platform } from "../platform/platform.ts";
 import type { Company, WorkingProxy } from "../workers/worker.ts";
 
@@ -36,12 +37,18 @@ export interface RunnableProxy {
   stop(drainMs: number, done: () => void): void;
 }
 
+/** One that tells of itself. */
+export interface ToldProxy extends RunnableProxy {
+  /** done is called once, soon; null: nobody of those who know can tell. */
+  collect(done: (report: Report | null) => void): void;
+}
+
 export interface Context {
   readonly platform: Platform;
   readonly called: "tandem" | "magent";
   readonly build: Build;
   readonly args: readonly string[];
-  readonly makeProxy: (config: ProxyConfig, log: Log) => RunnableProxy;
+  readonly makeProxy: (config: ProxyConfig, log: Log) => ToldProxy;
   /** The same as one of several workers. */
   readonly makeWorker: (config: ProxyConfig, log: Log, company: Company) => WorkingProxy;
   /** The log of this process; called once at most. */

@@ -6,10 +6,12 @@ import { addressText, PORT_DEFAULT } from "../config/servers.ts";
 import { Turn } from "../bytes/turn.ts";
 import { MemoryServer } from "../embedded/server.ts";
 import type { Address, ListenHandlers, ListenOptions } from "../platform/platform.ts";
+import { openAdmin } from "./admin.ts";
 import { type Context, EXIT_FAILED, fail, failProblems } from "./context.ts";
+import type { Report } from "../observe/report.ts";
 import type { Flags } from "./parse.ts";
 import { stopOnSignals } from "./serve.ts";
-import { poolFlags, verbosityOf } from "./settings.ts";
+import { adminOf, poolFlags, verbosityOf } from "./settings.ts";
 
 const HOST = "127.0.0.1";
 const SERVERS = ["primary 1", "primary 2", "backup 1", "backup 2"] as const;
@@ -81,6 +83,7 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
     socket: null,
     unixMode: 0o700,
   }, problems);
+  const admin = adminOf(flags, problems);
   if (problems.length > 0) return failProblems(context, problems);
 
   const { host } = context.platform;
@@ -90,13 +93,19 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
   stopOnSignals(context, log, flags.number("drain"), () => (ready ? proxy : null), (code) => host.exit(code));
   proxy.start((outcome) => {
     if (!outcome.ok) fail(context, EXIT_FAILED, outcome.reason);
-    ready = true;
-    host.stdout(introduction(port, servers));
+    const source = { collect: (done: (report: Report) => void): void => done(proxy.report()), verbs: [] };
+    openAdmin(context.platform, admin, source, log, (opened) => {
+      if (!opened.ok) fail(context, EXIT_FAILED, opened.reason);
+      ready = true;
+      host.stdout(introduction(port, servers, opened.place));
+    });
   });
 }
 
-function introduction(port: number, servers: readonly string[]): string {
+/** admin: where the admin interface listens, or "". */
+function introduction(port: number, servers: readonly string[], admin: string): string {
   const rows = [`clients    ${HOST}:${port}`, ...SERVERS.map((name, i) => `${name.padEnd(10)} ${servers[i]}`)];
+  if (admin !== "") rows.push(admin.startsWith("/") ? `admin      ${admin}` : `page       http://${admin}/`);
   return [
     "tandem dev: every key on one primary and on one backup, all four in this process",
     ...rows.map((row) => `  ${row}`),

@@ -228,6 +228,12 @@ export const OPTIONS: readonly Option[] = [
   row("against", "compare fingerprints and servers' states of running proxies, and of FILE", {
     kind: "text", placeholder: "HOST:PORT", repeatable: true, commands: ["check"],
   }),
+  row("admin", "where the admin interface listens: page, /status, /metrics, /healthz, /readyz; host:port, /socket or off", {
+    kind: "text", placeholder: "HOST:PORT", fallback: "127.0.0.1:12080", commands: RUN,
+  }),
+  row("admin-token-file", "file with the token that requests to it must bear; or TANDEM_ADMIN_TOKEN in the environment holds it", {
+    kind: "text", placeholder: "PATH", commands: RUN,
+  }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],
   }),

@@ -4,8 +4,10 @@ import type { ServerSpec } from "../config/config.ts";
 import { fingerprint, placementText } from "../config/fingerprint.ts";
 import type { Given, Problem } from "../config/problem.ts";
 import { addressText } from "../config/servers.ts";
+import type { Admin, AdminSource } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
+import { openAdmin, tellAdmin } from "./admin.ts";
 import { type Context, EXIT_FAILED, failProblems, failUsage, type RunnableProxy } from "./context.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
@@ -80,7 +82,10 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
     return became.ok ? null : `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
   };
   const proxy = workers > 1 ? supervise(context, settings, workers, log, bound) : context.makeProxy(settings.config, log);
+  const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: [] };
+  let admin: Admin | null = null;
   const leave = (code: number): never => {
+    admin?.stop();
     if (pidFile !== null) host.removeFile(pidFile.text);
     return host.exit(code);
   };
@@ -93,16 +98,21 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
   };
   stopOnSignals(context, log, settings.drainMs, () => (ready ? running : null), leave);
 
-  proxy.start((outcome) => {
-    const problem = !outcome.ok ? outcome.reason : workers > 1 ? null : bound();
-    if (!outcome.ok || problem !== null) {
-      if (pidWritten) host.removeFile(pidFile!.text);
-      return report.failed(EXIT_FAILED, problem ?? "");
-    }
-    ready = true;
-    tellStart(log, settings, outcome.addresses, workers);
-    report.ready();
-    service.ready(`listening on ${outcome.addresses.map(addressText).join(", ")}`);
+  openAdmin(context.platform, settings.admin, source, (opened) => {
+    if (!opened.ok) return report.failed(EXIT_FAILED, opened.reason);
+    admin = opened.admin;
+    proxy.start((outcome) => {
+      const problem = !outcome.ok ? outcome.reason : workers > 1 ? null : bound();
+      if (!outcome.ok || problem !== null) {
+        if (pidWritten) host.removeFile(pidFile!.text);
+        return report.failed(EXIT_FAILED, problem ?? "");
+      }
+      ready = true;
+      tellStart(log, settings, outcome.addresses, workers);
+      tellAdmin(log, opened);
+      report.ready();
+      service.ready(`listening on ${outcome.addresses.map(addressText).join(", ")}`);
+    });
   });
 }
 

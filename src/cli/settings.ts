@@ -2,6 +2,7 @@
 import {
   ACK_MODES, type PoolConfig, type ProxyConfig, READ_MODES, REJOIN_MODES, RING_FLAVOURS, type RingFlavour, VERIFY_MODES,
 } from "../config/config.ts";
+import { type AdminConfig, readAdmin } from "../config/admin.ts";
 import { checkPools, type PoolFlags, readPool } from "../config/flags.ts";
 import { type Checked, type Given, inOrder, type Problem, type Read, wrong } from "../config/problem.ts";
 import type { Host } from "../platform/platform.ts";
@@ -24,6 +25,8 @@ export interface ServeSettings {
   readonly workers: Given & { readonly count: number };
   /** How long clients that have asked may wait for their answers at the end, ms. */
   readonly drainMs: number;
+  /** Null: no admin interface. */
+  readonly admin: AdminConfig | null;
 }
 
 export type CalledAs = "tandem" | "magent";
@@ -45,6 +48,7 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
     // A flag goes before a file.
     if (flags.one("daemon").flag.startsWith("-")) problems.push(wrong(flags.one("daemon"), `contradicts ${flags.one("foreground").flag}`, "one of them").problem);
   }
+  const admin = adminOf(flags, problems);
   const group = optional(flags, "group");
   if (group !== null && !flags.has("user")) problems.push(wrong(group, "given without -u", "-u user -g group").problem);
   // magent goes to the background by itself, and stays in front for -D and for -v.
@@ -62,7 +66,7 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
     ok: true,
     value: {
       config: { pools: pools.map(({ config }) => config) }, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
-      logFile, verbosity: verbosityOf(flags), clients: layers.pools[0]!.flags.one("max-clients"),
+      logFile, verbosity: verbosityOf(flags), admin, clients: layers.pools[0]!.flags.one("max-clients"),
       notes: [...layers.notes, ...layers.pools.flatMap((layer) => layer.notes)],
       workers: { ...workers, count }, drainMs: flags.number("drain"),
     },
@@ -130,6 +134,11 @@ function readWorkers(given: Given, problems: Problem[]): number {
   if (count > 0 && count <= WORKERS_MAX) return count;
   problems.push(wrong(given, "is no number of processes", `1 to ${WORKERS_MAX}, or auto`).problem);
   return 1;
+}
+
+/** What is wrong with it is added to the problems. */
+export function adminOf(flags: Flags, problems: Problem[]): AdminConfig | null {
+  return readAdmin(flags.one("admin"), flags.has("admin"), optional(flags, "admin-token-file"), problems);
 }
 
 export function verbosityOf(flags: Flags): number {

@@ -30,12 +30,13 @@ export function tandemPath(): string {
 }
 
 /**
- * Starts `tandem -l 127.0.0.1 -p PORT args…` on a free port and waits until it answers and all its servers are up.
+ * Starts `tandem -l 127.0.0.1 -p PORT args…` on a free port, without an admin interface unless args say where, and
+ * waits until it answers and all its servers are up.
  * Rejects with its output when it does not come up.
  */
 export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
   const port = await freePort();
-  const all = ["-l", "127.0.0.1", "-p", String(port), ...args];
+  const all = ["-l", "127.0.0.1", "-p", String(port), ...(args.includes("--admin") ? [] : ["--admin", "off"]), ...args];
   const child = spawn(tandemPath(), all, { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   const heard = new Set<() => void>();

@@ -1,0 +1,48 @@
+// The admin interface of a process: opened beside what it tells of.
+import type { AdminConfig } from "../config/admin.ts";
+import { addressText } from "../config/servers.ts";
+import { Admin, type AdminSource } from "../observe/admin.ts";
+import type { Log } from "../observe/log.ts";
+import type { Platform } from "../platform/platform.ts";
+
+/** Permission bits of the unix socket: for us alone. */
+const UNIX_MODE = 0o600;
+const TOKEN_ENV = "TANDEM_ADMIN_TOKEN";
+
+/** ok: false only when it was asked for. admin: null when there is none. */
+export type AdminOutcome =
+  | { readonly ok: true; readonly admin: Admin | null; readonly place: string }
+  | { readonly ok: false; readonly reason: string };
+
+/** done is called once. Where it was not asked for and cannot listen, the log says so and nothing else is different. */
+export function openAdmin(
+  platform: Platform, config: AdminConfig | null, source: AdminSource, log: Log, done: (outcome: AdminOutcome) => void,
+): void {
+  if (config === null) return done({ ok: true, admin: null, place: "" });
+  const token = readToken(platform, config);
+  if (!token.ok) return done(token);
+  const admin = new Admin(platform, source, token.value);
+  const wanted = addressText(config.address);
+  admin.start(config.address, UNIX_MODE, (opened) => {
+    if (opened.ok) {
+      const place = addressText(opened.address);
+      log.info("admin interface", { address: place });
+      return done({ ok: true, admin, place });
+    }
+    const why = opened.cause === "in_use" ? "something listens there already" : opened.detail || opened.cause;
+    if (config.explicit !== null) return done({ ok: false, reason: `${config.explicit.flag} ${wanted}: cannot listen: ${why}` });
+    log.warn("no admin interface", { address: wanted, reason: why });
+    done({ ok: true, admin: null, place: "" });
+  });
+}
+
+function readToken(
+  { host }: Platform, { tokenFile }: AdminConfig,
+): { readonly ok: true; readonly value: string | null } | { readonly ok: false; readonly reason: string } {
+  if (tokenFile === null) return { ok: true, value: host.env(TOKEN_ENV) || null };
+  const read = host.readText(tokenFile.text);
+  if (!read.ok) return { ok: false, reason: `${tokenFile.flag} ${tokenFile.text}: cannot be read: ${read.reason}` };
+  const token = read.text.trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) return { ok: false, reason: `${tokenFile.flag} ${tokenFile.text}: holds no token; allowed: one word of visible ASCII` };
+  return { ok: true, value: token };
+}

@@ -1,0 +1,5 @@
+// Pages are texts that are built in.
+declare module "*.html" {
+  const text: string;
+  export default text;
+}

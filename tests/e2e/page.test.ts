@@ -1,0 +1,90 @@
+// The admin page in a real browser: it shows what is there, tells of a lost server within two seconds, and can be read on
+// a small screen and in the dark. TANDEM_PICTURE=FILE writes the README's picture.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { type Browser, chromiumMissing, type Page, startChromium } from "../support/chromium.ts";
+import { Client } from "../support/client.ts";
+import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { spawnTandem } from "../support/tandem.ts";
+
+const missing = chromiumMissing();
+if (missing !== "") console.log(`tests/e2e/page.test.ts: not run: ${missing}`);
+
+const badges = (word: string): string => `[...document.querySelectorAll("table .badge.${word}")].length`;
+
+describe.if(missing === "")("the page", () => {
+  const running: Spawned[] = [];
+  const servers: Spawned[] = [];
+  let browser: Browser, page: Page, origin: string, client: Client;
+  let asking = true;
+  let load: Promise<void>;
+
+  beforeAll(async () => {
+    for (let i = 0; i < 4; i++) servers.push(await spawnMemcached());
+    running.push(...servers);
+    const label = ({ host, port }: Spawned): string => `${host}:${port}`;
+    const place = `127.0.0.1:${await freePort()}`;
+    origin = `http://${place}`;
+    const flags = servers.flatMap((server, i) => [i < 2 ? "-s" : "-b", label(server)]);
+    const tandem = await spawnTandem([...flags, "--admin", place]);
+    running.push(tandem);
+    client = await Client.open(tandem.port);
+    load = (async () => {
+      for (let i = 0; asking; i = (i + 1) % 500) {
+        // About a thousand requests a second: the browser needs the cores.
+        if (i % 10 === 0) await new Promise((next) => setTimeout(next, 30));
+        await client.ask(`set key${i} 0 0 5\r\nvalue\r\n`);
+        for (let k = 0; k < 3; k++) await client.ask(`get key${(i + k * 7) % 600}\r\n`);
+      }
+    })();
+    browser = await startChromium();
+    page = await browser.open(`${origin}/`);
+    await page.shape(1180, 1150, false);
+  }, 60_000);
+
+  afterAll(async () => {
+    asking = false;
+    await load?.catch(() => {});
+    client?.close();
+    await browser?.close();
+    for (const each of running) await each.stop();
+  });
+
+  test("renders servers, rings, pairs, rates and events, asks nobody else, complains of nothing", async () => {
+    await page.until(`${badges("up")} === 4`, 10_000);
+    // Rates need two reports.
+    await page.until(`Number(document.querySelector("#tiles b").textContent) > 0`, 10_000);
+    const found = await page.evaluate<Record<string, unknown>>(`({
+      arcs: document.querySelectorAll(".rings circle").length, pairs: document.querySelectorAll(".pair").length,
+      live: document.querySelector("#live").textContent, events: document.querySelectorAll("#events li").length > 3,
+      commands: [...document.querySelectorAll("td")].map((td) => td.textContent).filter((text) => text === "get" || text === "set"),
+    })`);
+    expect(found).toEqual({ arcs: 4, pairs: 4, live: "ready", events: true, commands: ["get", "set"] });
+    expect(page.complaints).toEqual([]);
+    expect(page.asked.filter((url) => !url.startsWith(origin) && !/^(data|about):/.test(url))).toEqual([]);
+  });
+
+  test("360 px and the dark: nothing sticks out, light letters on dark ground", async () => {
+    await page.shape(360, 740, true);
+    await page.until(`matchMedia("(prefers-color-scheme: dark)").matches && innerWidth === 360`, 5000);
+    const widths = await page.evaluate<number[]>(`[document.documentElement.scrollWidth, innerWidth]`);
+    expect(widths[0]).toBe(widths[1]!);
+    const light = await page.evaluate<number[]>(`[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]
+      .map((color) => /\\d+/.exec(color)).map(Number)`);
+    expect(light[0]! - light[1]!).toBeGreaterThan(150);
+    await page.shape(1180, 1150, false);
+  });
+
+  test("a killed server shows within two seconds, with why, and the load goes on", async () => {
+    const ms = page.until(`${badges("down")} === 1 && document.querySelector("#events").textContent.includes("server is down")`, 2000);
+    await servers[0]!.stop();
+    console.log(`shown after ${Math.round(await ms)} ms`);
+    await page.until(`[...document.querySelectorAll(".pair .badge")].filter(({ textContent }) => textContent === "backup leads").length === 2`, 2000);
+    const picture = process.env["TANDEM_PICTURE"];
+    if (picture !== undefined) {
+      await page.until("history.p99.length > 12", 20_000);
+      writeFileSync(picture, await page.picture());
+    }
+    expect(page.complaints).toEqual([]);
+  }, 40_000);
+});
