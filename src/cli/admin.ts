@@ -9,31 +9,42 @@ import type { Platform } from "../platform/platform.ts";
 const UNIX_MODE = 0o600;
 const TOKEN_ENV = "TANDEM_ADMIN_TOKEN";
 
-/** ok: false only when it was asked for. admin: null when there is none. */
-export type AdminOutcome =
-  | { readonly ok: true; readonly admin: Admin | null; readonly place: string }
-  | { readonly ok: false; readonly reason: string };
+/** ok: false only when it was asked for. */
+export type AdminOutcome = AdminPlace | { readonly ok: false; readonly reason: string };
 
-/** done is called once. Where it was not asked for and cannot listen, the log says so and nothing else is different. */
+export interface AdminPlace {
+  readonly ok: true;
+  /** Null when there is none. */
+  readonly admin: Admin | null;
+  /** Where it listens, or should: "" when none was wanted. */
+  readonly place: string;
+  /** Why it does not. */
+  readonly problem: string;
+}
+
+/** done is called once. Where it was not asked for and cannot listen, nothing else is different. */
 export function openAdmin(
-  platform: Platform, config: AdminConfig | null, source: AdminSource, log: Log, done: (outcome: AdminOutcome) => void,
+  platform: Platform, config: AdminConfig | null, source: AdminSource, done: (outcome: AdminOutcome) => void,
 ): void {
-  if (config === null) return done({ ok: true, admin: null, place: "" });
+  if (config === null) return done({ ok: true, admin: null, place: "", problem: "" });
   const token = readToken(platform, config);
   if (!token.ok) return done(token);
   const admin = new Admin(platform, source, token.value);
   const wanted = addressText(config.address);
   admin.start(config.address, UNIX_MODE, (opened) => {
     if (opened.ok) {
-      const place = addressText(opened.address);
-      log.info("admin interface", { address: place });
-      return done({ ok: true, admin, place });
+      return done({ ok: true, admin, place: addressText(opened.address), problem: "" });
     }
     const why = opened.cause === "in_use" ? "something listens there already" : opened.detail || opened.cause;
     if (config.explicit !== null) return done({ ok: false, reason: `${config.explicit.flag} ${wanted}: cannot listen: ${why}` });
-    log.warn("no admin interface", { address: wanted, reason: why });
-    done({ ok: true, admin: null, place: "" });
+    done({ ok: true, admin: null, place: wanted, problem: why });
   });
+}
+
+/** The line of the log that says where it is, or why it is not. */
+export function tellAdmin(log: Log, { admin, place, problem }: AdminPlace): void {
+  if (admin !== null) log.info("admin interface", { address: place });
+  else if (problem !== "") log.warn("no admin interface", { address: place, reason: problem });
 }
 
 function readToken(

@@ -6,7 +6,7 @@ import { addressText, PORT_DEFAULT } from "../config/servers.ts";
 import { Turn } from "../bytes/turn.ts";
 import { MemoryServer } from "../embedded/server.ts";
 import type { Address, ListenHandlers, ListenOptions } from "../platform/platform.ts";
-import { openAdmin } from "./admin.ts";
+import { openAdmin, tellAdmin } from "./admin.ts";
 import { type Context, EXIT_FAILED, fail, failProblems } from "./context.ts";
 import type { Report } from "../observe/report.ts";
 import type { Flags } from "./parse.ts";
@@ -94,10 +94,11 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
   proxy.start((outcome) => {
     if (!outcome.ok) fail(context, EXIT_FAILED, outcome.reason);
     const source = { collect: (done: (report: Report) => void): void => done(proxy.report()), verbs: [] };
-    openAdmin(context.platform, admin, source, log, (opened) => {
+    openAdmin(context.platform, admin, source, (opened) => {
       if (!opened.ok) fail(context, EXIT_FAILED, opened.reason);
       ready = true;
-      host.stdout(introduction(port, servers, opened.place));
+      tellAdmin(log, opened);
+      host.stdout(introduction(port, servers, opened.admin === null ? "" : opened.place));
     });
   });
 }

@@ -98,7 +98,7 @@ async function start(args: string[]): Promise<{ log: string; kill(): void }> {
   let log = "";
   for await (const chunk of child.stderr) {
     log += new TextDecoder().decode(chunk);
-    if (/ serving /.test(log)) break;
+    if (/ (no )?admin interface /.test(log)) break;
   }
   return { log, kill: () => child.kill("SIGKILL") };
 }
