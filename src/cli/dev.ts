@@ -8,7 +8,6 @@ import { MemoryServer } from "../embedded/server.ts";
 import type { Address, ListenHandlers, ListenOptions } from "../platform/platform.ts";
 import { openAdmin, tellAdmin } from "./admin.ts";
 import { type Context, EXIT_FAILED, fail, failProblems } from "./context.ts";
-import type { Report } from "../observe/report.ts";
 import type { Flags } from "./parse.ts";
 import { stopOnSignals } from "./serve.ts";
 import { adminOf, poolFlags, verbosityOf } from "./settings.ts";
@@ -93,8 +92,7 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
   stopOnSignals(context, log, flags.number("drain"), () => (ready ? proxy : null), (code) => host.exit(code));
   proxy.start((outcome) => {
     if (!outcome.ok) fail(context, EXIT_FAILED, outcome.reason);
-    const source = { collect: (done: (report: Report) => void): void => done(proxy.report()), verbs: [] };
-    openAdmin(context.platform, admin, source, (opened) => {
+    openAdmin(context.platform, admin, { collect: (done) => proxy.collect(done), verbs: [] }, (opened) => {
       if (!opened.ok) fail(context, EXIT_FAILED, opened.reason);
       ready = true;
       tellAdmin(log, opened);

@@ -80,7 +80,8 @@ export class Admin {
     // Those that only ask whether it lives need not prove who they are.
     if (path === "/healthz") return answer.end(200, TEXT, "ok\n");
     if (path === "/readyz") {
-      return this.source.collect((report) => (isReady(report) ? answer.end(200, TEXT, "ready\n") : answer.end(503, TEXT, `${unready(report)}\n`)));
+      return this.source.collect((report) =>
+        report !== null && isReady(report) ? answer.end(200, TEXT, "ready\n") : answer.end(503, TEXT, `${unready(report)}\n`));
     }
     if (!this.may(request)) return answer.end(401, TEXT, "a token is needed\n", { "WWW-Authenticate": "Bearer" });
     const verb = this.source.verbs.find((each) => each.path === path);
@@ -94,14 +95,18 @@ export class Admin {
       case "/":
         return answer.end(200, "text/html; charset=utf-8", PAGE, { "Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer" });
       case "/status":
-        return this.source.collect((report) => answer.end(200, JSON_TYPE, `${statusText(report)}\n`));
+        return this.collect(answer, (report) => answer.end(200, JSON_TYPE, `${statusText(report)}\n`));
       case "/metrics":
-        return this.source.collect((report) => void metricsText(report).then(({ type, text }) => answer.end(200, type, text)));
+        return this.collect(answer, (report) => void metricsText(report).then(({ type, text }) => answer.end(200, type, text)));
       case "/events":
         return this.follow(answer);
       default:
         return answer.end(404, TEXT, "there are /, /status, /metrics, /healthz, /readyz and /events\n");
     }
+  }
+
+  private collect(answer: Answer, then: (report: Report) => void): void {
+    this.source.collect((report) => (report === null ? answer.end(503, TEXT, `${unready(report)}\n`) : then(report)));
   }
 
   /** The report now and every second, as server-sent events. */
@@ -113,13 +118,17 @@ export class Admin {
       this.timer = null;
     });
     this.streams.add(stream);
-    this.source.collect((report) => stream.send(`retry: ${EVENT_MS}\ndata: ${statusText(report)}\n\n`));
+    this.source.collect((report) => {
+      stream.send(`retry: ${EVENT_MS}\n`);
+      if (report !== null) stream.send(`data: ${statusText(report)}\n\n`);
+    });
     this.timer ??= this.platform.clock.timer(EVENT_MS, () => this.tell());
   }
 
   private tell(): void {
     this.timer = this.platform.clock.timer(EVENT_MS, () => this.tell());
     this.source.collect((report) => {
+      if (report === null) return;
       const event = `data: ${statusText(report)}\n\n`;
       for (const stream of [...this.streams]) stream.send(event);
     });
@@ -138,7 +147,9 @@ function statusText(report: Report): string {
 }
 
 /** Why it is not ready, in one line. */
-function unready({ state, pools }: Report): string {
+function unready(report: Report | null): string {
+  if (report === null) return "no worker tells";
+  const { state, pools } = report;
   if (state !== "serving") return state;
   for (const { servers, pairs } of pools) {
     const down = new Set(servers.filter((each) => each.state === "down").map(({ address }) => address));

@@ -20,6 +20,7 @@ export interface Metric {
 }
 
 const STATES: readonly ServerReport["state"][] = ["up", "suspect", "rejoin", "down"];
+const PEER_STATES = ["agrees", "drifts", "silent", "unknown"] as const;
 const LEADS = ["primary", "backup", "none", "mixed"] as const;
 
 /** Every second bound: powers of two from 16 µs to 33 s. */
@@ -68,6 +69,8 @@ function row(name: string, type: Metric["type"], help: string, samples: Metric["
 export const METRICS: readonly Metric[] = [
   row("build_info", "gauge", "1; what was built, and what runs it", ({ build, runtime }) =>
     [{ labels: { version: build.version, commit: build.commit, target: build.target, runtime }, value: 1 }]),
+  row("pool_info", "gauge", "1; how a pool places, and the fingerprint of what decides placement and replication", ({ pools }) =>
+    pools.map((pool) => ({ labels: { pool: pool.name, ring: pool.ring, fingerprint: pool.fingerprint }, value: 1 }))),
   row("up_seconds", "gauge", "since the start of the process", ({ uptimeSeconds }) => [{ labels: {}, value: uptimeSeconds }]),
   row("ready", "gauge", "1: it listens, and one server of each pair serves", (report) => [{ labels: {}, value: isReady(report) ? 1 : 0 }]),
   row("workers", "gauge", "processes that serve clients", ({ workers }) => [{ labels: {}, value: workers.length }]),
@@ -114,6 +117,8 @@ export const METRICS: readonly Metric[] = [
   row("refill_listed_keys", "gauge", "keys that it is to be given, those done included", ofRefills((refill) => refill.listed)),
   row("refill_keys_per_second", "gauge", "the rate of that", ofRefills((refill) => refill.perSecond)),
   row("refill_eta_seconds", "gauge", "until it is through, at this rate", ofRefills((refill) => refill.etaSeconds)),
+  row("peer_state", "gauge", "1 for what is known of a proxy elsewhere that should place alike", ({ pools }) => pools.flatMap((pool) =>
+    pool.peers.flatMap((peer) => PEER_STATES.map((state) => ({ labels: { pool: pool.name, peer: peer.address, state }, value: peer.state === state ? 1 : 0 }))))),
   row("other_proxies", "gauge", "other proxies over the same servers, by state", ({ pools }) => pools.flatMap((pool) =>
     (["alive", "silent"] as const).map((state) =>
       ({ labels: { pool: pool.name, state }, value: pool.proxies.others.filter((each) => each.state === state).length })))),

@@ -59,6 +59,16 @@ describe("paths", () => {
   });
 });
 
+test("nobody who can tell: it lives, and is not ready", () => {
+  const platform = new FakePlatform();
+  const admin = new Admin(platform, { collect: (done) => done(null), verbs: [] }, null);
+  admin.start(PLACE, 0o600, () => {});
+  platform.settle();
+  const codes = ["/healthz", "/readyz", "/status", "/metrics"].map((path) =>
+    new Wire(platform.listeners[0]!.onAccept()).sends(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).answer());
+  expect(codes).toEqual([[200, "ok\n"], [503, "no worker tells\n"], [503, "no worker tells\n"], [503, "no worker tells\n"]]);
+});
+
 describe("events", () => {
   test("come at once and every second, to all, and end with the last reader", () => {
     const t = new Table();
