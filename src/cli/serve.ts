@@ -7,8 +7,8 @@ import { addressText } from "../config/servers.ts";
 import type { Admin, AdminSource } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
-import { openAdmin, tellAdmin } from "./admin.ts";
-import { type Context, EXIT_FAILED, failProblems, failUsage, type RunnableProxy } from "./context.ts";
+import { type AdminOutcome, openAdmin, tellAdmin } from "./admin.ts";
+import { type Context, EXIT_FAILED, failProblems, failUsage, type RunnableProxy, type StartOutcome } from "./context.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
 import type { Flags } from "./parse.ts";
@@ -98,21 +98,30 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
   };
   stopOnSignals(context, log, settings.drainMs, () => (ready ? running : null), leave);
 
-  openAdmin(context.platform, settings.admin, source, (opened) => {
-    if (!opened.ok) return report.failed(EXIT_FAILED, opened.reason);
+  // Both at once: what cannot listen is known before anything else has happened.
+  let opened: AdminOutcome | null = null;
+  let outcome: StartOutcome | null = null;
+  const settle = (): void => {
+    if (opened === null || outcome === null) return;
+    const problem = !opened.ok ? opened.reason : !outcome.ok ? outcome.reason : workers > 1 ? null : bound();
+    if (!opened.ok || !outcome.ok || problem !== null) {
+      if (pidWritten) host.removeFile(pidFile!.text);
+      return report.failed(EXIT_FAILED, problem ?? "");
+    }
     admin = opened.admin;
-    proxy.start((outcome) => {
-      const problem = !outcome.ok ? outcome.reason : workers > 1 ? null : bound();
-      if (!outcome.ok || problem !== null) {
-        if (pidWritten) host.removeFile(pidFile!.text);
-        return report.failed(EXIT_FAILED, problem ?? "");
-      }
-      ready = true;
-      tellStart(log, settings, outcome.addresses, workers);
-      tellAdmin(log, opened);
-      report.ready();
-      service.ready(`listening on ${outcome.addresses.map(addressText).join(", ")}`);
-    });
+    ready = true;
+    tellStart(log, settings, outcome.addresses, workers);
+    tellAdmin(log, opened);
+    report.ready();
+    service.ready(`listening on ${outcome.addresses.map(addressText).join(", ")}`);
+  };
+  openAdmin(context.platform, settings.admin, source, (found) => {
+    opened = found;
+    settle();
+  });
+  proxy.start((found) => {
+    outcome = found;
+    settle();
   });
 }
 
