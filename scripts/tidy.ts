@@ -43,6 +43,7 @@ const PACKAGES: Readonly<Record<string, readonly Room[]>> = {
   hashring: ["ring"],
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
+  "prom-client": ["observe"],
   "@logtape/logtape": ["observe", "cli", "program.ts"],
   "@std/cli": ["cli"],
   "deno-std": ["cli"],
