@@ -233,11 +233,14 @@ export class Proxy implements WorkingProxy {
         this.platform.clock.timer(10, look);
         return;
       }
+      let open = this.services.length;
       for (const { door, pool } of this.services) {
         door.close();
-        pool.stop();
+        pool.farewell(() => {
+          pool.stop();
+          if (--open === 0) done();
+        });
       }
-      done();
     };
     look();
   }

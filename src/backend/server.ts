@@ -45,6 +45,8 @@ export interface ServerOwner {
   arrived(server: Server): void;
   /** Its lanes are open again after a failure that did not take it down. */
   reconnected(server: Server): void;
+  /** A lane of it is about to serve: what is pushed now is the first that goes over it. */
+  opening(server: Server, lane: Lane): void;
   /** True when its peers can carry its keys while it proves itself. */
   canWait(server: Server): boolean;
 }
@@ -55,6 +57,8 @@ export class Server implements LaneOwner, Introduced {
   readonly ghosts = new Set<string>();
   /** Trusted to answer reads and decide conditional commands: up or suspect, and not cold. */
   leads = false;
+  /** Admitted together with others: its lanes serve when all of them are admitted. */
+  held = false;
   /** It lost its memory and was not filled since. */
   cold = false;
   /** Another proxy does not trust it: it is written, and read when its peer is down, but does not lead. */
@@ -199,7 +203,27 @@ export class Server implements LaneOwner, Introduced {
     this.health.recovered();
     this.control.requestTimeoutMs = CONTROL_TIMEOUT_MS;
     this.become(state, reason);
-    for (const lane of this.lanes) if (this.introducedLanes.has(lane) && !lane.ready) lane.serve();
+    if (this.held) return;
+    this.prepare();
+    this.release();
+  }
+
+  /** Its lanes may be used, but nobody who waits for them knows yet. */
+  prepare(): void {
+    for (const lane of this.lanes) if (this.introducedLanes.has(lane)) this.open(lane);
+  }
+
+  /** Those who wait for its lanes go on. */
+  release(): void {
+    for (const lane of this.opened.splice(0)) if (lane.ready) lane.serve();
+  }
+  private readonly opened: Lane[] = [];
+
+  private open(lane: Lane): void {
+    if (lane.ready) return;
+    lane.ready = true;
+    this.opened.push(lane);
+    this.owner.opening(this, lane);
   }
 
   /** Takes it out of service; probing begins. */
@@ -298,14 +322,17 @@ export class Server implements LaneOwner, Introduced {
     if (lane === this.control) return this.controlAnswered();
     if (this.bulk.has(lane)) {
       lane.requestTimeoutMs = BULK_TIMEOUT_MS;
-      lane.serve();
+      this.open(lane);
+      const own = lane.inFlight.count;
+      this.release();
       // Whoever wanted it may have given up.
-      if (lane.inFlight.count === 0) this.bulkFree.push(lane);
+      if (lane.inFlight.count === own) this.bulkFree.push(lane);
       return;
     }
     this.introducedLanes.add(lane);
     if (this.state !== "down") {
-      lane.serve();
+      this.open(lane);
+      this.release();
       if (this.state === "suspect" && this.lanes.every((each) => each.ready)) this.owner.reconnected(this);
       return;
     }

@@ -216,6 +216,9 @@ export const OPTIONS: readonly Option[] = [
     scope: "pool",
     kind: "duration", placeholder: "HOURS", fallback: "24", max: 8760, unit: "hours", commands: RUN,
   }),
+  row("hints", "whether what a server misses is also written down on the servers that took it, for the next proxy; needs --board on", {
+    scope: "pool", kind: "choice", placeholder: "WHETHER", fallback: "on", choices: ["on", "off"], commands: RUN,
+  }),
   row("zone", "where this proxy stands, for --read nearest", {
     kind: "text", placeholder: "NAME", env: "TANDEM_ZONE", commands: RUN,
   }),

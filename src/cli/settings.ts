@@ -107,6 +107,7 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
       board: flags.one("board").text === "on",
       strict: flags.has("strict"),
       scrubHours: flags.number("scrub"),
+      hints: flags.one("hints").text === "on",
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
     },
     zone: flags.one("zone"),

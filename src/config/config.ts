@@ -89,6 +89,8 @@ export interface ProxiesConfig {
   readonly scrubHours: number;
   /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
   readonly verify: VerifyMode;
+  /** What a server misses is written down on those that took it, for the proxy that comes after us. */
+  readonly hints: boolean;
 }
 
 export const VERIFY_MODES = ["auto", "on", "off"] as const;

@@ -27,6 +27,8 @@ export interface ProxiesOptions {
   /** Nothing that another proxy has acknowledged is missed, at the price of waiting after a fault. */
   readonly strict: boolean;
   readonly verify: "auto" | "on" | "off";
+  /** What a server misses is written down on those that took it, for the proxy that comes after us. */
+  readonly hints: boolean;
 }
 
 /** Another proxy as far as its notices tell. */
@@ -52,6 +54,8 @@ export interface BoardWorld {
   readonly nowMs: number;
   /** When a client wrote last, ms; -Infinity: never. */
   readonly wroteMs: number;
+  /** What earlier proxies left on a server has been read. */
+  recalled(server: Server): boolean;
   /** Stale entries name it, or too many to list. */
   lacksWrites(server: Server): boolean;
 }
@@ -61,7 +65,7 @@ export class Board implements WallOwner {
   /** How many chunks of hints tell what a server missed of our writes; supplied by whoever writes them. */
   chunksOf: (server: Server) => number = () => 0;
   /**
-   * A proxy is dead that complained: called every ten seconds until bury(id) is called, or until it lives again.
+   * A proxy is dead: called every ten seconds until bury(id) is called, or until it lives again.
    * Whoever takes over makes sure first that we complain about what it complained about, or that nothing is lacking.
    */
   onDeath: (id: string, complaints: readonly Complaint[]) => void = (id) => this.bury(id);
@@ -75,6 +79,8 @@ export class Board implements WallOwner {
   private readonly fences = new Map<Server, string>();
   /** Numbers of the last notices of those that were buried: older ones are still being read. */
   private readonly buried = new Map<string, number>();
+  /** Dead for certain: nobody waits for their silence. */
+  readonly gone = new Set<string>();
   private readonly burying = new Set<string>();
   private seq: number;
   private nextMs = 0;
@@ -93,6 +99,9 @@ export class Board implements WallOwner {
   }
   get nowMs(): number {
     return this.world.nowMs;
+  }
+  mayStrike(server: Server): boolean {
+    return this.world.recalled(server);
   }
 
   /** Called every tick. */
@@ -183,6 +192,8 @@ export class Board implements WallOwner {
     }
     const neighbour = this.known.get(id);
     if (notice.seq <= (this.buried.get(id) ?? -1)) return;
+    // Who posts after its funeral lives.
+    if (neighbour === undefined && this.buried.has(id)) this.gone.delete(id);
     if (notice.buried) {
       if (neighbour === undefined || notice.seq > neighbour.notice.seq) this.forget(id, notice.seq);
       return this.refence();
@@ -207,6 +218,13 @@ export class Board implements WallOwner {
   }
 
   private post(): void {
+    const notice = this.notice();
+    for (const wall of this.walls) wall.poll(notice);
+    for (const id of this.burying) this.buryNow(id);
+    this.burying.clear();
+  }
+
+  private notice(): Notice {
     const { world } = this;
     const now = this.nowMs;
     const complaints: Complaint[] = [];
@@ -214,26 +232,39 @@ export class Board implements WallOwner {
       const why = this.complaint(server);
       if (why !== null) complaints.push({ name: this.names.get(server)!, why, chunks: this.chunksOf(server) });
     }
-    const notice: Notice = {
+    return {
       seq: ++this.seq, wallMs: Math.floor(world.clock.wallSeconds() * 1000), monoMs: Math.floor(now),
       wroteAgoMs: world.wroteMs === -Infinity ? -1 : Math.floor(now - world.wroteMs), buried: false, complaints,
     };
-    for (const wall of this.walls) wall.poll(notice);
-    for (const id of this.burying) this.buryNow(id);
-    this.burying.clear();
+  }
+
+  /** Our last word: what we complained about stands, and nothing else is left open. done comes when it is posted. */
+  farewell(done: () => void): void {
+    const notice = this.notice();
+    const last = notice.complaints.length === 0 ? { ...notice, buried: true } : { ...notice, ended: true };
+    let open = 1;
+    const told = (): void => void (--open === 0 && done());
+    for (const wall of this.walls) {
+      open++;
+      wall.leave(last, told);
+    }
+    told();
   }
 
   private lives(neighbour: Neighbour, now: number): void {
-    if (now - neighbour.seenMs <= DEAD_MS || now - this.readMs > BLIND_MS) return;
     const { id, notice } = neighbour;
-    if (!neighbour.dead) {
+    const ended = notice.ended === true || this.gone.has(id);
+    if ((now - neighbour.seenMs <= DEAD_MS && !(ended && !neighbour.dead)) || now - this.readMs > BLIND_MS) return;
+    if (!neighbour.dead && ended) {
+      neighbour.dead = true;
+      this.world.log.info("a proxy before us is gone", { proxy: id, complaints: complaintText(notice.complaints) });
+    } else if (!neighbour.dead) {
       neighbour.dead = true;
       this.world.log.warn("a proxy is silent", { proxy: id, complaints: complaintText(notice.complaints) });
       this.onSilence();
     } else if (now - neighbour.seenMs < DEAD_MS * (neighbour.told + 1)) return;
     neighbour.told++;
-    if (notice.complaints.length === 0) this.bury(id);
-    else this.onDeath(id, notice.complaints);
+    this.onDeath(id, notice.complaints);
   }
 
   private forget(id: string, seq: number): void {

@@ -21,11 +21,11 @@ export class Comebacks {
   /** Those that are being brought back. */
   readonly returning = new Map<Server, Returning>();
   /** Servers that could not be reached when we began: what they hold is unknown. */
-  private readonly unknown = new Set<Server>();
+  readonly unknown = new Set<Server>();
   /** Servers that lost what they held, and held something when they came: another memcached's, or stored past us. */
   private readonly foreign = new Set<Server>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
-  private readonly owedFlush = new Map<Server, number>();
+  readonly owedFlush = new Map<Server, number>();
 
   constructor(private readonly pool: Rings) {}
 

@@ -234,8 +234,10 @@ export class Decide extends Keyed {
       this.pool.lacks(this.pair, this.key, other(this.lead));
       this.pool.counters.single_writes++;
       const { strict } = this.pool;
-      if (strict === null) return this.conclude();
-      return strict.settle(this.pair, this.key, this.laneIndex, this.lead, this.serial, this.proof(), (ok) => (ok ? this.conclude() : this.unknown()));
+      return this.pool.whenNoted(this.pair, this.lead, this.laneIndex, () => {
+        if (strict === null) return this.conclude();
+        strict.settle(this.pair, this.key, this.laneIndex, this.lead, this.serial, this.proof(), (ok) => (ok ? this.conclude() : this.unknown()));
+      });
     }
     if (role === Asked.STAMP) {
       // Its result is in hand: the other side gets it with the version, and then knows better.

@@ -48,9 +48,11 @@ export class FlushAll extends Slot {
     this.settled();
   }
 
-  override onReply(_role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
-    if (status === Status.OK) this.flushed++;
-    else this.refusal ??= bytes.slice(start, end);
+  override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    if (status === Status.OK) {
+      this.flushed++;
+      this.pool.flushed(this.servers[role]!);
+    } else this.refusal ??= bytes.slice(start, end);
     this.settled();
   }
 
@@ -61,6 +63,11 @@ export class FlushAll extends Slot {
 
   private settled(): void {
     if (--this.pending > 0) return;
+    // That somebody owes it is written down before anybody is told that it is done.
+    this.pool.afterNotes(() => this.tell());
+  }
+
+  private tell(): void {
     if (this.refusal !== null) this.answer(this.refusal);
     else if (this.flushed > 0) this.answer(OK);
     else this.answer(NOBODY);

@@ -1,6 +1,6 @@
 // What a proxy posts on every server: that it lives, when it wrote last, and which servers it does not trust.
 //
-//   __tandem:b:<id>    tandem 1 <seq> <wall ms> <mono ms> <ms since a client wrote, or -1> live|buried (<server>=<why>:<chunks>)…
+//   __tandem:b:<id>    tandem 1 <seq> <wall ms> <mono ms> <ms since a client wrote, or -1> live|ended|buried (<server>=<why>:<chunks>)…
 
 /** down: not reachable; stale: it lacks writes; cold: it lost its memory. */
 export const COMPLAINT_REASONS = ["down", "stale", "cold"] as const;
@@ -25,18 +25,20 @@ export interface Notice {
   readonly wroteAgoMs: number;
   /** Posted by a survivor: this proxy is dead, and what it complained about is dealt with. */
   readonly buried: boolean;
+  /** The last one: the proxy has ended, with nothing under way. What it complained about stands. */
+  readonly ended?: boolean;
   readonly complaints: readonly Complaint[];
 }
 
 export function noticeText(notice: Notice): string {
-  const { seq, wallMs, monoMs, wroteAgoMs, buried, complaints } = notice;
-  const head = `tandem 1 ${seq} ${wallMs} ${monoMs} ${wroteAgoMs} ${buried ? "buried" : "live"}`;
+  const { seq, wallMs, monoMs, wroteAgoMs, buried, ended, complaints } = notice;
+  const head = `tandem 1 ${seq} ${wallMs} ${monoMs} ${wroteAgoMs} ${buried ? "buried" : ended === true ? "ended" : "live"}`;
   return head + complaints.map(({ name, why, chunks }) => ` ${name}=${why}:${chunks}`).join("");
 }
 
 /** Null when it is no notice, or not a whole one. */
 export function parseNotice(text: string): Notice | null {
-  const match = /^tandem 1 (\d{1,15}) (\d{1,15}) (\d{1,15}) (-1|\d{1,15}) (live|buried)((?: [\x21-\x7e]+=[a-z]+:\d{1,9})*)$/.exec(text);
+  const match = /^tandem 1 (\d{1,15}) (\d{1,15}) (\d{1,15}) (-1|\d{1,15}) (live|ended|buried)((?: [\x21-\x7e]+=[a-z]+:\d{1,9})*)$/.exec(text);
   if (match === null) return null;
   const complaints: Complaint[] = [];
   for (const word of match[6]!.split(" ")) {
@@ -49,6 +51,7 @@ export function parseNotice(text: string): Notice | null {
   return {
     seq: Number(match[1]), wallMs: Number(match[2]), monoMs: Number(match[3]), wroteAgoMs: Number(match[4]),
     buried: match[5] === "buried", complaints,
+    ...(match[5] === "ended" ? { ended: true } : {}),
   };
 }
 

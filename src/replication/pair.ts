@@ -51,6 +51,8 @@ export class Pair {
   strict: Strictness | null = null;
   /** The backup stands where we do and the primary does not: a get asks the backup first, while both are trusted. */
   near = false;
+  /** Told of each new entry of a missed write and of each that has turned: side lacks the key. */
+  onMissed: ((pair: Pair, key: string, side: Side) => void) | null = null;
   private generation = 0;
 
   constructor(
@@ -157,17 +159,21 @@ export class Pair {
     if (entry !== undefined) {
       this.lacking[entry.side]--;
       this.lacking[side]++;
+      const turned = entry.side !== side;
       entry.side = side;
       entry.generation = ++this.generation;
+      if (turned) this.onMissed?.(this, key, side);
       return;
     }
     if (this.full) {
       this.overflow[side] = true;
       this.filled[side] = false;
       this.overflows[side]++;
+      this.onMissed?.(this, key, side);
       return;
     }
     this.add(key, side);
+    this.onMissed?.(this, key, side);
   }
 
   private add(key: string, side: Side): number {

@@ -3,6 +3,7 @@
 import { latin1 } from "../bytes/ascii.ts";
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
+import type { Lane } from "../backend/lane.ts";
 import type { HealthState } from "../backend/health.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { type BackendWorld, Server, type ServerOwner } from "../backend/server.ts";
@@ -15,6 +16,7 @@ import { Board, type BoardWorld, type ProxiesOptions } from "./board.ts";
 import { Comebacks, type Rings } from "./comebacks.ts";
 import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
+import { Memory } from "./memory.ts";
 import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
 import { BACKUP, Pair, PRIMARY, type Room, type Side } from "./pair.ts";
@@ -79,6 +81,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   /** Tells this proxy from others: 8 hex digits. */
   readonly proxyId: string;
   readonly versions: VersionClock;
+  /** What is known of missed writes beyond our own life; null without hints. */
+  readonly memory: Memory | null;
   /** The pair and lane of the key that route() saw last. */
   pair: Pair;
   laneIndex = 0;
@@ -120,7 +124,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.nowMs = this.startedMs = platform.clock.nowMs();
     this.ack = options.ack;
     const id = platform.random.u32();
-    this.proxyId = id.toString(16).padStart(8, "0");
+    // Whoever comes after us must know how many lanes we had.
+    this.proxyId = options.lanes.toString(16).padStart(2, "0") + (id >>> 8).toString(16).padStart(6, "0");
     this.versions = new VersionClock(id);
     this.versions.wall(platform.clock.wallSeconds() * 1000);
     this.connectTimeoutMs = options.connectTimeoutMs;
@@ -157,6 +162,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.settleMs = (this.board?.pollMs ?? 0) + VIEW_MS + options.requestTimeoutMs;
     this.strict = this.board !== null && options.proxies.strict ? new Strict(this, this.board) : null;
     for (const pair of this.pairs) pair.strict = this.strict;
+    this.memory = this.board !== null && options.proxies.hints ? new Memory(this) : null;
     if (this.board !== null) {
       this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
       this.board.onSilence = () => this.scrubber.soon();
@@ -181,6 +187,30 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   start(): void {
     for (const server of this.servers) server.start();
     this.schedule();
+  }
+
+  /** Leaves word that we end in order, where that is so; done comes within the time of a request. */
+  farewell(done: () => void): void {
+    const { memory, board } = this;
+    if (memory === null || board === null || this.stopping) return done();
+    const untilMs = this.clock.nowMs() + this.options.requestTimeoutMs;
+    let over = false;
+    const once = (): void => {
+      if (over) return;
+      over = true;
+      timer.cancel();
+      done();
+    };
+    const look = (): void => {
+      const leftMs = untilMs - this.clock.nowMs();
+      if (leftMs <= 0 || this.scrubber.owed) return once();
+      if (!memory.idle) timer = this.clock.timer(10, look);
+      else {
+        timer = this.clock.timer(leftMs, once);
+        board.farewell(once);
+      }
+    };
+    let timer = this.clock.timer(0, look);
   }
 
   stop(): void {
@@ -229,6 +259,31 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     if (server !== null && server.leads && pair.overflow[side]) this.comebacks.bringBack(server, "missed writes overflowed");
   }
 
+  /** Runs once it is written down what the other side lacks, or cannot be. */
+  whenNoted(pair: Pair, took: Side, laneIndex: number, run: () => void): void {
+    if (this.memory === null || pair.backup === null) run();
+    else this.memory.hints.whenKept(pair.server(took)!, laneIndex, run);
+  }
+
+  /** Runs once whatever servers owe is written down, or cannot be. */
+  afterNotes(run: () => void): void {
+    if (this.memory === null) run();
+    else this.memory.hints.whenAllKept(run);
+  }
+
+  recalled(server: Server): boolean {
+    return this.memory === null || this.memory.recall.knows(server);
+  }
+
+  opening(server: Server, lane: Lane): void {
+    this.memory?.hints.opening(server, lane);
+  }
+
+  /** A server did a flush_all: what it kept for us is gone too. */
+  flushed(server: Server): void {
+    this.memory?.hints.lost(server);
+  }
+
   /** As lacks, and at once. */
   repair(pair: Pair, key: string, side: Side): void {
     this.lacks(pair, key, side);
@@ -250,6 +305,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   /** A server did not get a flush_all; delaySeconds as the client gave it. */
   owesFlush(server: Server, delaySeconds: number): void {
     this.comebacks.owesFlush(server, delaySeconds);
+    this.memory?.hints.look();
   }
 
   /** "primary 10.0.0.1:11211 down, backup 10.0.0.2:11211 request_timeout": for error lines. */
@@ -267,21 +323,24 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
       missed: this.comebacks.missed(server),
     });
     for (const pair of this.pairs) pair.watchLead(this.nowMs);
+    this.memory?.stateChanged(server);
     if (server.state === "down") this.comebacks.left(server);
   }
 
   missing(server: Server, reason: string): void {
     this.comebacks.missing(server, reason);
+    this.memory?.recall.missing(server);
   }
 
   memoryLost(server: Server): void {
     if (this.backups.length === 0) return;
     this.comebacks.memoryLost(server);
     this.board?.memoryLost(server);
+    this.memory?.hints.lost(server);
   }
 
   arrived(server: Server): void {
-    this.comebacks.arrived(server);
+    if (this.memory === null || this.memory.recall.admits(server)) this.comebacks.arrived(server);
   }
 
   reconnected(server: Server): void {
@@ -298,7 +357,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** A proxy died that did not trust some servers. What they lack is not known: they are compared in full. */
   private takeOver(id: string, complaints: readonly Complaint[]): void {
-    for (const server of this.servers) {
+    if (this.memory !== null) this.memory.died(id, complaints);
+    else for (const server of this.servers) {
       if (!complaints.some(({ name }) => name === controlName(server.label))) continue;
       this.comebacks.doubt(server, "another proxy died that did not trust it");
     }
@@ -352,6 +412,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.verifier.active = active;
     this.verifier.tick(now);
     this.scrubber.tick(now);
+    this.memory?.tick(now);
     if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
   }
 }

@@ -58,9 +58,13 @@ export class Scrubber {
   }
 
   /** All keys are to be compared soon; not with a period of 0. */
-  soon(): void {
-    if (this.everyHours > 0) this.dueMs = Math.min(this.dueMs, this.world.nowMs + SOON_MS);
+  soon(inMs = SOON_MS): void {
+    if (this.everyHours === 0) return;
+    this.dueMs = Math.min(this.dueMs, this.world.nowMs + inMs);
+    this.owed = true;
   }
+  /** What is to be compared soon is not compared yet. */
+  owed = false;
 
   stop(): void {
     this.round?.dump?.abort();
@@ -111,7 +115,7 @@ export class Scrubber {
       this.world.log.warn("keys cannot be listed, comparing all again later", { server: server.label, reason: problem });
       this.round = null;
       this.primaries = [];
-      this.dueMs = Math.min(this.dueMs, this.world.nowMs + AGAIN_MS);
+      this.dueMs = Math.min(this.dueMs, this.world.nowMs + (this.owed ? SOON_MS : AGAIN_MS));
     });
     round.dump.start();
   }
@@ -140,6 +144,7 @@ export class Scrubber {
   private ended(): void {
     this.round = null;
     if (this.primaries.length > 0) return;
+    this.owed = false;
     const { world } = this;
     world.log.info("all keys are compared", {
       differing: this.compared, repaired: world.counters.divergences - this.found, ms: Math.round(world.nowMs - this.begunMs),

@@ -103,6 +103,7 @@ export class Visit implements ServerOwner, DumpWorld {
   reconnected(server: Server): void {
     server.trust("reconnected");
   }
+  opening(): void {}
   canWait(): boolean {
     return false;
   }

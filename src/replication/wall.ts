@@ -7,6 +7,7 @@ import type { FailureReason } from "../backend/reasons.ts";
 import type { Server } from "../backend/server.ts";
 import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import { boardKey, ROSTER } from "./control.ts";
+import { put, store } from "./hints.ts";
 import { type Notice, noticeText, parseNotice } from "./notice.ts";
 
 const Asked = { POST: 0, ROSTER: 1, WRITE: 2, JOIN: 3, ENTRY: 4 } as const;
@@ -18,6 +19,8 @@ const LETTER_C = 99;
 export interface WallOwner {
   readonly proxyId: string;
   readonly nowMs: number;
+  /** What those who are gone left on a server has been read. */
+  mayStrike(server: Server): boolean;
   /** The others that are known, by id. */
   readonly known: ReadonlyMap<string, unknown>;
   /** A notice of id was read; null: there is none on this server. */
@@ -66,6 +69,13 @@ export class Wall extends SilentCaller {
   /** Says for another that it is dead and dealt with; forgotten after a while. */
   bury(id: string, notice: Notice): void {
     if (this.server.control.ready) this.put(store(boardKey(id), noticeText(notice), "T600"), Asked.WRITE);
+  }
+
+  /** Our last word. done: it stands, or cannot. */
+  leave(notice: Notice, done: () => void): void {
+    const { control } = this.server;
+    if (control.ready) put(control, store(boardKey(this.owner.proxyId), noticeText(notice), notice.buried ? "T600" : "T0"), done);
+    else done();
   }
 
   /** Its memory is gone, and our notices with it. */
@@ -131,7 +141,7 @@ export class Wall extends SilentCaller {
     this.owner.seen(this);
     // Who lives and is left out by this writes itself in again.
     const left = this.roster.filter((id) => id === this.owner.proxyId || !this.gone.has(id));
-    if (left.length < this.roster.length && this.rosterCas !== "") {
+    if (left.length < this.roster.length && this.rosterCas !== "" && this.owner.mayStrike(this.server)) {
       this.sentMs = -Infinity; // what follows is no poll
       this.put(store(ROSTER, left.join(" "), `C${this.rosterCas} T0`), Asked.WRITE);
     }
@@ -146,6 +156,3 @@ export class Wall extends SilentCaller {
   }
 }
 
-function store(key: string, text: string, flags: string): string {
-  return `ms ${key} ${text.length} ${flags}\r\n${text}\r\n`;
-}

@@ -107,6 +107,9 @@ export class Write extends Keyed {
     // Counted before anything is sent: a side may fail at once.
     this.pending = pair.backup === null ? 1 : 2;
     if (this.pending === 1) return this.send(PRIMARY);
+    // Noted first, so that the note is in the lane before the write.
+    const absent = !this.lane(PRIMARY).ready ? PRIMARY : !this.lane(BACKUP).ready ? BACKUP : -1;
+    if (absent !== -1 && this.lane(other(absent)).ready && !pair.stale.has(this.key)) this.pool.lacks(pair, this.key, absent);
     this.send(PRIMARY);
     this.send(BACKUP);
     if (this.fates[PRIMARY] === Fate.UNSENT) this.lonely(PRIMARY);
@@ -220,10 +223,15 @@ export class Write extends Keyed {
     }
     this.pool.counters.single_writes++;
     this.pool.lacks(pair, this.key, other(took));
+    this.pool.whenNoted(pair, took, this.laneIndex, () => this.settled(took));
+  }
+
+  /** One side took it, and that the other lacks it is written down there. */
+  private settled(took: Side): void {
     const { strict } = this.pool;
     if (strict === null || this.done) return this.speak();
     if (this.serial === 0) this.serial = strict.wrote(this.key);
-    strict.settle(pair, this.key, this.laneIndex, took, this.serial, this.proof(), (ok) => (ok ? this.speak() : this.fail("outcome unknown")));
+    strict.settle(this.pair, this.key, this.laneIndex, took, this.serial, this.proof(), (ok) => (ok ? this.speak() : this.fail("outcome unknown")));
   }
 
   /** Strict: how to tell that a side holds what was written. */

@@ -112,6 +112,12 @@ export class SimClient implements SocketHandlers {
     if (!this.done) this.process.clock.timer(1 + this.process.world.dice.load.below(20), () => this.connect());
   }
 
+  /** Its own side notices that the machine at the other end is gone. */
+  cut(): void {
+    this.ending = true;
+    this.socket?.abort();
+  }
+
   private connect(): void {
     this.session = ++this.sessions.last;
     this.place = 0;

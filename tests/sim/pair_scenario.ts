@@ -15,12 +15,12 @@ import type { Scenario, ScenarioResult } from "./scenario.ts";
 import { drawSettings } from "./settings.ts";
 import type { World } from "./world.ts";
 
-const SECOND_US = 1_000_000;
+export const SECOND_US = 1_000_000;
 /** A server that went down often must answer for up to a minute before it is trusted; then it is filled. */
-const RECOVERY_US = 130 * SECOND_US;
+export const RECOVERY_US = 130 * SECOND_US;
 /** Clients may write more than may be remembered before one server was reached: it is compared then, as slowly as drawn. */
 const READY_US = 40 * SECOND_US;
-const NOTICE_US = 4 * SECOND_US;
+export const NOTICE_US = 4 * SECOND_US;
 /** … and what clients meet meanwhile, in its first part. */
 export const AFTERMATH_US = 1.5 * SECOND_US;
 /** What a client may wait: two deadlines, and some time on its own way. */
@@ -130,7 +130,7 @@ export function watch(world: World, pair: PairWorld): Watch[] {
 }
 
 /** I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times. */
-function impatience({ calls }: History, stalledUs: number, large: boolean): string[] {
+export function impatience({ calls }: History, stalledUs: number, large: boolean): string[] {
   const out: string[] = [];
   // A large value may take as long as it makes progress.
   const patience = large ? 2 * PATIENCE_US : PATIENCE_US;

@@ -41,6 +41,8 @@ export class PairWorld {
   readonly clients: SimClient[] = [];
   readonly proxyHosts: SimHost[] = [];
   readonly proxies: Proxy[] = [];
+  /** Until then ended connections are no fault of the proxy: its process or machine died. */
+  excusedUntilUs = 0;
   /** How many proxies listen. */
   private listening = 0;
   private readonly sessions = { last: 0 };
@@ -72,6 +74,17 @@ export class PairWorld {
   /** Every proxy listens. */
   get serving(): boolean {
     return this.listening === this.proxyHosts.length;
+  }
+
+  /** One proxy is gone: it does not listen any more. */
+  died(): void {
+    this.listening--;
+    this.excusedUntilUs = Infinity;
+  }
+
+  /** No proxy has anything to find out about another that is gone. */
+  settled(): boolean {
+    return this.proxies.every(({ pool }) => !pool.scrubber.owed && pool.verifier.backlog === 0 && (pool.board?.known.size ?? 0) === 0);
   }
 
   private startProxy(i: number): void {
@@ -111,7 +124,7 @@ export class PairWorld {
       this.world.host(`client${i}`).start((process) => {
         const load = new MixedLoad(this.world, this.habits, this.known, this.history);
         const to = { host: proxyName(i % this.proxyHosts.length), port: PROXY_PORT };
-        this.clients.push(new SimClient(process, to, load, this.history, this.sessions, () => false));
+        this.clients.push(new SimClient(process, to, load, this.history, this.sessions, () => this.world.nowUs < this.excusedUntilUs));
       });
     }
   }
@@ -128,7 +141,7 @@ export class PairWorld {
         name: "pool", ring: "libketama", hashTag: "",
         primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        itemBytesMax: 1024 * 1024, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
+        itemBytesMax: 1024 * 1024, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
         comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] },
       }],
     };

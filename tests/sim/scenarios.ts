@@ -3,9 +3,10 @@ import { companyScenario } from "./company_scenario.ts";
 import { directScenario } from "./direct_scenario.ts";
 import { echoScenario } from "./echo_scenario.ts";
 import { pairScenario } from "./pair_scenario.ts";
+import { restartScenario } from "./restart_scenario.ts";
 import type { Scenario } from "./scenario.ts";
 
-export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), companyScenario(false), companyScenario(true), directScenario, echoScenario];
+export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), restartScenario(), companyScenario(false), companyScenario(true), directScenario, echoScenario];
 
 export function scenario(name: string): Scenario | null {
   return SCENARIOS.find((one) => one.name === name) ?? null;

@@ -31,10 +31,11 @@ export function tandemPath(): string {
 
 /**
  * Starts `tandem -l 127.0.0.1 -p PORT args…` on a free port, without an admin interface unless args say where, and
- * waits until it answers and all its servers are up.
+ * waits until it answers and all its servers are up, or
+ * have the states asked for ("down up"; "any": at once).
  * Rejects with its output when it does not come up.
  */
-export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
+export async function spawnTandem(args: readonly string[], states = ""): Promise<Tandem> {
   const port = await freePort();
   const all = ["-l", "127.0.0.1", "-p", String(port), ...(args.includes("--admin") ? [] : ["--admin", "off"]), ...args];
   const child = spawn(tandemPath(), all, { stdio: ["ignore", "pipe", "pipe"] });
@@ -76,7 +77,7 @@ export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
     kill();
     await exited;
   };
-  const outcome = await Promise.race([answersReady(port), exited.then(() => "exited")]);
+  const outcome = await Promise.race([answersReady(port, states), exited.then(() => "exited")]);
   if (outcome !== "ready" || child.pid === undefined) {
     await stop();
     throw new Error(`tandem ${all.join(" ")}: ${outcome}\n${log.trim()}`);
@@ -85,7 +86,7 @@ export async function spawnTandem(args: readonly string[]): Promise<Tandem> {
 }
 
 /** Waits until it answers, and then until it says that all its servers are up. */
-async function answersReady(port: number): Promise<string> {
+async function answersReady(port: number, wanted: string): Promise<string> {
   const started = performance.now();
   let last = "no answer";
   while (performance.now() - started < READY_MS) {
@@ -95,7 +96,7 @@ async function answersReady(port: number): Promise<string> {
         if (!(await client.ask("version\r\n", 1000)).startsWith("VERSION ")) continue;
         const states = await serverStates(client);
         last = `servers are ${states.join(", ")}`;
-        if (states.every((state) => state === "up")) return "ready";
+        if (wanted === "any" || (wanted === "" ? states.every((state) => state === "up") : states.join(" ") === wanted)) return "ready";
       } finally {
         // Its place among the clients must be free again when the test begins.
         client.send("quit\r\n");

@@ -1,0 +1,209 @@
+// Writes marks (mark.ts): what a server misses is said on the servers that take the writes, in the same lane and before
+// the first of them, so that it shares their fate and survives this proxy. A mark goes when nothing is missed any more;
+// where that cannot be said at once it stays owed.
+//
+//   a key is lacking ─▶ [mark, the first time] [the write] ─one lane─▶ the server that takes it ─▶ the client's answer
+import { SilentCaller } from "../backend/caller.ts";
+import type { Lane } from "../backend/lane.ts";
+import type { Server } from "../backend/server.ts";
+import type { Log } from "../observe/log.ts";
+import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
+import { putText } from "./compose.ts";
+import { controlName, ROSTER } from "./control.ts";
+import { connectionKey, type Mark, type MarkKind, markKey, markText, WHOLE } from "./mark.ts";
+import { other, type Pair, type Side } from "./pair.ts";
+import type { Peer } from "./returning.ts";
+
+/** How often marks are written again, so that no server takes them for unused, and how often they are looked at, ms. */
+const REFRESH_MS = 1000, LOOK_MS = 100;
+/** Connections for large values whose ends are written down at a time. */
+export const BULK_SLOTS = 8;
+
+/** What hints need of their pool. */
+export interface HintsAround {
+  readonly proxyId: string;
+  readonly servers: readonly Server[];
+  readonly log: Log;
+  peersOf(server: Server): Peer[];
+  sideOf(server: Server): Side;
+  laneOf(key: string): number;
+  /** What a server lacks in a pair; null: nothing. */
+  lacking(pair: Pair, side: Side): MarkKind | "keys" | null;
+  /** A number higher than all before. */
+  stamp(): number;
+  /** By proxy: up to where its marks on a server about its peer are void. */
+  voided(keeper: Server, about: Server): ReadonlyMap<string, number>;
+}
+
+/** What is said through one lane about one peer. */
+interface Said {
+  marked: boolean;
+}
+
+/** One lane of one server. */
+class LaneLog {
+  readonly peers = new Map<Peer, Said>();
+  /** Marks sent and answered so far. */
+  sent = 0;
+  kept = 0;
+  /** Those who wait until everything up to this count is kept, in order. */
+  readonly waiting: { count: number; run: () => void }[] = [];
+
+  constructor(readonly server: Server, readonly index: number, peers: readonly Peer[]) {
+    for (const peer of peers) this.peers.set(peer, { marked: false });
+  }
+
+  get lane(): Lane {
+    return this.server.lanes[this.index]!;
+  }
+}
+
+export class Hints {
+  private readonly lanes = new Map<Server, LaneLog[]>();
+  private refreshAt = 0;
+  private lookAt = 0;
+  private bulks = 0;
+
+  constructor(private readonly around: HintsAround) {
+    for (const server of around.servers) {
+      const peers = around.peersOf(server);
+      this.lanes.set(server, server.lanes.map((_, index) => new LaneLog(server, index, peers)));
+    }
+  }
+
+  /** The pair has a new entry: side lacks the key, the other side has what counts. */
+  missed(pair: Pair, key: string, side: Side): void {
+    const at = this.lanes.get(pair.server(other(side))!)![this.around.laneOf(key)]!;
+    for (const [peer, said] of at.peers) if (peer.pair === pair && !said.marked) this.say(at, peer);
+  }
+
+  /** Runs once the marks on their way over a lane have arrived or failed. */
+  whenKept(keeper: Server, laneIndex: number, run: () => void): void {
+    const at = this.lanes.get(keeper)![laneIndex]!;
+    if (at.kept === at.sent) return run();
+    at.waiting.push({ count: at.sent, run });
+  }
+
+  /** As whenKept, for all servers. */
+  whenAllKept(run: () => void): void {
+    let open = 1;
+    const kept = (): void => void (--open === 0 && run());
+    for (const [server, logs] of this.lanes) {
+      for (const { index } of logs) {
+        open++;
+        this.whenKept(server, index, kept);
+      }
+    }
+    kept();
+  }
+
+  /** The lane is about to serve: where it ends, and what its server's peers lack, are the first that go over it. */
+  opening(server: Server, lane: Lane): void {
+    const index = server.lanes.indexOf(lane);
+    const name = index === -1 ? `b${this.bulks++ % BULK_SLOTS}` : String(index);
+    put(lane, store(connectionKey(this.around.proxyId, name), lane.local), () => {});
+    if (index === -1) return;
+    if (index === 0) this.enrol(server);
+    if (index === 0) this.certify(server);
+    const at = this.lanes.get(server)![index]!;
+    for (const [peer, said] of at.peers) if (said.marked || (index === 0 && this.whole(peer))) this.say(at, peer);
+  }
+
+  /** What a server kept for us is gone: it was flushed, or its memory is lost. */
+  lost(keeper: Server): void {
+    for (const at of this.lanes.get(keeper)!) {
+      for (const [peer, said] of at.peers) if (said.marked && at.lane.ready) this.say(at, peer);
+    }
+    this.enrol(keeper);
+    this.certify(keeper);
+  }
+
+  /** Whoever comes after us looks on the roster for those who left marks; the board writes us in as well. */
+  private enrol(server: Server): void {
+    if (server.lanes[0]!.ready) put(server.lanes[0]!, store(ROSTER, ` ${this.around.proxyId}`, "ME T0"), () => {});
+  }
+
+  /** What the server holds may be trusted, also by those who come after us. */
+  certify(server: Server): void {
+    const lane = server.lanes[0]!;
+    if (server.cold || server.state === "down" || !lane.ready) return;
+    const name = controlName(server.label);
+    put(lane, store(WHOLE, [...this.certified].join(" ")), (ok) => {
+      if (!ok || this.certified.has(name)) return;
+      // Only now: whoever reads that it had one, and finds none, knows that its memory is lost.
+      this.certified.add(name);
+      for (const each of this.around.servers) this.certify(each);
+    });
+  }
+  /** Names of servers with a certificate. */
+  readonly certified = new Set<string>();
+
+  /** Called every tick. */
+  tick(now: number): void {
+    if (now < this.lookAt) return;
+    this.lookAt = now + LOOK_MS;
+    const refresh = now >= this.refreshAt;
+    if (refresh) this.refreshAt = now + REFRESH_MS;
+    this.look(refresh);
+  }
+
+  /** Says what is not said yet, and takes back what is made up for; refresh: says all of it again. */
+  look(refresh = false): void {
+    for (const [server, logs] of this.lanes) {
+      if (refresh) this.certify(server);
+      for (const at of logs) if (at.lane.ready) for (const [peer, said] of at.peers) this.renew(at, peer, said, refresh);
+    }
+  }
+
+  private renew(at: LaneLog, peer: Peer, said: Said, refresh: boolean): void {
+    const lacks = this.around.lacking(peer.pair, this.around.sideOf(peer.server)) !== null;
+    if (said.marked && !lacks) {
+      said.marked = false;
+      put(at.lane, `md ${markKey(peer.server.label, this.around.proxyId, at.index)}\r\n`, () => {});
+    } else if (said.marked ? refresh : at.index === 0 && this.whole(peer)) this.say(at, peer);
+  }
+
+  /** It lacks more than what some entries name. */
+  private whole({ pair, server }: Peer): boolean {
+    const lacks = this.around.lacking(pair, this.around.sideOf(server));
+    return lacks !== null && lacks !== "keys";
+  }
+
+  private say(at: LaneLog, peer: Peer): void {
+    const { around } = this;
+    at.peers.get(peer)!.marked = true;
+    if (!at.lane.ready) return; // said when it opens
+    const lacks = around.lacking(peer.pair, around.sideOf(peer.server));
+    const mark: Mark = { stamp: around.stamp(), kind: lacks === "flush" ? "flush" : "compare", voids: around.voided(at.server, peer.server) };
+    const key = markKey(peer.server.label, around.proxyId, at.index);
+    at.sent++;
+    put(at.lane, store(key, markText(key, mark)), (kept) => {
+      at.kept++;
+      if (!kept && at.lane.ready) around.log.warn("what a server misses cannot be written down", { server: peer.server.label, on: at.server.label });
+      while (at.waiting.length > 0 && at.waiting[0]!.count <= at.kept) at.waiting.shift()!.run();
+    });
+  }
+}
+
+/** `ms key` with a text. */
+export function store(key: string, text: string, flags = "T0"): string {
+  return `ms ${key} ${text.length} ${flags}\r\n${text}\r\n`;
+}
+
+/** done hears whether the command was answered with HD. */
+export function put(lane: Lane, command: string, done: (ok: boolean) => void): void {
+  putText(lane.out, command);
+  lane.expect(Expect.META, new Kept(done), 0);
+}
+
+class Kept extends SilentCaller {
+  constructor(private readonly done: (ok: boolean) => void) {
+    super();
+  }
+  override onReply(_role: number, status: StatusCode): void {
+    this.done(status === Status.HD);
+  }
+  override onFailure(): void {
+    this.done(false);
+  }
+}

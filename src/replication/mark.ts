@@ -1,0 +1,57 @@
+// Marks: what a proxy leaves on a server that takes writes which another one misses, so that the proxy that comes after
+// it knows. A mark lies beside the data that it speaks of and shares its fate. It proves itself: what was torn or
+// comes from somewhere else is seen.
+//
+//   __tandem:m:<lacking server>:<proxy>:<lane>    tandem 1 <stamp> <kind> (<proxy>=<stamp>),… <check>
+//   __tandem:c:<proxy>:<lane>                     our end of that lane, as the server sees it
+//   __tandem:w                                    a certificate: this server holds all that it should. It goes with the
+//                                                 server's memory; it lists those that have one too, so that this is seen
+import { CONTROL_PREFIX, controlName, fnv1a } from "./control.ts";
+
+/** compare: what it lacks is not known in full. flush: it missed a flush_all. */
+export const MARK_KINDS = ["compare", "flush"] as const;
+export type MarkKind = (typeof MARK_KINDS)[number];
+
+export interface Mark {
+  /** Higher than those of all marks that its proxy wrote or read before. */
+  readonly stamp: number;
+  readonly kind: MarkKind;
+  /**
+   * By proxy: the marks of it on the lacking server about this one, up to this stamp, count for nothing: what they
+   * speak of was made up for.
+   */
+  readonly voids: ReadonlyMap<string, number>;
+}
+
+/** The certificate of a server that a proxy trusts: names of those with a certificate, blank separated. */
+export const WHOLE = `${CONTROL_PREFIX}w`;
+
+export function markKey(lacking: string, id: string, lane: number): string {
+  return `${CONTROL_PREFIX}m:${controlName(lacking)}:${id}:${lane}`;
+}
+
+/** lane: its number, or b and the number of a connection for large values. */
+export function connectionKey(id: string, lane: string): string {
+  return `${CONTROL_PREFIX}c:${id}:${lane}`;
+}
+
+export function markText(key: string, { stamp, kind, voids }: Mark): string {
+  const list = [...voids].map(([id, upTo]) => `${id}=${upTo}`).join(",");
+  const text = `tandem 1 ${stamp} ${kind} ${list === "" ? "-" : list}`;
+  return `${text} ${checkOf(key + text)}`;
+}
+
+/** Null when it is not whole, or not the mark of this key. */
+export function parseMark(key: string, text: string): Mark | null {
+  const match = /^(tandem 1 (\d{1,16}) ([a-z]+) (-|[0-9a-f]{8}=\d{1,16}(?:,[0-9a-f]{8}=\d{1,16})*)) ([0-9a-f]{8})$/.exec(text);
+  if (match === null || match[5] !== checkOf(key + match[1]!)) return null;
+  const kind = MARK_KINDS.find((each) => each === match[3]);
+  if (kind === undefined) return null;
+  const voids = new Map<string, number>();
+  if (match[4] !== "-") for (const each of match[4]!.split(",")) voids.set(each.slice(0, 8), Number(each.slice(9)));
+  return { stamp: Number(match[2]), kind, voids };
+}
+
+function checkOf(text: string): string {
+  return fnv1a(text).toString(16).padStart(8, "0");
+}

@@ -1,0 +1,198 @@
+// What this pool's proxy knows of missed writes, beyond its own life: marks as it works (hints.ts), what earlier ones
+// left when it starts (recall.ts), and what follows from that.
+import type { Server } from "../backend/server.ts";
+import type { Complaint } from "./notice.ts";
+import { controlName } from "./control.ts";
+import { Hints, type HintsAround, put } from "./hints.ts";
+import { type MarkKind, markKey } from "./mark.ts";
+import type { Pair, Side } from "./pair.ts";
+import type { Pool } from "./pool.ts";
+import { endsOf, lanesOf, Recall, type RecallAround } from "./recall.ts";
+import type { Peer } from "./returning.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** Whoever posts longer than this after we came lives, ms. */
+const LIVES_MS = 900;
+
+export class Memory implements HintsAround, RecallAround {
+  readonly hints: Hints;
+  readonly recall: Recall;
+  private last = 0;
+  /** By "keeper about", and proxy: up to which stamp marks on `about` about `keeper` are void. */
+  private readonly voids = new Map<string, Map<string, number>>();
+  /** What was followed already. */
+  private readonly followed = new Set<string>();
+  /** Proxies that are dead for certain, with the servers on which nothing of them is left. */
+  private readonly dead = new Map<string, Set<Server>>();
+  private readonly peers = new Map<Server, Peer[]>();
+
+  constructor(private readonly pool: Pool) {
+    for (const server of pool.servers) this.peers.set(server, pool.comebacks.peersOf(server));
+    this.hints = new Hints(this);
+    this.recall = new Recall(this);
+    for (const pair of pool.pairs) pair.onMissed = (of, key, side) => this.hints.missed(of, key, side);
+  }
+
+  get proxyId(): string {
+    return this.pool.proxyId;
+  }
+  get servers(): readonly Server[] {
+    return this.pool.servers;
+  }
+  get log() {
+    return this.pool.log;
+  }
+  get nowMs(): number {
+    return this.pool.nowMs;
+  }
+  get patienceMs(): number {
+    return (this.pool.options.requestTimeoutMs * 2) / 3;
+  }
+  peersOf(server: Server): Peer[] {
+    return this.peers.get(server)!;
+  }
+  sideOf(server: Server): Side {
+    return this.pool.comebacks.sideOf(server);
+  }
+  laneOf(key: string): number {
+    return this.pool.laneOf(key);
+  }
+
+  lacking(pair: Pair, side: Side): MarkKind | "keys" | null {
+    const { comebacks } = this.pool;
+    const server = pair.server(side)!;
+    if (comebacks.owedFlush.has(server)) return "flush";
+    if (pair.overflow[side] || pair.isCold(side) || comebacks.unknown.has(server)) return "compare";
+    return pair.lacking[side] > 0 ? "keys" : null;
+  }
+
+  stamp(): number {
+    this.last = Math.max(this.last + 1, Math.floor(this.pool.clock.wallSeconds() * 1000));
+    return this.last;
+  }
+
+  voided(keeper: Server, about: Server): ReadonlyMap<string, number> {
+    const known = this.voidsOf(controlName(keeper.label), controlName(about.label));
+    const pair = this.peersOf(keeper).find(({ server }) => server === about)!.pair;
+    // It lacks nothing now, and whatever others said about it was heard.
+    if (!this.recall.knows(about) || this.lacking(pair, this.sideOf(keeper)) !== null) return known;
+    known.set(this.proxyId, this.last);
+    for (const { id, about: name, mark } of this.recall.marksOn(about)) {
+      if (name === controlName(keeper.label) && mark !== null) known.set(id, Math.max(mark.stamp, known.get(id) ?? 0));
+    }
+    return known;
+  }
+
+  voidedUpTo(keeper: string, about: string, id: string): number {
+    return this.voidsOf(about, keeper).get(id) ?? -1;
+  }
+
+  private voidsOf(keeper: string, about: string): Map<string, number> {
+    const name = `${keeper} ${about}`;
+    let known = this.voids.get(name);
+    if (known === undefined) this.voids.set(name, (known = new Map()));
+    return known;
+  }
+
+  arrived(server: Server): void {
+    this.pool.comebacks.arrived(server);
+  }
+
+  stateChanged(server: Server): void {
+    if (server.state === "up") this.hints.certify(server);
+  }
+
+  tick(now: number): void {
+    this.recall.tick(now);
+    this.hints.tick(now);
+    for (const [id, done] of this.dead) {
+      for (const server of this.servers) {
+        if (done.has(server) || !server.lanes[0]!.ready || !this.recall.knows(server)) continue;
+        done.add(server);
+        this.erase(server, id);
+      }
+    }
+  }
+
+  recalled(verdict: Verdict, servers: readonly Server[]): void {
+    const { comebacks } = this.pool;
+    const late = servers.length === 1 && this.servers.some((server) => server.state !== "down");
+    const unclean = [...this.recall.ids.values()].includes(false);
+    for (const keeper of this.servers) this.inherit(keeper);
+    for (const name of this.recall.vouched) this.hints.certified.add(name);
+    for (const server of this.servers) {
+      const name = controlName(server.label);
+      if (verdict.lost.has(name)) {
+        if (!this.follow(`${name} lost`)) continue;
+        this.log.warn("server lost its memory while no proxy looked", { server: server.label });
+        comebacks.memoryLost(server);
+        if (server.state !== "down") comebacks.bringBack(server, "restarted");
+      } else if (verdict.lacks.has(name)) {
+        const { keeper, why, flush } = verdict.lacks.get(name)!;
+        if (!this.follow(`${name} ${keeper}`)) continue;
+        this.log.warn("what a server missed is not known, all of it is compared", { server: server.label, reason: why });
+        if (flush) comebacks.owesFlush(server, 0);
+        comebacks.doubt(server, "missed writes");
+      } else if (servers.includes(server)) {
+        const good = [...verdict.lacks.values()].some(({ keeper }) => keeper === name) || verdict.lost.size > 0;
+        // Others have served meanwhile; what was under way when the last proxy died may be here alone, or not here.
+        if (late && good) comebacks.unknown.delete(server);
+        else if (late && unclean) comebacks.unknown.add(server);
+      }
+    }
+  }
+
+  /** What is said on a server, others said before us. */
+  private inherit(keeper: Server): void {
+    for (const { about, mark } of this.recall.marksOn(keeper)) {
+      if (mark === null) continue;
+      this.last = Math.max(this.last, mark.stamp);
+      const known = this.voidsOf(controlName(keeper.label), about);
+      for (const [id, upTo] of mark.voids) known.set(id, Math.max(upTo, known.get(id) ?? 0));
+    }
+  }
+
+  private follow(what: string): boolean {
+    if (this.followed.has(what)) return false;
+    this.followed.add(what);
+    return true;
+  }
+
+  lives(id: string): boolean {
+    const neighbour = this.pool.board!.known.get(id);
+    // Copies of one notice on several servers are read within a poll.
+    return neighbour !== undefined && !neighbour.dead && neighbour.seenMs - neighbour.firstMs > LIVES_MS;
+  }
+
+  /** Before us, and gone when we came; whether it ended in order. */
+  gone(id: string, ended: boolean): void {
+    this.pool.board!.gone.add(id);
+    this.dead.set(id, new Set());
+    if (!ended) this.pool.scrubber.soon(0);
+  }
+
+  /** A proxy is dead. */
+  died(id: string, complaints: readonly Complaint[]): void {
+    if (this.dead.has(id)) return;
+    // It lived when we came, and has done what we have not read.
+    for (const server of this.servers) {
+      if (complaints.some(({ name }) => name === controlName(server.label))) this.pool.comebacks.doubt(server, "another proxy died that did not trust it");
+    }
+    this.dead.set(id, new Set());
+  }
+
+  /** Nothing is left of what an earlier proxy said; ours was said before. */
+  private erase(server: Server, id: string): void {
+    const lane = server.lanes[0]!;
+    const keys = endsOf(id);
+    for (const { server: about } of this.peersOf(server)) for (let i = 0; i < lanesOf(id); i++) keys.push(markKey(about.label, id, i));
+    for (const key of keys) put(lane, `md ${key}\r\n`, () => {});
+  }
+
+  /** Nothing is under way. */
+  get idle(): boolean {
+    const { pool } = this;
+    return pool.uploads.size === 0 && pool.pairs.every((pair) => pair.locks.size === 0) &&
+      pool.servers.every((server) => server.lanes.every((lane) => lane.inFlight.count === 0));
+  }
+}

@@ -1,0 +1,122 @@
+// tandem is killed while it alone knows what a server missed, and started again: nothing stale is read when that server
+// comes back. The compiled binary with real memcacheds.
+import { afterEach, describe, expect, test } from "bun:test";
+import { Client } from "../support/client.ts";
+import { spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { serverStates, spawnTandem, type Tandem } from "../support/tandem.ts";
+
+const open: (Client | Spawned)[] = [];
+function held<T extends Client | Spawned>(thing: T): T {
+  open.push(thing);
+  return thing;
+}
+afterEach(async () => {
+  for (const thing of open.splice(0).reverse()) {
+    if ("stop" in thing) {
+      thing.kill("SIGCONT");
+      await thing.stop();
+    } else thing.close();
+  }
+});
+
+const KEYS = 100;
+
+interface Stage {
+  readonly primary: Spawned;
+  readonly backup: Spawned;
+  readonly args: readonly string[];
+  readonly tandem: Tandem;
+}
+
+/** Every key is old on both sides; then the primary stops, and what is even becomes new, what is odd is deleted. */
+async function missing(): Promise<Stage> {
+  const primary = held(await spawnMemcached()), backup = held(await spawnMemcached());
+  // Patient enough for a busy machine.
+  const args = ["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, "--timeout", "2000", "--connect-timeout", "2000"];
+  const tandem = held(await spawnTandem(args));
+  const client = held(await Client.open(tandem.port));
+  for (let i = 0; i < KEYS; i++) expect(await client.ask(`set k${i} 0 0 3\r\nold\r\n`)).toBe("STORED");
+  primary.kill("SIGSTOP");
+  for (let i = 0; i < KEYS; i++) {
+    if (i % 2 === 0) expect(await client.ask(`set k${i} 0 0 3\r\nnew\r\n`)).toBe("STORED");
+    else expect(await client.ask(`delete k${i}\r\n`)).toBe("DELETED");
+  }
+  return { primary, backup, args, tandem };
+}
+
+/** Reads every key until the primary is trusted again, and once more then; how many reads there were. */
+async function readsAreNew(tandem: Tandem, until: string): Promise<number> {
+  const client = held(await Client.open(tandem.port));
+  const began = performance.now();
+  for (let rounds = 1, last = false; ; rounds++) {
+    for (let i = 0; i < KEYS; i++) {
+      const { values } = await client.fetch(`get k${i}\r\n`);
+      const read = values.map(({ bytes }) => new TextDecoder().decode(bytes)).join(",");
+      expect(`k${i} ${read}`).toBe(`k${i} ${i % 2 === 0 ? "new" : ""}`);
+    }
+    if (last) return rounds * KEYS;
+    last = (await serverStates(client)).join(" ") === until;
+    if (performance.now() - began > 20_000) throw new Error(`not ${until} after 20 s:\n${tandem.log()}`);
+  }
+}
+
+describe("tandem is ended while the primary is stopped, and started again", () => {
+  test("killed; the primary goes on after the start: no stale read, no deleted key comes back", async () => {
+    const stage = await missing();
+    await stage.tandem.stop();
+    const second = held(await spawnTandem(stage.args, "down up"));
+    stage.primary.kill("SIGCONT");
+    console.log(`${await readsAreNew(second, "up up")} reads`);
+  }, 60_000);
+
+  test("killed; the primary goes on before the start", async () => {
+    const stage = await missing();
+    await stage.tandem.stop();
+    stage.primary.kill("SIGCONT");
+    const second = held(await spawnTandem(stage.args, "any"));
+    console.log(`${await readsAreNew(second, "up up")} reads`);
+    expect(second.log()).toMatch(/what a server missed is not known, all of it is compared .*says 127/);
+  }, 60_000);
+
+  test("ended in order; a mark that was tampered with is as good as none that can be read", async () => {
+    const stage = await missing();
+    stage.tandem.kill("SIGTERM");
+    await stage.tandem.exited;
+    stage.primary.kill("SIGCONT");
+    const direct = held(await Client.open(stage.backup.port));
+    const mark = await own(direct, "__tandem:m:");
+    expect(await direct.ask(`append ${mark} 0 0 1\r\n \r\n`)).toBe("STORED");
+    const second = held(await spawnTandem(stage.args, "any"));
+    await readsAreNew(second, "up up");
+    expect(second.log()).toMatch(/all of it is compared .*is torn/);
+    // Nothing is left of it once the primary is trusted again.
+    await settles(async () => (await own(direct, "__tandem:m:")) === "");
+  }, 60_000);
+
+  test("the primary is started again while nobody looks: it is filled, and no key is missed", async () => {
+    const stage = await missing();
+    await stage.tandem.stop();
+    await stage.primary.stop();
+    held(await spawnMemcached({ port: stage.primary.port }));
+    const second = held(await spawnTandem(stage.args, "any"));
+    await readsAreNew(second, "up up");
+    expect(second.log()).toContain("server lost its memory while no proxy looked");
+  }, 60_000);
+});
+
+/** The key of one item of tandem's own that begins so, or "". */
+async function own(direct: Client, begin: string): Promise<string> {
+  direct.send("lru_crawler metadump all\r\n");
+  let found = "";
+  for (let line = ""; line !== "END"; ) {
+    line = await direct.line(2000);
+    const key = decodeURIComponent(/^key=(\S+)/.exec(line)?.[1] ?? "");
+    if (key.startsWith(begin)) found = key;
+  }
+  return found;
+}
+
+async function settles(holds: () => Promise<boolean>): Promise<void> {
+  const began = performance.now();
+  while (!(await holds())) if (performance.now() - began > 5000) throw new Error("not within 5 s");
+}
