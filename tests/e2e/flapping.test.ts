@@ -6,7 +6,7 @@ import { errorsOf, figuresOf, READS, READS_AND_BLIND_WRITES, table } from "../su
 import type { Kind } from "../support/load.ts";
 import { pass, WHOLE_MS, World } from "../support/world.ts";
 
-const SECONDS = Number(process.env["FLAP_SECONDS"] ?? 8);
+const SECONDS = Number(process.env["FLAP_SECONDS"] ?? 6);
 /** From then on a server that is not trusted any more may cost nothing, ms. */
 const FOUND_MS = 3500;
 const SLOWEST_MS = 650;

@@ -12,7 +12,7 @@ import {
 import { RECORDED_FROM, TRANSCRIPTS, type Transcript } from "../support/transcripts.ts";
 
 const SEED = Number(process.env["SEED"] ?? 20_241_122);
-const SESSIONS = Number(process.env["SESSIONS"] ?? 1000);
+const SESSIONS = Number(process.env["SESSIONS"] ?? 500);
 
 interface Topology {
   readonly name: string;
