@@ -6,6 +6,7 @@ import { check, config } from "./cli/configs.ts";
 import { dev } from "./cli/dev.ts";
 import { helpText } from "./cli/help.ts";
 import { openLog } from "./cli/log.ts";
+import { drain } from "./cli/drain.ts";
 import { completionScript } from "./cli/completion.ts";
 import { manPage } from "./cli/man.ts";
 import { COMMANDS, type Command, SHELLS, WORDS } from "./cli/options.ts";
@@ -60,6 +61,7 @@ function run(context: Context, line: CommandLine): void {
     case "status": return status(context, line);
     case "ping": return ping(context, line);
     case "watch": return watch(context, line);
+    case "drain": case "undrain": return drain(context, line);
     case "check": return check(context, line);
     case "config": return config(context, line);
     case "resync": return resync(context, line.flags);

@@ -14,6 +14,7 @@ import type { Log } from "./observe/log.ts";
 import { Recent } from "./observe/recent.ts";
 import type { BuildReport, Report } from "./observe/report.ts";
 import type { Address, CloseCause, Listener, Platform } from "./platform/platform.ts";
+import { type DrainOutcome, drainServer } from "./replication/drain.ts";
 import { Pool } from "./replication/pool.ts";
 import { reportRings } from "./replication/pool_report.ts";
 import { buildRing, ringServers } from "./ring/ring.ts";
@@ -196,6 +197,15 @@ export class Proxy implements WorkingProxy {
 
   collect(done: (report: Report) => void): void {
     done(this.report());
+  }
+
+  drain(label: string, drained: boolean, done: (outcome: DrainOutcome) => void): void {
+    done(this.drainNow(label, drained, false));
+  }
+
+  /** Takes a server out of reads, or puts it back, in every pool that has it; force: whatever its peers are. */
+  drainNow(label: string, drained: boolean, force: boolean): DrainOutcome {
+    return drainServer(this.services.map(({ pool }) => pool), label, drained, force);
   }
 
   /** What it knows of itself now. */

@@ -63,6 +63,9 @@ export class Server implements LaneOwner, Introduced {
   cold = false;
   /** Another proxy does not trust it: it is written, and read when its peer is down, but does not lead. */
   fenced = false;
+  /** The operator took it out of reads, here or at another proxy: it has all that is written, and leads nothing. */
+  drainedHere = false;
+  drainedElsewhere = false;
   /**
    * It came back empty and has had every write since: what it holds may be read already, what it lacks its peers may
    * hold. Set by whoever brings it back.
@@ -147,6 +150,9 @@ export class Server implements LaneOwner, Introduced {
     if (lane.ready) this.bulkFree.push(lane);
   }
 
+  get drained(): boolean {
+    return this.drainedHere || this.drainedElsewhere;
+  }
   get state(): HealthState {
     return this.health.state;
   }

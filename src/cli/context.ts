@@ -1,6 +1,7 @@
 // What every command is given: the platform, who we were called as, what was built, and how to make a proxy.
 import type { ProxyConfig } from "../config/config.ts";
 import { type Problem, problemLine } from "../config/problem.ts";
+import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Report } from "../observe/report.ts";
 import type { Address, Platform } from "../platform/platform.ts";
@@ -41,6 +42,8 @@ export interface RunnableProxy {
 export interface ToldProxy extends RunnableProxy {
   /** done is called once, soon; null: nobody of those who know can tell. */
   collect(done: (report: Report | null) => void): void;
+  /** Takes a server out of reads, or puts it back; done is called once, soon. */
+  drain(server: string, drained: boolean, done: (outcome: VerbOutcome) => void): void;
 }
 
 export interface Context {

@@ -12,6 +12,11 @@ const CAUSE_WORDS: Readonly<Partial<Record<CloseCause, string>>> = {
   unreachable: "no route to it", denied: "not permitted", reset: "closed the connection", ended: "closed the connection",
 };
 
+/** Why there is no connection, for a person. */
+export function causeWords(cause: CloseCause): string {
+  return CAUSE_WORDS[cause] ?? cause;
+}
+
 export interface Talk {
   opened(): void;
   /** One whole line, without its ending. */
@@ -73,7 +78,7 @@ export class Conversation implements SocketHandlers {
     this.end(cause);
   }
 
-  private end(cause: CloseCause, reason: string = CAUSE_WORDS[cause] ?? cause): void {
+  private end(cause: CloseCause, reason: string = causeWords(cause)): void {
     if (this.over) return;
     this.hangUp();
     this.talk.lost(reason, cause);

@@ -35,6 +35,17 @@ export const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "no reason to give the address up: the other proxy has the same. A 0 that it finds in the file",
     "holds until there is a reason against it; at its end the file stays as it is.",
   ],
+  drain: [
+    "tandem drain HOST:PORT [--admin HOST:PORT] [--timeout MS]",
+    "Takes a memcached out of the reads of a running proxy, to restart or replace it: the other side of",
+    "its pairs answers in its place, writes still go to both. Waits until no read is under way there.",
+    "Refused when the other side could not answer. Holds until undrain, or until the proxy ends.",
+    "Exit code: 0 it is quiet, 1 it could not be drained or is not quiet in time, 3 no proxy answers.",
+  ],
+  undrain: [
+    "tandem undrain HOST:PORT [--admin HOST:PORT]",
+    "Puts it back. If it was restarted meanwhile it answers once its peers have filled it.",
+  ],
   check: [
     "tandem check FILE [--pool NAME]",
     "Every problem of a file of settings, with file, line, key, what was given and what is allowed.",

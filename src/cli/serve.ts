@@ -13,6 +13,7 @@ import { goToBackground, type Report, reportInFront, reportToParent } from "./da
 import { ManagedService } from "./service.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
+import { verbsOf } from "./verbs.ts";
 import { checkWorkers, supervise, work, workersOf } from "./workers.ts";
 
 export function serve(context: Context, flags: Flags): void {
@@ -82,7 +83,7 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
     return became.ok ? null : `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
   };
   const proxy = workers > 1 ? supervise(context, settings, workers, log, bound) : context.makeProxy(settings.config, log);
-  const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: [] };
+  const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: verbsOf(proxy) };
   let admin: Admin | null = null;
   const leave = (code: number): never => {
     admin?.stop();

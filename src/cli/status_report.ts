@@ -18,6 +18,8 @@ export interface ServerStatus {
   readonly missedWrites: number;
   /** Which other proxies do not trust it; "" when none: fenced, it does not lead. */
   readonly fencedBy: string;
+  /** "drained", or "drained, quiet" once no read is under way there; "" when it is not. */
+  readonly drained: string;
 }
 
 /** Rows of an answer whose names are "row:number:column" (or "row:column"), in their order. */
@@ -68,7 +70,7 @@ export function statusLines(report: Report): string[] {
   const rows = [["", "server", "state", "for", "reason", "version", "in flight", "missed writes"]];
   for (const server of report.servers) {
     rows.push([
-      server.role, server.address, server.fencedBy === "" ? server.state : `${server.state}, fenced by ${server.fencedBy}`, durationText(server.seconds), server.reason, server.version,
+      server.role, server.address, [server.state, ...(server.drained === "" ? [] : [server.drained]), ...(server.fencedBy === "" ? [] : [`fenced by ${server.fencedBy}`])].join(", "), durationText(server.seconds), server.reason, server.version,
       String(server.inFlight), String(server.missedWrites),
     ]);
   }
@@ -106,6 +108,7 @@ function serverOf(row: Readonly<Record<string, string>>): ServerStatus {
     role: row["row"]!.startsWith("backup") ? "backup" : "primary", address: row["address"] ?? "", state: row["state"] ?? "unknown",
     reason: row["reason"] ?? "", seconds: Number(row["state_seconds"] ?? 0), version: row["version"] ?? "",
     inFlight: Number(row["in_flight"] ?? 0), missedWrites: Number(row["missed_writes"] ?? 0),
+    drained: row["drained"] === "quiet" ? "drained, quiet" : row["drained"] === "yes" ? "drained" : "",
     fencedBy: row["fenced"] === undefined || row["fenced"] === "no" ? "" : row["fenced"],
   };
 }

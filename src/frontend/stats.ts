@@ -131,6 +131,7 @@ function servers(rings: RingsReport): Lines {
     answer.push([`${name}:missed_writes`, server.missedKeys]);
     answer.push([`${name}:cold`, server.cold ? "yes" : "no"]);
     answer.push([`${name}:fenced`, server.fencedBy || "no"]);
+    answer.push([`${name}:drained`, server.drained ? (server.quiet ? "quiet" : "yes") : "no"]);
     answer.push([`${name}:in_flight`, server.inFlight]);
     answer.push([`${name}:queue_bytes`, server.queueBytes]);
     answer.push([`${name}:answered`, server.answered]);

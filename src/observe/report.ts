@@ -111,6 +111,10 @@ export interface ServerReport {
   readonly warming: boolean;
   /** Other proxies that do not trust it, in words; "" when none. */
   readonly fencedBy: string;
+  /** Taken out of reads by hand, here or at another proxy. */
+  readonly drained: boolean;
+  /** Drained here, and no read is under way there any more. */
+  readonly quiet: boolean;
   /** Keys whose newest write it lacks; false: there are more than could be remembered. */
   readonly missedKeys: number;
   readonly missedKnown: boolean;
@@ -213,6 +217,7 @@ function sumServers(servers: readonly ServerReport[]): ServerReport {
     version: servers.find(({ version }) => version !== "")?.version ?? "", explicitCas: servers.every(({ explicitCas }) => explicitCas),
     cold: servers.some(({ cold }) => cold), warming: servers.some(({ warming }) => warming),
     fencedBy: [...new Set(servers.map(({ fencedBy }) => fencedBy).filter((by) => by !== ""))].join(", "),
+    drained: servers.some(({ drained }) => drained), quiet: servers.every(({ quiet }) => quiet),
     missedKeys: sum(servers, (each) => each.missedKeys), missedKnown: servers.every(({ missedKnown }) => missedKnown),
     inFlight: sum(servers, (each) => each.inFlight), queueBytes: sum(servers, (each) => each.queueBytes),
     answered: sum(servers, (each) => each.answered), latency: sumLatencyRecords(servers.map(({ latency }) => latency)),

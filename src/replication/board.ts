@@ -147,7 +147,8 @@ export class Board implements WallOwner {
   complaint(server: Server): ComplaintReason | null {
     if (server.state === "down") return server.health.reason === "starting" ? null : "down";
     if (server.cold) return "cold";
-    return server.state === "rejoin" || this.world.lacksWrites(server) ? "stale" : null;
+    if (server.state === "rejoin" || this.world.lacksWrites(server)) return "stale";
+    return server.drainedHere ? "drained" : null;
   }
 
   get pollMs(): number {
@@ -264,7 +265,8 @@ export class Board implements WallOwner {
       this.onSilence();
     } else if (now - neighbour.seenMs < DEAD_MS * (neighbour.told + 1)) return;
     neighbour.told++;
-    this.onDeath(id, notice.complaints);
+    // What it had only drained lacks nothing.
+    this.onDeath(id, notice.complaints.filter(({ why }) => why !== "drained"));
   }
 
   private forget(id: string, seq: number): void {
@@ -278,9 +280,15 @@ export class Board implements WallOwner {
     for (const server of this.world.servers) {
       const name = this.names.get(server)!;
       let by = "";
+      const drained = server.drainedElsewhere;
+      server.drainedElsewhere = false;
       for (const { id, notice } of this.known.values()) {
         const complaint = notice.complaints.find((each) => each.name === name);
-        if (complaint !== undefined) by += `${by === "" ? "" : ", "}${id} ${complaint.why}`;
+        if (complaint?.why === "drained") server.drainedElsewhere = true;
+        else if (complaint !== undefined) by += `${by === "" ? "" : ", "}${id} ${complaint.why}`;
+      }
+      if (server.drainedElsewhere !== drained) {
+        this.world.log.info(drained ? "server is no longer drained by another proxy" : "server is drained by another proxy", { server: server.label });
       }
       const before = this.fences.get(server) ?? "";
       if (by === before) continue;

@@ -2,8 +2,8 @@
 //
 //   __tandem:b:<id>    tandem 1 <seq> <wall ms> <mono ms> <ms since a client wrote, or -1> live|ended|buried (<server>=<why>:<chunks>)…
 
-/** down: not reachable; stale: it lacks writes; cold: it lost its memory. */
-export const COMPLAINT_REASONS = ["down", "stale", "cold"] as const;
+/** down: not reachable; stale: it lacks writes; cold: it lost its memory; drained: it lacks nothing, but is not to be read. */
+export const COMPLAINT_REASONS = ["down", "stale", "cold", "drained"] as const;
 export type ComplaintReason = (typeof COMPLAINT_REASONS)[number];
 
 /** A server that a proxy does not trust. */

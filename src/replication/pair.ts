@@ -83,8 +83,8 @@ export class Pair {
   /** Trusted by everybody; -1 when neither side is. */
   private get firstLead(): Side | -1 {
     const { primary, backup, strict } = this;
-    if (primary.leads && !primary.fenced && (strict === null || (!strict.distrusts(primary) && strict.wellKnown(this)))) return PRIMARY;
-    return backup !== null && backup.leads && !backup.fenced && (strict === null || !strict.distrusts(backup)) ? BACKUP : -1;
+    if (primary.leads && !primary.fenced && !primary.drained && (strict === null || (!strict.distrusts(primary) && strict.wellKnown(this)))) return PRIMARY;
+    return backup !== null && backup.leads && !backup.fenced && !backup.drained && (strict === null || !strict.distrusts(backup)) ? BACKUP : -1;
   }
 
   /** Called every tick and after each change of trust. */
@@ -122,7 +122,7 @@ export class Pair {
    */
   mayHold(keyed: { readonly key: string }): boolean {
     const { primary } = this;
-    if (!primary.warming || primary.fenced || this.overflow[PRIMARY]) return false;
+    if (!primary.warming || primary.fenced || primary.drained || this.overflow[PRIMARY]) return false;
     return this.stale.size === 0 || !this.stale.has(keyed.key);
   }
 
@@ -132,7 +132,7 @@ export class Pair {
    */
   mayAskNear(keyed: { readonly key: string }): boolean {
     const backup = this.backup!;
-    if (backup.state !== "up" || !backup.leads || backup.fenced || this.overflow[BACKUP]) return false;
+    if (backup.state !== "up" || !backup.leads || backup.fenced || backup.drained || this.overflow[BACKUP]) return false;
     // A command in two steps has reached the primary alone so far.
     if (this.locks.size !== 0 && this.locks.has(keyed.key)) return false;
     return this.stale.size === 0 || !this.stale.has(keyed.key);

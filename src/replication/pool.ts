@@ -16,6 +16,7 @@ import { Board, type BoardWorld, type ProxiesOptions } from "./board.ts";
 import { Comebacks, type Rings } from "./comebacks.ts";
 import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
+import { Drains, type DrainWorld } from "./drain.ts";
 import { Memory } from "./memory.ts";
 import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
@@ -68,7 +69,7 @@ export interface PoolOptions {
   readonly comeback: { readonly rejoin: "wait" | "fast"; readonly missedKeysMax: number };
 }
 
-export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld {
+export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld, DrainWorld {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
   readonly servers: readonly Server[];
@@ -96,6 +97,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   /** What other proxies say of the servers; null: nobody is asked. */
   readonly board: Board | null;
   readonly scrubber: Scrubber;
+  /** Servers that were taken out of reads by hand. */
+  readonly drains = new Drains(this);
   /** What --strict adds; null without it. */
   readonly strict: Strict | null;
   /** Looks afterwards at what several proxies write. */
@@ -325,6 +328,11 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     for (const pair of this.pairs) pair.watchLead(this.nowMs);
     this.memory?.stateChanged(server);
     if (server.state === "down") this.comebacks.left(server);
+  }
+
+  leadsChanged(): void {
+    for (const pair of this.pairs) pair.watchLead(this.nowMs);
+    this.board?.soon();
   }
 
   missing(server: Server, reason: string): void {

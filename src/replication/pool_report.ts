@@ -28,6 +28,7 @@ function reportServer(pool: Pool, server: Server, role: Role, index: number, sha
     role, index, address: server.label, share, state: server.state, reason: server.health.reason,
     stateSeconds: Math.max(0, (pool.clock.nowMs() - server.sinceMs) / 1000), version: server.version,
     explicitCas: server.explicitCas.works, cold: server.cold, warming: server.warming, fencedBy: pool.board?.fencedBy(server) ?? "",
+    drained: server.drained, quiet: pool.drains.isQuiet(server),
     missedKeys: pool.comebacks.missed(server), missedKnown: !pool.comebacks.overflowed(server),
     inFlight: sum((lane) => lane.inFlight.count), queueBytes: sum((lane) => lane.out.total), answered: sum((lane) => lane.answered),
     latency: latenciesOf(server.latency, server.bulkLatency), failed: counted(server.failed), lost: counted(server.lost),

@@ -67,7 +67,7 @@ export class Suspicions extends SilentCaller {
       if (buried) continue;
       for (const server of this.servers) {
         const name = controlName(server.label);
-        for (const { name: about, why } of complaints) if (about === name) found.push({ proxy, server, why });
+        for (const { name: about, why } of complaints) if (about === name && why !== "drained") found.push({ proxy, server, why });
       }
     }
     this.done(found);

@@ -1,6 +1,7 @@
 // All that the supervisor and its workers say to each other, one JSON text a message. Both are the same binary, so what
 // arrives is what was sent; a text that is not is a bug, and ends the worker it came from or went to.
 import type { ProxyConfig } from "../config/config.ts";
+import type { VerbOutcome } from "../observe/admin.ts";
 import type { LogFields } from "../observe/log.ts";
 import type { Report } from "../observe/report.ts";
 import type { Address } from "../platform/platform.ts";
@@ -21,6 +22,8 @@ export type Order =
   | { readonly t: "tell"; readonly ask: number }
   /** The sum of what all know, as asked for by `sum`. */
   | { readonly t: "summed"; readonly ask: number; readonly report: Report }
+  /** Take a server out of reads, or put it back; answered with `drained`. force: whatever its peers are. */
+  | { readonly t: "drain"; readonly ask: number; readonly server: string; readonly drained: boolean; readonly force: boolean }
   /** A client of another worker asked for counters to begin again at 0. */
   | { readonly t: "reset"; readonly pool: number }
   /** Accept no more, answer what was asked for at most so long, and leave. */
@@ -39,6 +42,7 @@ export type Word =
   | { readonly t: "full"; readonly pool: number }
   | { readonly t: "gave"; readonly pool: number; readonly clients: number }
   | { readonly t: "report"; readonly ask: number; readonly report: Report }
+  | { readonly t: "drained"; readonly ask: number; readonly outcome: VerbOutcome }
   | { readonly t: "sum"; readonly ask: number }
   | { readonly t: "reset"; readonly pool: number }
   /** A line for the one log. */

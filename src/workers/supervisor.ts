@@ -2,6 +2,7 @@
 // and is where they meet. When it dies they end too; a port outlives any worker, so no connection that waits is lost.
 import type { ProxyConfig } from "../config/config.ts";
 import { groupInherited } from "../config/inherited.ts";
+import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import { type Report, sumReports } from "../observe/report.ts";
 import type { Address, Child, CloseCause, Platform, Port, Timer } from "../platform/platform.ts";
@@ -59,6 +60,9 @@ export class Supervisor {
   private readonly places: Place[] = [];
   private readonly addresses: Address[] = [];
   private readonly asks = new Map<number, (number: number, report: Report) => void>();
+  private readonly drainAsks = new Map<number, (number: number, outcome: VerbOutcome) => void>();
+  /** Servers that were taken out of reads by hand: a worker that starts later is told. */
+  private readonly drained = new Set<string>();
   private lastAsk = 0;
   private balancing: Timer | null = null;
   private started: ((outcome: StartOutcome) => void) | null = null;
@@ -164,6 +168,33 @@ export class Supervisor {
     for (const number of open) this.order(this.workers[number]!, { t: "tell", ask });
   }
 
+  /** Takes a server out of reads in all workers or in none, or puts it back in all. */
+  drain(server: string, drained: boolean, done: (outcome: VerbOutcome) => void): void {
+    const ask = ++this.lastAsk;
+    const open = new Set(this.workers.filter(({ ready }) => ready).map(({ number }) => number));
+    const took: number[] = [];
+    let timer: Timer | null = null;
+    let first: VerbOutcome | null = null, refused: VerbOutcome | null = null;
+    const end = (): void => {
+      timer?.cancel();
+      this.drainAsks.delete(ask);
+      if (drained && refused === null && took.length > 0) this.drained.add(server);
+      else this.drained.delete(server);
+      if (drained && refused !== null) for (const number of took) this.order(this.workers[number]!, { t: "drain", ask: 0, server, drained: false, force: true });
+      done(refused ?? first ?? { ok: false, text: "no worker answers" });
+    };
+    if (open.size === 0) return end();
+    timer = this.platform.clock.timer(ANSWER_MS, end);
+    this.drainAsks.set(ask, (number, outcome) => {
+      open.delete(number);
+      if (outcome.ok) took.push(number);
+      else refused ??= outcome;
+      first ??= outcome;
+      if (open.size === 0) end();
+    });
+    for (const number of open) this.order(this.workers[number]!, { t: "drain", ask, server, drained, force: false });
+  }
+
   private startWorker(worker: Worker): void {
     if (this.stopping !== null) return;
     const { crew, clock } = this.platform;
@@ -224,6 +255,7 @@ export class Supervisor {
       case "gave":
         this.shares[word.pool]!.gave(worker.number, word.clients);
         return this.settle();
+      case "drained": return this.drainAsks.get(word.ask)?.(worker.number, word.outcome);
       case "report": return this.asks.get(word.ask)?.(worker.number, word.report);
       case "sum": return this.collect((report) => report !== null && this.order(worker, { t: "summed", ask: word.ask, report }));
       case "reset":
@@ -237,6 +269,7 @@ export class Supervisor {
     worker.ready = true;
     worker.late?.cancel();
     this.shares.forEach((shares, pool) => this.order(worker, { t: "room", pool, clients: shares.begin(worker.number) }));
+    for (const server of this.drained) this.order(worker, { t: "drain", ask: 0, server, drained: true, force: true });
     if (this.started === null) this.log.info("a worker started", { worker: worker.number, pid: worker.child!.pid });
     if (this.workers.every(({ ready }) => ready) || this.started === null) this.balance();
   }

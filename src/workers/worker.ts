@@ -1,5 +1,6 @@
 // The other end of the supervisor's channel: what a worker is told to do with its proxy, and what it asks for.
 import type { ProxyConfig } from "../config/config.ts";
+import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log, LogFields } from "../observe/log.ts";
 import type { Report } from "../observe/report.ts";
 import type { Address, Channel, Platform } from "../platform/platform.ts";
@@ -23,6 +24,8 @@ export interface WorkingProxy {
   clients(): readonly number[];
   report(): Report;
   resetCounters(pool: number): void;
+  /** Takes a server out of reads, or puts it back; force: whatever its peers are. */
+  drainNow(server: string, drained: boolean, force: boolean): VerbOutcome;
   stop(drainMs: number, done: () => void): void;
 }
 
@@ -113,6 +116,7 @@ export class WorkerEnd implements Company {
         return done?.(order.report);
       }
       case "reset": return proxy.resetCounters(order.pool);
+      case "drain": return this.say({ t: "drained", ask: order.ask, outcome: proxy.drainNow(order.server, order.drained, order.force) });
       case "stop": return this.stop(order.drainMs);
     }
   }

@@ -66,8 +66,8 @@ test("what a proxy really answers makes a whole report", () => {
   });
   const report = readReport("a:1", answers)!;
   expect(report.servers).toEqual([
-    { role: "primary", address: "p0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0, fencedBy: "" },
-    { role: "backup", address: "b0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0, fencedBy: "" },
+    { role: "primary", address: "p0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0, drained: "", fencedBy: "" },
+    { role: "backup", address: "b0:1", state: "up", reason: "answers", seconds: 1, version: "1.6.18", inFlight: 0, missedWrites: 0, drained: "", fencedBy: "" },
   ]);
   expect(allUp(report)).toBe(true);
   // Each total is a counter that there is.

@@ -10,6 +10,7 @@ import { Watch } from "./invariants.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT, type Leniency } from "./model.ts";
 import { PairWorld, REQUEST_TIMEOUT_MS, type Shape } from "./pair_world.ts";
+import { Operator } from "./operator.ts";
 import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
 import { drawSettings } from "./settings.ts";
@@ -87,6 +88,9 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
     spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
   });
   if (mood !== "calm") nemesis.start();
+  const operator = new Operator(world, () => pair.proxies, endUs);
+  // A token of an older server is refused on the other side, which is not calm.
+  if (world.seed % 3 === 0 && (mood !== "calm" || shape.versions.every((version) => version === EXPLICIT))) operator.start();
   world.run(endUs);
   nemesis.end();
   // What the last fault did may be noticed only by the next look at a server's control connection.
@@ -114,7 +118,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   return {
     violations,
     counts: {
-      calls: pair.history.calls.length, undecided: verdict.undecided.length, errors: errorCount, struck: nemesis.struck,
+      calls: pair.history.calls.length, undecided: verdict.undecided.length, errors: errorCount, struck: nemesis.struck, drained: operator.drains,
       early_misses: pair.proxy.counters.warming_misses, slowest_ms_max: Math.floor(pair.history.slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
     },
   };

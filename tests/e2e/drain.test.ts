@@ -1,0 +1,110 @@
+// tandem drain and undrain on a running proxy under load: clients notice nothing, the drained server is not read, is
+// written all the same, and may be restarted.
+import { afterEach, expect, test } from "bun:test";
+import { Client } from "../support/client.ts";
+import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { type Ended, run } from "../support/program.ts";
+import { spawnTandem, tandemPath } from "../support/tandem.ts";
+
+const running: Spawned[] = [];
+afterEach(async () => {
+  for (const each of running.splice(0)) await each.stop();
+});
+async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
+  const started = await starting;
+  running.push(started);
+  return started;
+}
+const label = ({ host, port }: Spawned): string => `${host}:${port}`;
+
+/** What memcached counted of one of its commands. */
+async function counted(client: Client, name: string): Promise<number> {
+  client.send("stats\r\n");
+  for (let value = -1; ; ) {
+    const line = await client.line(2000);
+    if (line === "END") return value;
+    const found = /^STAT (\S+) (\d+)$/.exec(line);
+    if (found?.[1] === name) value = Number(found[2]);
+  }
+}
+
+/** Counts up and reads back without a pause until told to stop; every wrong or missing answer. */
+function load(port: number, mark: string): { readonly wrong: string[]; operations: number; stop(): Promise<void> } {
+  const told = { wrong: [] as string[], operations: 0, stop: async (): Promise<void> => {} };
+  let going = true;
+  const over = (async () => {
+    const client = await Client.open(port);
+    expect(await client.ask(`set n${mark} 0 0 1\r\n0\r\n`, 2000)).toBe("STORED");
+    for (let n = 1; going; n++, told.operations += 3) {
+      for (const [question, due] of [[`incr n${mark} 1\r\n`, String(n)], [`set k${mark} 0 0 ${String(n).length}\r\n${n}\r\n`, "STORED"]] as const) {
+        const line = await client.ask(question, 2000);
+        if (line !== due) told.wrong.push(`${question.trim()}: ${line}`);
+      }
+      client.send(`get k${mark}\r\n`);
+      const [head, data] = [await client.line(2000), await client.line(2000)];
+      if (data !== String(n) || (await client.line(2000)) !== "END") told.wrong.push(`get k at ${n}: ${head} ${data}`);
+    }
+    client.close();
+  })();
+  told.stop = async () => {
+    going = false;
+    await over;
+  };
+  return told;
+}
+
+for (const workers of [1, 2]) {
+  test(`the primary is drained, restarted, filled and put back: not an error, with ${workers} worker${workers > 1 ? "s" : ""}`, async () => {
+    const primary = await keep(spawnMemcached());
+    const backup = await keep(spawnMemcached());
+    const admin = `127.0.0.1:${await freePort()}`;
+    const tandem = await keep(spawnTandem(["-s", label(primary), "-b", label(backup), "--admin", admin, "--workers", String(workers)]));
+    const command = (...args: string[]): Promise<Ended> => run(tandemPath(), [...args, "--admin", admin]);
+    const loads = [load(tandem.port, "a"), load(tandem.port, "b")];
+    const direct = await Client.open(primary.port);
+    while ((await counted(direct, "cmd_get")) < 100);
+
+    const drained = await command("drain", label(primary));
+    expect([drained.code, drained.stderr]).toEqual([0, ""]);
+    expect(drained.stdout).toMatch(new RegExp(`^${label(primary)} is drained: .*\\n${label(primary)} is quiet after \\d+ ms: `));
+    const [gets, sets] = [await counted(direct, "cmd_get"), await counted(direct, "cmd_set")];
+    const before = loads[0]!.operations;
+    while (loads[0]!.operations < before + 300) await new Promise((resolve) => setTimeout(resolve, 10));
+    // tandem's own notices are read there once a second and by each proxy; no client's key is.
+    expect((await counted(direct, "cmd_get")) - gets).toBeLessThan(50);
+    expect(await counted(direct, "cmd_set")).toBeGreaterThan(sets + 100);
+    expect((await run(tandemPath(), ["status", label(tandem)])).stdout).toMatch(new RegExp(`^primary  ${label(primary)}  up, drained, quiet `, "m"));
+    direct.close();
+
+    const from = tandem.log().length;
+    await primary.stop();
+    await tandem.said(/server is down/, from);
+    await keep(spawnMemcached({ port: primary.port }));
+    await tandem.said(/server is up .*role=primary/, from, 30_000);
+    expect(await command("undrain", label(primary))).toMatchObject({ code: 0, stderr: "" });
+    const again = await Client.open(primary.port);
+    const read = await counted(again, "cmd_get");
+    while ((await counted(again, "cmd_get")) < read + 100);
+    again.close();
+    for (const each of loads) {
+      await each.stop();
+      // A restart under way may leave the outcome of an incr open, which the client is told; reads and sets never fail.
+      expect(each.wrong.filter((text) => !text.includes("outcome unknown"))).toEqual([]);
+    }
+  }, 60_000);
+}
+
+test("refused: without a server that could answer, without such a server, without a proxy, without a word", async () => {
+  const primary = await keep(spawnMemcached());
+  const backup = await keep(spawnMemcached());
+  const admin = `127.0.0.1:${await freePort()}`;
+  const tandem = await keep(spawnTandem(["-s", label(primary), "-b", label(backup), "--admin", admin]));
+  await backup.stop();
+  await tandem.said(/server is down/);
+  const drain = (...args: string[]): Promise<Ended> => run(tandemPath(), ["drain", ...args]);
+  expect(await drain(label(primary), "--admin", admin)).toMatchObject({ code: 1, stderr: `tandem: ${admin}: ${label(backup)} could not answer in its place: it is down\n` });
+  expect(await drain("127.0.0.1:1", "--admin", admin)).toMatchObject({ code: 1, stderr: `tandem: ${admin}: no server 127.0.0.1:1; there are ${label(primary)}, ${label(backup)}\n` });
+  const nobody = `127.0.0.1:${await freePort()}`;
+  expect(await drain(label(primary), "--admin", nobody)).toMatchObject({ code: 3, stderr: `tandem: ${nobody}: nobody listens there\n` });
+  expect((await drain()).code).toBe(2);
+});
