@@ -1,6 +1,6 @@
 // Wires one proxy together from its settings: turn, pools with their doors, listeners. Starts, drains, stops; or does
 // so as one of several workers, as their supervisor says.
-import { TailPool } from "./bytes/outbound.ts";
+import { plainCopy, TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { Peers } from "./cli/peers.ts";
@@ -56,7 +56,7 @@ export class Proxy implements WorkingProxy {
   ) {
     this.recent = new Recent(log, () => platform.clock.wallSeconds());
     const turn = new Turn((run) => platform.afterTurn(run), () => platform.clock.nowMs());
-    const tails = new TailPool();
+    const tails = new TailPool(platform.copy ?? plainCopy);
     const several = config.pools.length > 1;
     this.services = config.pools.map((pool) => this.serve(pool, turn, tails, several ? poolLog(this.recent, pool.name) : this.recent));
   }

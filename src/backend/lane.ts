@@ -10,6 +10,7 @@ import type { Latency } from "../observe/latency.ts";
 import type { Address, Attempt, CloseCause, Net, Socket, SocketHandlers } from "../platform/platform.ts";
 import { Expect, type ExpectCode, mayAnswer, Status, statusOf, ValueView } from "../protocol/reply.ts";
 import type { Caller } from "./caller.ts";
+import { Gather } from "./gather.ts";
 import { InFlight } from "./inflight.ts";
 import { KIND_OF } from "./kinds.ts";
 import type { FailureReason } from "./reasons.ts";
@@ -62,10 +63,8 @@ export class Lane implements Flushable {
   private readonly view = new ValueView();
   /** The beginning of a line whose end has not come. */
   private held: Uint8Array | null = null;
-  /** An item being gathered, and how much of it is there. */
-  private gather: Uint8Array | null = null;
-  private gathered = 0;
-  private gatherStatus: number = Status.VALUE;
+  /** An item of which not all is there. */
+  private gather: Gather | null = null;
   /** Bytes of a streamed item still to come, its CR LF included. */
   private streaming = 0;
   private lastByte = 0;
@@ -314,11 +313,8 @@ export class Lane implements Flushable {
       return start + size;
     }
     if (size <= GATHER_BYTES_MAX) {
-      this.gather = new Uint8Array(size);
-      this.gather.set(bytes.subarray(start, end));
-      this.gathered = end - start;
-      this.gatherStatus = status;
-      return end;
+      this.gather = new Gather(size, status, status === Status.VALUE && this.inFlight.caller.takesParts);
+      return this.gather.add(bytes, start, end);
     }
     view.partial = true;
     view.end = end;
@@ -344,19 +340,38 @@ export class Lane implements Flushable {
 
   private fill(chunk: Uint8Array, from: number): number {
     const gather = this.gather!;
-    const take = Math.min(gather.length - this.gathered, chunk.length - from);
-    gather.set(chunk.subarray(from, from + take), this.gathered);
-    this.gathered += take;
-    if (gather.length > LARGE_BYTES) this.progressMs = this.clock.nowMs;
-    if (this.gathered === gather.length) {
+    const to = gather.add(chunk, from, chunk.length);
+    if (gather.size > LARGE_BYTES) this.progressMs = this.clock.nowMs;
+    if (gather.complete) {
       this.gather = null;
-      const lf = indexOf(gather, LF, 0, gather.length);
-      const textEnd = gather[lf - 1] === CR ? lf - 1 : lf;
-      const status = this.gatherStatus === Status.VA ? Status.VA : Status.VALUE;
-      this.view.readHeader(status, gather, 0, textEnd, lf + 1);
-      this.tellItem(status, gather, 0, gather.length);
+      if (gather.whole === null) this.tellParts(gather);
+      else {
+        this.readHeader(gather.status, gather.whole, 0, gather.size);
+        this.tellItem(gather.status, gather.whole, 0, gather.size);
+      }
     }
-    return from + take;
+    return to;
+  }
+
+  private readHeader(status: number, bytes: Uint8Array, start: number, end: number): void {
+    const lf = indexOf(bytes, LF, start, end);
+    const textEnd = bytes[lf - 1] === CR ? lf - 1 : lf;
+    this.view.readHeader(status === Status.VA ? Status.VA : Status.VALUE, bytes, start, textEnd, lf + 1);
+  }
+
+  /** A whole item in parts: told as a streamed one, but at once. */
+  private tellParts(gather: Gather): void {
+    if (!gather.endsWell) return this.fail("malformed_reply");
+    const { parts } = gather, first = parts[0]!;
+    this.readHeader(Status.VALUE, first.bytes, first.start, first.end);
+    this.view.partial = true;
+    this.view.end = first.end;
+    const { caller, role } = this.inFlight;
+    if (!caller.onValue(role, this.view)) return this.fail("foreign_key");
+    for (let i = 1; i < parts.length; i++) {
+      const { bytes, start, end } = parts[i]!;
+      caller.onChunk(role, bytes, start, end, i === parts.length - 1);
+    }
   }
 
   private stream(chunk: Uint8Array, from: number): number {

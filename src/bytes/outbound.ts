@@ -9,15 +9,27 @@ const SMALL_BYTES = 4 * 1024, LARGE_BYTES = 64 * 1024;
 const SMALL_KEPT = 1024, LARGE_KEPT = 64;
 /** From here on a piece is referenced instead of copied: the copy would cost more than a write of its own. */
 const REFERENCE_BYTES = 32 * 1024;
+
+/** Copies source[start, end) to target[at, …). A runtime may know a faster way than the plain one. */
+export type Copy = (source: Uint8Array, start: number, end: number, target: Uint8Array, at: number) => void;
+
 /** Below this a byte loop beats the call into TypedArray.set. */
 const LOOP_BYTES = 48;
+
+export function plainCopy(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {
+  const length = end - start;
+  if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) target[at + i] = source[start + i]!;
+  else target.set(source.subarray(start, end), at);
+}
 
 /** Tail buffers between uses: thousands of idle connections share a few. One per proxy. */
 export class TailPool {
   private readonly small: Uint8Array[] = [];
   private readonly large: Uint8Array[] = [];
 
-  /** A buffer with room for at least length bytes (at most REFERENCE_BYTES). */
+  constructor(readonly copy: Copy = plainCopy) {}
+
+  /** A buffer with room for at least length bytes (at most LARGE_BYTES). */
   take(length: number): Uint8Array {
     if (length <= SMALL_BYTES) return this.small.pop() ?? new Uint8Array(SMALL_BYTES);
     return this.large.pop() ?? new Uint8Array(LARGE_BYTES);
@@ -39,6 +51,8 @@ interface Piece {
   bytes: Uint8Array;
   start: number;
   end: number;
+  /** A tail of the pool's, which gets it back. */
+  tail: boolean;
 }
 
 export class Outbound {
@@ -58,16 +72,26 @@ export class Outbound {
   /** Appends bytes[start, end); a large piece is kept by reference, so the caller must not change it afterwards. */
   push(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
+    if (this.tailStart === this.tailUsed && this.continues(bytes, start, end)) return;
     if (length >= REFERENCE_BYTES) {
       this.sealTail();
-      this.pieces.push({ bytes, start, end });
+      this.pieces.push({ bytes, start, end, tail: false });
       this.total += length;
       return;
     }
     const at = this.reserve(length);
-    const tail = this.tail!;
-    if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) tail[at + i] = bytes[start + i]!;
-    else tail.set(bytes.subarray(start, end), at);
+    this.pool.copy(bytes, start, end, this.tail!, at);
+  }
+
+  /** What follows the last piece in its own array goes with it: an END behind its value, in one write. */
+  private continues(bytes: Uint8Array, start: number, end: number): boolean {
+    const last = this.pieces.length - 1;
+    if (last < 0) return false;
+    const piece = this.pieces[last]!;
+    if (piece.bytes !== bytes || piece.end !== start || piece.tail) return false;
+    piece.end = end;
+    this.total += end - start;
+    return true;
   }
 
   /** Makes room for length bytes (fewer than 32 KiB) and returns where in `buffer` they start; the caller fills them. */
@@ -115,6 +139,7 @@ export class Outbound {
         return false;
       }
       this.pieces.shift();
+      if (piece.tail) this.pool.give(piece.bytes);
     }
     if (this.tailStart < this.tailUsed) {
       const taken = sink.write(this.tail!, this.tailStart, this.tailUsed);
@@ -153,7 +178,7 @@ export class Outbound {
 
   private sealTail(): void {
     if (this.tail !== null && this.tailStart < this.tailUsed) {
-      this.pieces.push({ bytes: this.tail, start: this.tailStart, end: this.tailUsed });
+      this.pieces.push({ bytes: this.tail, start: this.tailStart, end: this.tailUsed, tail: true });
     }
     this.tail = null;
     this.tailStart = this.tailUsed = 0;

@@ -195,5 +195,6 @@ export function createDenoPlatform(): Platform {
     host,
     // Deno runs immediates after all reads that one poll found ready, and those asked for meanwhile a turn later.
     afterTurn: (run) => void setImmediate(run),
+    copy: null,
   };
 }

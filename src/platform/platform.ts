@@ -237,4 +237,9 @@ export interface Platform {
    * leave. Runs asked for inside a run come in the next turn.
    */
   afterTurn(run: () => void): void;
+  /**
+   * ¶ copy puts source[start, end) at target[at, …), and nothing else changes. Null: the runtime has no faster way than
+   * the language's own.
+   */
+  readonly copy: ((source: Uint8Array, start: number, end: number, target: Uint8Array, at: number) => void) | null;
 }

@@ -372,6 +372,10 @@ class Fragment extends SilentCaller {
     this.keys = [first];
   }
 
+  override get takesParts(): boolean {
+    return true;
+  }
+
   override onValue(_role: number, value: ValueView): boolean {
     const { keys, whole } = this;
     let at = this.next;

@@ -93,6 +93,10 @@ export class Read extends Keyed {
     }
   }
 
+  override get takesParts(): boolean {
+    return true;
+  }
+
   override onValue(side: number, value: ValueView): boolean {
     if (this.hit || !this.isKey(value.bytes, value.keyStart, value.keyEnd)) return false;
     this.hit = true;

@@ -17,6 +17,7 @@ export class Listener implements Caller {
   private item = "";
   /** Answers to onValue: whether the item was asked for. */
   takes = true;
+  takesParts = false;
   /** Called at each failure. */
   onFailed: () => void = () => {};
 

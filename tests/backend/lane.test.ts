@@ -93,6 +93,31 @@ describe("answers", () => {
     }
   });
 
+  test("who takes parts gets the same item, whole or not at all, however it is cut", () => {
+    const answer = "VALUE a 0 40\r\n" + "0123456789\r\n".repeat(3) + "abcd\r\nEND\r\n";
+    for (let first = 1; first < answer.length; first++) {
+      for (let second = first + 1; second < answer.length; second += 3) {
+        const bench = new Bench().open();
+        bench.caller.takesParts = true;
+        bench.asks("get a\r\n", Expect.VALUES, 1);
+        bench.settles().sends(answer.slice(0, first), answer.slice(first, second), answer.slice(second));
+        expect(bench.caller.heard).toEqual([`1 value ${answer.slice(0, -5)}`, "1 END END\r\n"]);
+      }
+    }
+    const lost = new Bench().open();
+    lost.caller.takesParts = true;
+    lost.asks("get a\r\n", Expect.VALUES, 1);
+    lost.settles().sends(answer.slice(0, 30), answer.slice(30, 54));
+    lost.socket.close("reset");
+    lost.settles();
+    expect(lost.caller.heard).toEqual(["1 failed reset sent"]);
+    const wrong = new Bench().open();
+    wrong.caller.takesParts = true;
+    wrong.asks("get a\r\n", Expect.VALUES, 1);
+    wrong.settles().sends(answer.slice(0, 30), answer.slice(30, 54), "XX");
+    expect(reason(wrong)).toBe("malformed_reply");
+  });
+
   test("any garbage is told in order or ends the lane; it never throws", () => {
     const word = fc.constantFrom("STORED", "END", "VALUE a 0 3", "VALUE a 0 99999999", "VA 2 f0", "VA -1", "\r\n", "abc", "\0", "1", "STAT x", "HD", " ");
     fc.assert(

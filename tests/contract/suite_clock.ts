@@ -109,5 +109,18 @@ export function clockSentences(name: string, sentence: Sentence): void {
       await desk.world.until("both turns", () => done);
       expect(order).toEqual(["asked", "first", "first ends", "second", "next turn"]);
     });
+
+    sentence("copy puts source[start, end) at target[at, …), and nothing else changes", async (desk) => {
+      const { copy } = desk.world.platform;
+      if (copy === null) return;
+      const source = Uint8Array.from({ length: 200 }, (_, i) => i).subarray(10);
+      for (const length of [0, 1, 31, 100, 190]) {
+        const target = new Uint8Array(300).fill(255);
+        copy(source, 190 - length, 190, target.subarray(5), 7);
+        const expected = new Uint8Array(300).fill(255);
+        for (let i = 0; i < length; i++) expected[12 + i] = 200 - length + i;
+        expect([...target]).toEqual([...expected]);
+      }
+    });
   });
 }

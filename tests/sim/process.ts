@@ -95,6 +95,8 @@ export class SimProcess implements Platform {
     this.host = this.program;
   }
 
+  readonly copy = null;
+
   afterTurn(run: () => void): void {
     this.afters.push(run);
     this.wake();

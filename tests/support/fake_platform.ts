@@ -278,6 +278,8 @@ export class FakePlatform {
     spawnSelfDetached: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
   };
 
+  readonly copy = null;
+
   afterTurn(run: () => void): void {
     this.afters.push(run);
   }
