@@ -16,9 +16,12 @@ const BUSY_TRIES = 20, BUSY_MS = 250;
  * follow each other faster leave out the same keys.
  */
 const PASSES_MAX = 5, PASS_PAUSE_MS = 1200;
-/** Lines read at a time: well below a millisecond of work. */
-const LINES_AT_ONCE = 1000;
-/** Above so many bytes not read they are read at once: the server must not wait, and memory is bounded. */
+/**
+ * Lines read at a time, and the longest that this may take, ms, looked at every so many lines: mostly they take a third of
+ * it, but thirty milliseconds and more as long as the runtime has not compiled this.
+ */
+const LINES_AT_ONCE = 1000, SLICE_MS = 1, LINES_A_LOOK = 32;
+/** What comes above so many bytes not read is read at once: the server must not wait, and memory is bounded. */
 const UNREAD_MAX = 64 * 1024 * 1024;
 const NOTHING = new Uint8Array(0);
 const KEY_IS = latin1("key=");
@@ -106,8 +109,8 @@ export class Dump implements SocketHandlers {
     this.watch();
     this.chunks.push(chunk);
     this.unread += chunk.length;
-    if (this.unread > UNREAD_MAX) this.read(Infinity);
-    else this.later();
+    while (this.unread > UNREAD_MAX && !this.over) this.read(LINES_AT_ONCE, Infinity);
+    this.later();
   }
 
   onDrain(): void {}
@@ -120,7 +123,7 @@ export class Dump implements SocketHandlers {
 
   /** What came before may hold the end of the dump. */
   private lost(cause: string): void {
-    this.read(Infinity);
+    this.read(Infinity, Infinity);
     this.finish(cause);
   }
 
@@ -128,17 +131,21 @@ export class Dump implements SocketHandlers {
   private later(): void {
     this.turn ??= this.world.clock.timer(1, () => {
       this.turn = null;
-      this.read(LINES_AT_ONCE);
+      this.read(LINES_AT_ONCE, SLICE_MS);
       if (this.chunks.length === 0 && !this.over) this.watch();
       if (this.chunks.length > 0 && !this.over) this.later();
     });
   }
 
-  private read(most: number): void {
+  /** At most so many lines, for about so long. */
+  private read(most: number, mostMs: number): void {
     let lines = 0;
+    const { clock } = this.world;
+    const endMs = mostMs === Infinity ? Infinity : clock.nowMs() + mostMs;
     while (!this.over && this.chunks.length > 0) {
       const chunk = this.chunks[0]!;
       while (lines++ < most) {
+        if (lines % LINES_A_LOOK === 0 && endMs !== Infinity && clock.nowMs() > endMs) return;
         const lf = chunk.indexOf(LF, this.at);
         if (lf === -1) break;
         if (this.rest.length > 0) this.torn(chunk, lf);

@@ -30,15 +30,14 @@ export class Listing {
   /** What the line being read tells. */
   private readonly now = new Uint8Array(SIGHTING);
 
-  /** part of parts: see partsFor. */
-  constructor(private readonly pairOf: (key: string) => Pair, part = 0, parts = 1) {
-    this.keyset = new KeySet(part, parts, SIGHTING);
+  /** part of parts: see partsFor; of: the servers that are to be listed. */
+  constructor(private readonly pairOf: (key: string) => Pair, of: readonly Server[], part = 0, parts = 1) {
+    this.keyset = new KeySet(part, parts, SIGHTING, mostItems(of) / parts);
   }
 
   /** In how many parts the keys of servers that share them are to be listed, by what each says that it holds. */
   static partsFor(servers: readonly Server[]): number {
-    const items = servers.map(({ stats }) => Number(stats.get("curr_items") ?? 0));
-    return Math.max(1, Math.ceil(Math.max(...items) / KEYS_AT_ONCE));
+    return Math.max(1, Math.ceil(mostItems(servers) / KEYS_AT_ONCE));
   }
 
   *keys(): Iterator<string> {
@@ -87,6 +86,10 @@ export class Listing {
     const { primary, backup } = this.pairOf(key);
     return (other === primary && on === backup) || (other === backup && on === primary);
   }
+}
+
+function mostItems(servers: readonly Server[]): number {
+  return Math.max(...servers.map(({ stats }) => Number(stats.get("curr_items") ?? 0)));
 }
 
 /** Notes what the words ` exp=… la=… cas=… …` in bytes[start, end) tell; false when its unique is no version. */

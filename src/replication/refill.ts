@@ -58,7 +58,7 @@ export class Refill implements FillOwner {
     private readonly done: (problem: string | null) => void,
   ) {
     this.fill = new Fill(side, this);
-    this.parts = Math.max(1, Math.ceil(Number(peer.server.stats.get("curr_items") ?? 0) / KEYS_AT_ONCE));
+    this.parts = Math.max(1, Math.ceil(itemsOf(peer) / KEYS_AT_ONCE));
   }
 
   start(): void {
@@ -72,7 +72,7 @@ export class Refill implements FillOwner {
   }
 
   private list(): void {
-    const keys = (this.keys = new KeySet(this.part, this.parts));
+    const keys = (this.keys = new KeySet(this.part, this.parts, 0, itemsOf(this.peer) / this.parts));
     const { server } = this.peer;
     const sink = {
       add: (bytes: Uint8Array, start: number, end: number): boolean => this.concerns(bytes, start, end) && keys.add(bytes, start, end),
@@ -154,4 +154,9 @@ export class Refill implements FillOwner {
     };
     this.around.copier.add({ pair, key, laneIndex, to: this.side, generation: 0, settled });
   }
+}
+
+/** How many items a peer says that it holds; not all of them need be of this pair. */
+function itemsOf({ server }: Peer): number {
+  return Number(server.stats.get("curr_items") ?? 0);
 }

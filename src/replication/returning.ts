@@ -198,7 +198,7 @@ export class Returning {
     // What only it holds may have been deleted meanwhile.
     const from = this.scope === "comparison" ? [...this.peers.map(({ server }) => server), this.server] : [this.server];
     if (this.parts === 0) this.parts = Listing.partsFor(from);
-    const keys = new Listing((key) => this.around.pairOf(key), this.part, this.parts);
+    const keys = new Listing((key) => this.around.pairOf(key), from, this.part, this.parts);
     this.open = from.length;
     let failed: { server: Server; problem: string } | null = null;
     const ended = (server: Server) => (problem: string | null): void => {

@@ -93,7 +93,7 @@ export class Scrubber {
 
   private begin(primary: Server, part: number, parts: number): void {
     const servers = [primary, ...this.pairsOf(primary).map(({ backup }) => backup!)];
-    const listing = new Listing((key) => this.world.pairOf(key), part, parts);
+    const listing = new Listing((key) => this.world.pairOf(key), servers, part, parts);
     this.round = { primary, part, parts, toList: servers, listing, dump: null, keys: null };
     this.list(this.round);
   }

@@ -49,6 +49,16 @@ describe("a key set", () => {
     expect(keys.footprint).toBeLessThan(200_000 * 56);
   });
 
+  test("for as many keys as expected no room is made anew, and more of them find room", () => {
+    const keys = new KeySet(0, 1, 0, 2000);
+    const { bytes, footprint } = keys;
+    for (let i = 0; i < 2000; i++) keys.add(latin1(`key:${i}`), 0, `key:${i}`.length);
+    expect([keys.bytes === bytes, keys.footprint]).toEqual([true, footprint]);
+    for (const key of KEYS) keys.add(latin1(key), 0, key.length);
+    expect(keys.size).toBe(2000 + new Set(KEYS).size);
+    expect(new Set(held(keys)).size).toBe(keys.size);
+  });
+
   test("what is longer than any key is not taken", () => {
     expect(new KeySet().add(new Uint8Array(300), 0, 256)).toBe(false);
   });

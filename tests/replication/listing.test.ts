@@ -20,7 +20,7 @@ interface Line {
 
 /** What is left of what each of these servers, a primary and its backups, has listed. */
 function left(servers: readonly Server[], dumps: readonly (readonly Line[])[], backup = servers[1]!, part = 0, parts = 1): string[] {
-  const listing = new Listing(() => ({ primary: servers[0], backup }) as unknown as Pair, part, parts);
+  const listing = new Listing(() => ({ primary: servers[0], backup }) as unknown as Pair, servers, part, parts);
   servers.forEach((one, index) => {
     const keys = listing.from(one);
     for (const { key, cas = V, exp = -1 } of dumps[index]!) {
