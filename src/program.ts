@@ -35,11 +35,7 @@ export function main(platform: Platform, invocation: Invocation): void {
     build: invocation.build,
     args: invocation.args,
     makeProxy: (config, log) => new Proxy(platform, config, log, invocation.build),
-    makeWorker: (config, log, company) => {
-      const proxy = new Proxy(platform, config, log, invocation.build);
-      proxy.join(company);
-      return proxy;
-    },
+    makeWorker: (config, log, company) => new Proxy(platform, config, log, invocation.build, company),
     openLog: (verbosity) => openLog(platform, verbosity),
   };
   if (!line.ok) return failUsage(context, line.problem);

@@ -16,6 +16,7 @@ import type { BuildReport, Report } from "./observe/report.ts";
 import type { Address, CloseCause, Listener, Platform } from "./platform/platform.ts";
 import { type DrainOutcome, drainServer } from "./replication/drain.ts";
 import { Pool } from "./replication/pool.ts";
+import type { SiblingWord } from "./replication/siblings.ts";
 import { reportRings } from "./replication/pool_report.ts";
 import { buildRing, ringServers } from "./ring/ring.ts";
 import type { Company, WorkingProxy } from "./workers/worker.ts";
@@ -53,12 +54,14 @@ export class Proxy implements WorkingProxy {
     config: ProxyConfig,
     log: Log,
     private readonly build: BuildReport = { version: "source", commit: "source", target: "" },
+    /** The other workers, when it is one of several. */
+    private readonly company: Company | null = null,
   ) {
     this.recent = new Recent(log, () => platform.clock.wallSeconds());
     const turn = new Turn((run) => platform.afterTurn(run), () => platform.clock.nowMs());
     const tails = new TailPool(platform.copy ?? plainCopy);
     const several = config.pools.length > 1;
-    this.services = config.pools.map((pool) => this.serve(pool, turn, tails, several ? poolLog(this.recent, pool.name) : this.recent));
+    this.services = config.pools.map((pool, index) => this.serve(pool, index, turn, tails, several ? poolLog(this.recent, pool.name) : this.recent));
   }
 
   /** The first pool and what belongs to it: the only one, mostly. */
@@ -72,8 +75,9 @@ export class Proxy implements WorkingProxy {
     return this.services[0]!.counters;
   }
 
-  private serve(config: PoolConfig, turn: Turn, tails: TailPool, log: Log): Service {
+  private serve(config: PoolConfig, index: number, turn: Turn, tails: TailPool, log: Log): Service {
     const counters = new Counters();
+    const { company } = this;
     const placement = placementText(config);
     const ours = { placement, fingerprint: fingerprint(placement) };
     const pool = new Pool(
@@ -91,12 +95,19 @@ export class Proxy implements WorkingProxy {
         proxies: config.proxies,
         refill: config.refill,
         comeback: config.comeback,
+        siblings: company === null ? null : (word) => company.tell(index, word, "ack" in word ? word.to : -1),
         ...ours, near: config.region.read === "nearest" ? config.region.zone : "",
       },
       turn, tails, counters, log,
     );
     const door = new Door(this.platform, pool, turn, tails, counters, log, config.clientsMax, this.build.version);
     pool.afterTick = () => door.tick();
+    if (company !== null) {
+      door.room = 0;
+      door.askRoom = () => company.full(index);
+      door.askAll = (done) => company.sum((report) => done(seenIn(report, index)));
+      door.resetOthers = () => company.reset(index);
+    }
     const peers = new Peers(this.platform, config.region.peers, ours, counters, log);
     return { config, pool, door, counters, peers, listening: [] };
   }
@@ -150,14 +161,20 @@ export class Proxy implements WorkingProxy {
     this.started = true;
   }
 
-  /** Says how this worker asks the others. */
-  join(company: Company): void {
-    this.services.forEach(({ door }, index) => {
-      door.room = 0;
-      door.askRoom = () => company.full(index);
-      door.askAll = (done) => company.sum((report) => done(seenIn(report, index)));
-      door.resetOthers = () => company.reset(index);
-    });
+  joined(worker: number): void {
+    for (const { pool } of this.services) pool.siblings?.joined(worker);
+  }
+
+  gone(worker: number): void {
+    for (const { pool } of this.services) pool.siblings?.gone(worker);
+  }
+
+  heard(pool: number, from: number, word: unknown): void {
+    this.services[pool]!.pool.siblings?.heard(from, word as SiblingWord); // of the same binary
+  }
+
+  met(): boolean {
+    return this.services.every(({ pool }) => pool.siblings?.met ?? true);
   }
 
   accept(place: number, pool: number, address: Address, accepting: () => void, failed: (reason: string) => void): void {

@@ -61,6 +61,9 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
   }
   const workers = flags.one("workers");
   const count = readWorkers(workers, problems);
+  if (count !== 1 && pools.some(({ config }) => config.backups.length > 0 && !config.proxies.board)) {
+    problems.push(wrong(workers, "needs the board", "--workers 1, or --board on").problem);
+  }
   if (problems.length > 0) return { ok: false, problems: inOrder(problems) };
   return {
     ok: true,

@@ -71,6 +71,8 @@ export class Board implements WallOwner {
   onDeath: (id: string, complaints: readonly Complaint[]) => void = (id) => this.bury(id);
   /** A proxy fell silent: what it had under way may be half done. */
   onSilence: () => void = () => {};
+  /** Other workers of this proxy, of whom we hear sooner and more than is posted. */
+  private readonly siblings = new Set<string>();
   /** After each change of whom a server is fenced by. */
   onFence: (server: Server) => void = () => {};
   private readonly walls: readonly Wall[];
@@ -125,6 +127,12 @@ export class Board implements WallOwner {
   /** What a server held is gone, our notices too. */
   memoryLost(server: Server): void {
     this.wallOf(server).forget();
+  }
+
+  /** This is another worker of our proxy. */
+  knowSibling(id: string): void {
+    this.siblings.add(id);
+    this.refence();
   }
 
   /** A dead proxy's complaints are dealt with: everybody forgets it, once our own complaints of now are posted. */
@@ -201,7 +209,7 @@ export class Board implements WallOwner {
     }
     if (neighbour === undefined) {
       this.known.set(id, { id, notice, seenMs: this.nowMs, firstMs: this.nowMs, dead: false, told: 0 });
-      this.world.log.info("another proxy uses these servers", { proxy: id });
+      if (!this.siblings.has(id)) this.world.log.info("another proxy uses these servers", { proxy: id });
     } else if (notice.seq > neighbour.notice.seq) {
       neighbour.notice = notice;
       neighbour.seenMs = this.nowMs;
@@ -265,8 +273,9 @@ export class Board implements WallOwner {
       this.onSilence();
     } else if (now - neighbour.seenMs < DEAD_MS * (neighbour.told + 1)) return;
     neighbour.told++;
+    if (this.siblings.has(id)) this.bury(id);
     // What it had only drained lacks nothing.
-    this.onDeath(id, notice.complaints.filter(({ why }) => why !== "drained"));
+    else this.onDeath(id, notice.complaints.filter(({ why }) => why !== "drained"));
   }
 
   private forget(id: string, seq: number): void {
@@ -283,6 +292,7 @@ export class Board implements WallOwner {
       const drained = server.drainedElsewhere;
       server.drainedElsewhere = false;
       for (const { id, notice } of this.known.values()) {
+        if (this.siblings.has(id)) continue;
         const complaint = notice.complaints.find((each) => each.name === name);
         if (complaint?.why === "drained") server.drainedElsewhere = true;
         else if (complaint !== undefined) by += `${by === "" ? "" : ", "}${id} ${complaint.why}`;

@@ -201,6 +201,11 @@ export class Comebacks {
     lane.expect(Expect.OK, new Told((ok) => (ok ? done() : void this.owedFlush.set(server, 0))), 0);
   }
 
+  /** A flush_all that it missed is still to be done. */
+  owes(server: Server): boolean {
+    return this.owedFlush.has(server);
+  }
+
   private flushDue(server: Server): boolean {
     return (this.owedFlush.get(server) ?? Infinity) <= this.pool.nowMs;
   }

@@ -77,8 +77,10 @@ export class Decide extends Keyed {
 
   private begin(): void {
     const { strict } = this.pool;
-    if (strict !== null && this.pair.backup !== null && !strict.mayDecide(this.pair)) {
-      return strict.hold(this.pair, (ok) => (ok ? this.begin() : this.undecided()));
+    if (strict !== null && this.pair.backup !== null) {
+      this.pair.decided.delete(this.key); // nothing of it is under way here, or any more
+      if (!strict.mayDecide(this.pair)) return strict.hold(this.pair, (ok) => (ok ? this.begin() : this.undecided()));
+      this.pair.decided.add(this.key);
     }
     if (this.pair.stale.size !== 0 && mustForget(this.pair, this.key)) {
       this.pool.counters.forgotten++;
@@ -367,6 +369,7 @@ export class Decide extends Keyed {
   private release(): void {
     if (!this.locked) return;
     this.locked = false;
+    if (this.pool.strict !== null) this.pair.decided.delete(this.key);
     this.pair.unlock(this.key);
   }
 }

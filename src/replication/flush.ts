@@ -11,6 +11,7 @@ import type { RequestReader } from "../protocol/request.ts";
 import type { Pool } from "./pool.ts";
 import { type Client, Slot } from "./slot.ts";
 
+const UNKNOWN = serverError("outcome unknown (other workers could not be told which server missed it)");
 const NOBODY = serverError("no server can be flushed");
 
 export class FlushAll extends Slot {
@@ -19,6 +20,8 @@ export class FlushAll extends Slot {
   private readonly servers: readonly Server[];
   private pending = 1;
   private flushed = 0;
+  /** A server missed it. */
+  private owed = false;
   private refusal: Uint8Array | null = null;
 
   constructor(client: Client, private readonly pool: Pool, reader: RequestReader, bytes: Uint8Array) {
@@ -40,7 +43,10 @@ export class FlushAll extends Slot {
     }
     this.servers.forEach((server, index) => {
       const lane = server.lanes[0]!;
-      if (!lane.ready) return this.pool.owesFlush(server, this.delay);
+      if (!lane.ready) {
+        this.owed = true;
+        return this.pool.owesFlush(server, this.delay);
+      }
       this.pending++;
       lane.out.push(this.command, 0, this.command.length);
       lane.expect(Expect.OK, this, index);
@@ -57,6 +63,7 @@ export class FlushAll extends Slot {
   }
 
   override onFailure(role: number): void {
+    this.owed = true;
     this.pool.owesFlush(this.servers[role]!, this.delay);
     this.settled();
   }
@@ -69,8 +76,17 @@ export class FlushAll extends Slot {
 
   private tell(): void {
     if (this.refusal !== null) this.answer(this.refusal);
-    else if (this.flushed > 0) this.answer(OK);
+    else if (this.flushed > 0) {
+      const { strict } = this.pool;
+      if (strict !== null && this.owed) return strict.whenKnown((ok) => this.end(ok ? OK : UNKNOWN));
+      this.answer(OK);
+    }
     else this.answer(NOBODY);
+    this.client.resume();
+  }
+
+  private end(line: Uint8Array): void {
+    this.answer(line);
     this.client.resume();
   }
 }

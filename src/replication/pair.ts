@@ -44,6 +44,9 @@ export class Pair {
   readonly overflows: [number, number] = [0, 0];
   /** Locked keys with those that wait. */
   readonly locks = new Map<string, LockWaiter[]>();
+  /** Keys that are being copied, and keys on which a command in two steps is under way, with how many there are. */
+  readonly syncing = new Map<string, number>();
+  readonly decided = new Set<string>();
   /** Since when the usual lead is the present one, ms, as seen once a tick. */
   leadSinceMs = -Infinity;
   private ledBy: Side | -1 = -1;
@@ -83,8 +86,8 @@ export class Pair {
   /** Trusted by everybody; -1 when neither side is. */
   private get firstLead(): Side | -1 {
     const { primary, backup, strict } = this;
-    if (primary.leads && !primary.fenced && !primary.drained && (strict === null || (!strict.distrusts(primary) && strict.wellKnown(this)))) return PRIMARY;
-    return backup !== null && backup.leads && !backup.fenced && !backup.drained && (strict === null || !strict.distrusts(backup)) ? BACKUP : -1;
+    if (primary.leads && !primary.fenced && !primary.doubted && !primary.drained && (strict === null || (!strict.distrusts(primary) && strict.wellKnown(this)))) return PRIMARY;
+    return backup !== null && backup.leads && !backup.fenced && !backup.doubted && !backup.drained && (strict === null || !strict.distrusts(backup)) ? BACKUP : -1;
   }
 
   /** Called every tick and after each change of trust. */
@@ -122,7 +125,7 @@ export class Pair {
    */
   mayHold(keyed: { readonly key: string }): boolean {
     const { primary } = this;
-    if (!primary.warming || primary.fenced || primary.drained || this.overflow[PRIMARY]) return false;
+    if (!primary.warming || primary.fenced || primary.doubted || primary.drained || this.overflow[PRIMARY]) return false;
     return this.stale.size === 0 || !this.stale.has(keyed.key);
   }
 
@@ -132,10 +135,15 @@ export class Pair {
    */
   mayAskNear(keyed: { readonly key: string }): boolean {
     const backup = this.backup!;
-    if (backup.state !== "up" || !backup.leads || backup.fenced || backup.drained || this.overflow[BACKUP]) return false;
+    if (backup.state !== "up" || !backup.leads || backup.fenced || backup.doubted || backup.drained || this.overflow[BACKUP]) return false;
     // A command in two steps has reached the primary alone so far.
     if (this.locks.size !== 0 && this.locks.has(keyed.key)) return false;
     return this.stale.size === 0 || !this.stale.has(keyed.key);
+  }
+
+  /** Commands in two steps that are under way. */
+  get deciding(): number {
+    return this.decided.size;
   }
 
   /** No more entries fit. */
@@ -149,7 +157,7 @@ export class Pair {
     if (server === null || server.state === "down") return false;
     if (key !== null && this.stale.get(key)?.side === side) return false;
     // Which keys it lacks is not known in full while it is cold or fenced, or its list has overflowed.
-    return (!server.cold && !server.fenced && !this.overflow[side]) || this.server(other(side))!.state === "down";
+    return (!server.cold && !server.fenced && !server.doubted && !this.overflow[side]) || this.server(other(side))!.state === "down";
   }
 
   /** Side lacks the newest acknowledged state of the key. */

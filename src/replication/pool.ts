@@ -22,6 +22,7 @@ import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
 import { BACKUP, Pair, PRIMARY, type Room, type Side } from "./pair.ts";
 import { Scrubber, type ScrubWorld } from "./scrub.ts";
+import { Siblings, type SiblingsWorld, type SiblingWord } from "./siblings.ts";
 import { Strict, type StrictWorld, VIEW_MS } from "./strict.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
 import { VersionClock } from "./version.ts";
@@ -66,10 +67,12 @@ export interface PoolOptions {
   readonly itemBytesMax: number;
   readonly proxies: ProxiesOptions;
   readonly refill: PaceLimits;
+  /** The way to the other workers of this proxy; null when there are none. */
+  readonly siblings: ((word: SiblingWord) => void) | null;
   readonly comeback: { readonly rejoin: "wait" | "fast"; readonly missedKeysMax: number };
 }
 
-export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld, DrainWorld {
+export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld, DrainWorld, SiblingsWorld {
   readonly primaries: readonly Server[];
   readonly backups: readonly Server[];
   readonly servers: readonly Server[];
@@ -99,7 +102,9 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   readonly scrubber: Scrubber;
   /** Servers that were taken out of reads by hand. */
   readonly drains = new Drains(this);
-  /** What --strict adds; null without it. */
+  /** The other workers of this proxy; null when there can be none. */
+  readonly siblings: Siblings | null;
+  /** What --strict and several workers add; null without them. */
   readonly strict: Strict | null;
   /** Looks afterwards at what several proxies write. */
   readonly verifier: Verifier;
@@ -163,7 +168,9 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.verifier.active = options.proxies.verify === "on";
     this.board = options.proxies.board && this.backups.length > 0 ? new Board(this, options.proxies.strict) : null;
     this.settleMs = (this.board?.pollMs ?? 0) + VIEW_MS + options.requestTimeoutMs;
-    this.strict = this.board !== null && options.proxies.strict ? new Strict(this, this.board) : null;
+    this.siblings = this.board !== null && options.siblings !== null ? new Siblings(this, this.board, options.siblings) : null;
+    const agrees = this.board !== null && (options.proxies.strict || this.siblings !== null);
+    this.strict = agrees ? new Strict(this, this.board!, options.proxies.strict, this.siblings) : null;
     for (const pair of this.pairs) pair.strict = this.strict;
     this.memory = this.board !== null && options.proxies.hints ? new Memory(this) : null;
     if (this.board !== null) {
@@ -257,6 +264,11 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** A side lacks the newest state of a key; it is copied when it can be. */
   lacks(pair: Pair, key: string, side: Side): void {
+    this.learned(pair, key, side);
+    this.siblings?.missed(pair, key, side);
+  }
+
+  learned(pair: Pair, key: string, side: Side): void {
     pair.mark(key, side);
     const server = pair.server(side);
     if (server !== null && server.leads && pair.overflow[side]) this.comebacks.bringBack(server, "missed writes overflowed");
@@ -309,6 +321,20 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   owesFlush(server: Server, delaySeconds: number): void {
     this.comebacks.owesFlush(server, delaySeconds);
     this.memory?.hints.look();
+    this.siblings?.missedFlush(server, delaySeconds);
+  }
+
+  learnedFlush(server: Server, delaySeconds: number): void {
+    this.comebacks.owesFlush(server, delaySeconds);
+    this.memory?.hints.look();
+  }
+
+  siblingDied(): void {
+    this.scrubber.soon();
+  }
+
+  soon(run: () => void): void {
+    this.platform.afterTurn(run);
   }
 
   /** "primary 10.0.0.1:11211 down, backup 10.0.0.2:11211 request_timeout": for error lines. */
@@ -328,11 +354,13 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     for (const pair of this.pairs) pair.watchLead(this.nowMs);
     this.memory?.stateChanged(server);
     if (server.state === "down") this.comebacks.left(server);
+    this.siblings?.look();
   }
 
   leadsChanged(): void {
     for (const pair of this.pairs) pair.watchLead(this.nowMs);
     this.board?.soon();
+    this.siblings?.look();
   }
 
   missing(server: Server, reason: string): void {
@@ -360,7 +388,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
 
   lacksWrites(server: Server): boolean {
-    return this.comebacks.lacks(server);
+    return this.comebacks.lacks(server) || (this.siblings !== null && this.comebacks.owes(server));
   }
 
   /** A proxy died that did not trust some servers. What they lack is not known: they are compared in full. */

@@ -15,6 +15,7 @@ import type { Board } from "./board.ts";
 import { putText } from "./compose.ts";
 import { addChunk, type Held, heldFrom, heldWithoutValue } from "./held.ts";
 import { BACKUP, other, type Pair, PRIMARY, type Side, type Strictness } from "./pair.ts";
+import type { Siblings } from "./siblings.ts";
 
 /** How old a view of the board may be that counts, ms. */
 export const VIEW_MS = 500;
@@ -48,7 +49,15 @@ export class Strict implements Strictness {
   private turnMs = 0;
   private readonly pairsOf = new Map<Server, { readonly pair: Pair; readonly side: Side }[]>();
 
-  constructor(private readonly world: StrictWorld, private readonly board: Board) {
+  /**
+   * timed: other proxies must have read what we post, which takes its time. siblings: other workers of ours, who are told.
+   * At least one of them.
+   */
+  constructor(
+    private readonly world: StrictWorld, private readonly board: Board,
+    private readonly timed: boolean, private readonly siblings: Siblings | null,
+  ) {
+    if (siblings !== null) siblings.onHeard = () => this.look();
     for (const server of world.servers) this.pairsOf.set(server, []);
     for (const pair of world.pairs) {
       this.pairsOf.get(pair.primary)!.push({ pair, side: PRIMARY });
@@ -69,6 +78,7 @@ export class Strict implements Strictness {
 
   /** Nobody can have told us on the other side, within the time that counts, that the primary is not to be trusted. */
   wellKnown(pair: Pair): boolean {
+    if (!this.timed) return true; // our siblings tell us
     const backup = pair.backup!;
     if (backup.state !== "down") return this.fresh(backup);
     // Its peer is away: any other server carries the same notices.
@@ -87,6 +97,10 @@ export class Strict implements Strictness {
 
   /** A conditional command may be sent to the pair's lead. */
   mayDecide(pair: Pair): boolean {
+    return (this.siblings === null || this.siblings.mayDecide(pair)) && (!this.timed || this.mayDecideNow(pair));
+  }
+
+  private mayDecideNow(pair: Pair): boolean {
     const { nowMs, settleMs } = this.world;
     pair.watchLead(nowMs);
     if (nowMs - pair.leadSinceMs < settleMs) return false;
@@ -103,6 +117,8 @@ export class Strict implements Strictness {
 
   /** A write of ours is sent; returns its number. Earlier ones of the key need not be there any more. */
   wrote(key: string): number {
+    // Among siblings alone it is taken for lost when a later write of ours has replaced it: that is not worth a map of all.
+    if (!this.timed) return 0;
     this.late.set(key, ++this.serial);
     return this.serial;
   }
@@ -120,17 +136,20 @@ export class Strict implements Strictness {
     holds: (held: Held | null) => boolean, done: (ok: boolean) => void,
   ): void {
     const lacking = pair.server(other(took))!;
-    this.board.soon();
+    if (this.timed) this.board.soon();
+    const told = this.siblings?.latest ?? 0;
+    const known = (): boolean => (!this.timed || this.known(lacking)) && (this.siblings === null || this.siblings.knows(told));
     let asked = false;
     let verdict: boolean | null = null;
     const look = (): boolean | null => {
       if (asked) return verdict;
       // Repaired meanwhile: both sides have it, or what replaced it.
-      if (!this.known(lacking) && pair.stale.get(key)?.side === other(took)) return null;
+      if (!known() && pair.stale.get(key)?.side === other(took)) return null;
       if (this.latest(key) > serial) return true;
       asked = true;
       new StillThere(pair, key, laneIndex, took, (held) => {
         verdict = this.latest(key) > serial || (held !== "failed" && holds(held));
+        if (!this.timed) this.look();
       }).start();
       return verdict;
     };
@@ -139,18 +158,45 @@ export class Strict implements Strictness {
 
   /** Called every tick. */
   tick(now: number): void {
+    this.siblings?.look();
+    this.look();
+    if (now < this.turnMs) return;
+    this.turnMs = now + REMEMBER_MS;
+    this.before = this.late;
+    this.late = new Map();
+  }
+
+  /** Ends the waits that may end. */
+  private look(): void {
+    if (this.looking || this.waits.length === 0) return;
+    this.looking = true;
+    const now = this.world.nowMs;
     const over: [Wait, boolean][] = [];
-    this.waits = this.waits.filter((wait) => {
+    const waits = this.waits;
+    this.waits = [];
+    const kept = waits.filter((wait) => {
       const verdict = wait.look() ?? (now > wait.untilMs ? false : null);
       if (verdict === null) return true;
       over.push([wait, verdict]);
       return false;
     });
+    this.waits = [...kept, ...this.waits];
+    this.looking = false;
     for (const [wait, verdict] of over) wait.done(verdict);
-    if (now < this.turnMs) return;
-    this.turnMs = now + REMEMBER_MS;
-    this.before = this.late;
-    this.late = new Map();
+  }
+  private looking = false;
+
+  /** Whether what was written must be known by its version. */
+  get remembers(): boolean {
+    return this.timed;
+  }
+
+  /** All our siblings know what we know now; done(false): not in time. */
+  whenKnown(done: (ok: boolean) => void): void {
+    const { siblings } = this;
+    if (siblings === null) return done(true);
+    const told = siblings.latest;
+    this.waits.push({ untilMs: this.deadline(), look: () => (siblings.knows(told) ? true : null), done });
   }
 
   private deadline(): number {

@@ -61,6 +61,8 @@ export class Sync extends SilentCaller {
   }
 
   start(): void {
+    const { syncing } = this.pair;
+    if (this.rounds === 0) syncing.set(this.key, (syncing.get(this.key) ?? 0) + 1);
     if (++this.rounds > ROUNDS_MAX) return this.end("failed");
     this.held = [null, null];
     this.explicit = this.pair.explicit;
@@ -186,6 +188,10 @@ export class Sync extends SilentCaller {
   private end(outcome: SyncOutcome): void {
     if (this.over) return;
     this.over = true;
+    const { syncing } = this.pair;
+    const left = syncing.get(this.key)! - 1;
+    if (left === 0) syncing.delete(this.key);
+    else syncing.set(this.key, left);
     this.done(outcome);
   }
 }

@@ -100,7 +100,7 @@ export class Write extends Keyed {
     this.explicit = this.op === Op.SET && pair.explicit;
     if (this.explicit) this.pool.versions.next();
     const { strict } = this.pool;
-    if (strict !== null) {
+    if (strict !== null && strict.remembers) {
       this.serial = strict.wrote(this.key);
       this.written = this.explicit ? textOf(this.pool.versions.digits, 0, VERSION_DIGITS) : "";
     }

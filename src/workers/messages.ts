@@ -26,6 +26,12 @@ export type Order =
   | { readonly t: "drain"; readonly ask: number; readonly server: string; readonly drained: boolean; readonly force: boolean }
   /** A client of another worker asked for counters to begin again at 0. */
   | { readonly t: "reset"; readonly pool: number }
+  /** Another worker has come; all that there are, once `company` follows; or it is gone. */
+  | { readonly t: "joined"; readonly worker: number }
+  | { readonly t: "company" }
+  | { readonly t: "gone"; readonly worker: number }
+  /** What another worker's pool has to say to this one's. */
+  | { readonly t: "tell it"; readonly pool: number; readonly from: number; readonly word: unknown }
   /** Accept no more, answer what was asked for at most so long, and leave. */
   | { readonly t: "stop"; readonly drainMs: number };
 
@@ -35,6 +41,10 @@ export type Word =
   | { readonly t: "ready" }
   /** It cannot work. */
   | { readonly t: "failed"; readonly reason: string }
+  /** It knows what the others knew when it came: it may serve. */
+  | { readonly t: "met" }
+  /** For the same pool of the others, or of one; order is kept. */
+  | { readonly t: "tell"; readonly pool: number; readonly word: unknown; readonly to: number }
   | { readonly t: "accepting"; readonly place: number }
   /** Clients of each pool; said when it has changed. */
   | { readonly t: "load"; readonly clients: readonly number[] }

@@ -49,6 +49,8 @@ interface Worker {
   readonly number: number;
   child: Child | null;
   ready: boolean;
+  /** It knows what the others know. */
+  met: boolean;
   bornMs: number;
   againMs: number;
   late: Timer | null;
@@ -69,7 +71,7 @@ export class Supervisor {
   private stopping: (() => void) | null = null;
 
   constructor(private readonly platform: Platform, private readonly log: Log, private readonly options: SupervisorOptions) {
-    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, bornMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
+    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, bornMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
     this.shares = options.config.pools.map(({ clientsMax }) => new Shares(clientsMax, options.workers, options.clientsPerWorker));
   }
 
@@ -226,8 +228,10 @@ export class Supervisor {
   private gone(worker: Worker, code: number | null): void {
     const pid = worker.child?.pid ?? 0;
     worker.child = null;
-    worker.ready = false;
+    const wasReady = worker.ready;
+    worker.ready = worker.met = false;
     worker.late?.cancel();
+    if (wasReady) for (const other of this.workers) if (other.ready) this.order(other, { t: "gone", worker: worker.number });
     for (const shares of this.shares) shares.end(worker.number);
     for (const place of this.places) {
       if (place.holder === worker.number) place.holder = -1;
@@ -244,6 +248,8 @@ export class Supervisor {
   private heard(worker: Worker, word: Word): void {
     switch (word.t) {
       case "ready": return this.isReady(worker);
+      case "met": return this.hasMet(worker);
+      case "tell": return this.relay(worker, word);
       case "failed": return this.failed(worker, word.reason);
       case "accepting": return this.accepting(worker, word.place);
       case "load":
@@ -266,12 +272,28 @@ export class Supervisor {
   }
 
   private isReady(worker: Worker): void {
+    for (const other of this.workers) {
+      if (!other.ready) continue;
+      this.order(other, { t: "joined", worker: worker.number });
+      this.order(worker, { t: "joined", worker: other.number });
+    }
+    this.order(worker, { t: "company" });
     worker.ready = true;
     worker.late?.cancel();
     this.shares.forEach((shares, pool) => this.order(worker, { t: "room", pool, clients: shares.begin(worker.number) }));
     for (const server of this.drained) this.order(worker, { t: "drain", ask: 0, server, drained: true, force: true });
+  }
+
+  private hasMet(worker: Worker): void {
+    worker.met = true;
     if (this.started === null) this.log.info("a worker started", { worker: worker.number, pid: worker.child!.pid });
-    if (this.workers.every(({ ready }) => ready) || this.started === null) this.balance();
+    if (this.workers.every(({ met }) => met) || this.started === null) this.balance();
+  }
+
+  private relay(from: Worker, { pool, word, to }: Extract<Word, { t: "tell" }>): void {
+    for (const other of this.workers) {
+      if (other !== from && other.ready && (to === -1 || to === other.number)) this.order(other, { t: "tell it", pool, from: from.number, word });
+    }
   }
 
   private failed(worker: Worker, reason: string): void {
@@ -299,7 +321,7 @@ export class Supervisor {
     this.balancing?.cancel();
     if (this.stopping !== null) return;
     this.balancing = this.platform.clock.timer(BALANCE_MS, () => this.balance());
-    const alive = this.workers.map(({ ready }) => ready);
+    const alive = this.workers.map(({ met }) => met);
     this.shares.forEach((shares, pool) => {
       const mine = this.places.filter((place) => place.pool === pool);
       const wanted = assign(mine.map(({ home }) => home), alive, shares.clients, mine.map(({ holder }) => holder));

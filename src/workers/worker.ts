@@ -20,6 +20,12 @@ export interface WorkingProxy {
   addRoom(pool: number, clients: number): void;
   /** Gives back room that is not used, at most so much; returns how much. */
   giveRoom(pool: number, clients: number): number;
+  /** Another worker has come, or is gone, or has something to say. */
+  joined(worker: number): void;
+  gone(worker: number): void;
+  heard(pool: number, from: number, word: unknown): void;
+  /** All workers that came before have told what they knew. */
+  met(): boolean;
   /** Clients of each pool. */
   clients(): readonly number[];
   report(): Report;
@@ -35,6 +41,8 @@ export interface Company {
   full(pool: number): void;
   /** What all workers know; done may never be called when this process is about to end. */
   sum(done: (report: Report) => void): void;
+  /** Something for the same pool of all others, or of one; -1: all. */
+  tell(pool: number, word: unknown, to: number): void;
   /** Counters of this pool begin again, everywhere else. */
   reset(pool: number): void;
 }
@@ -86,6 +94,10 @@ export class WorkerEnd implements Company {
     this.say({ t: "sum", ask: this.lastAsk });
   }
 
+  tell(pool: number, word: unknown, to: number): void {
+    this.say({ t: "tell", pool, word, to });
+  }
+
   reset(pool: number): void {
     this.say({ t: "reset", pool });
   }
@@ -115,11 +127,29 @@ export class WorkerEnd implements Company {
         this.asks.delete(order.ask);
         return done?.(order.report);
       }
+      case "joined": return proxy.joined(order.worker);
+      case "company":
+        this.introduced = true;
+        return this.lookMet(proxy);
+      case "gone":
+        proxy.gone(order.worker);
+        return this.lookMet(proxy);
+      case "tell it":
+        proxy.heard(order.pool, order.from, order.word);
+        return this.met ? undefined : this.lookMet(proxy);
       case "reset": return proxy.resetCounters(order.pool);
       case "drain": return this.say({ t: "drained", ask: order.ask, outcome: proxy.drainNow(order.server, order.drained, order.force) });
       case "stop": return this.stop(order.drainMs);
     }
   }
+
+  private lookMet(proxy: WorkingProxy): void {
+    if (this.met || !this.introduced || !proxy.met()) return;
+    this.met = true;
+    this.say({ t: "met" });
+  }
+  private introduced = false;
+  private met = false;
 
   private tellLoad(): void {
     const clients = this.proxy!.clients();

@@ -1,12 +1,12 @@
 // Several workers of one binary that share ports: what clients and the operator see of them.
 import { afterEach, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, NoReply } from "../support/client.ts";
 import { type Spawned, spawnMemcached } from "../support/memcached.ts";
 import { spawnTandem, type Tandem } from "../support/tandem.ts";
+import { workersOf } from "../support/workers.ts";
 
 const open: (Client | Spawned)[] = [];
 function held<T extends Client | Spawned>(thing: T): T {
@@ -23,12 +23,6 @@ afterEach(async () => {
 async function pair(args: readonly string[]): Promise<Tandem> {
   const primary = held(await spawnMemcached()), backup = held(await spawnMemcached());
   return held(await spawnTandem(["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, ...args]));
-}
-
-/** Pids of the workers that run. */
-function workersOf(supervisor: number): number[] {
-  const rows = execFileSync("ps", ["-o", "pid=,stat=,args=", "--ppid", String(supervisor)], { encoding: "utf8" }).trim().split("\n");
-  return rows.filter((row) => row.includes("--worker-child=") && !/^\s*\d+\s+Z/.test(row)).map((row) => Number(row.trim().split(/\s+/)[0]));
 }
 
 async function stats(client: Client, words = ""): Promise<Map<string, string>> {

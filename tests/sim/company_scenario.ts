@@ -20,22 +20,26 @@ const NOTICE_US = 8 * SECOND_US;
 export const WINDOW_MAX_US = 3_500_000;
 
 /** bend may break the proxies on purpose, to show that the simulation notices. */
-export function companyScenario(strict: boolean, bend: (pair: PairWorld) => void = () => {}): Scenario {
+export type Kind = "two-a" | "two-strict" | "two-workers";
+
+export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = () => {}): Scenario {
   return {
-    name: strict ? "two-strict" : "two-a",
+    name: kind,
     settings(seed) {
       const dice = new Prng(seed ^ 0x5eed);
       return { ...drawSettings(dice), sparing: dice.chance(7, 8) };
     },
-    run: (world) => run(world, strict, bend),
+    run: (world) => run(world, kind, bend),
   };
 }
 
-function run(world: World, strict: boolean, bend: (pair: PairWorld) => void): ScenarioResult {
+function run(world: World, kind: Kind, bend: (pair: PairWorld) => void): ScenarioResult {
   const dice = world.dice.hosts;
+  // Workers of one proxy have a channel, and owe without waiting what strict proxies owe.
+  const workers = kind === "two-workers", strict = kind !== "two-a";
   const shape: Shape = {
     primaries: 1, backups: 1, proxies: dice.chance(1, 4) ? 3 : 2, clients: dice.range(3, 6), lanes: dice.pick([1, 1, 2]),
-    versions: dice.pick(VERSIONS), strict,
+    versions: dice.pick(VERSIONS), strict: kind === "two-strict", workers,
   };
   // No faults, and everybody at the same few keys: what collides last must be made alike by those that collided.
   const crowd = dice.chance(1, 6);

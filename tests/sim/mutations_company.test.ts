@@ -1,15 +1,15 @@
 // Proxies that leave out one of the safeguards between them are found out: the simulation can fail.
 import { describe, expect, test } from "bun:test";
 import type { Notice } from "../../src/replication/notice.ts";
-import { companyScenario } from "./company_scenario.ts";
+import { companyScenario, type Kind } from "./company_scenario.ts";
 import type { PairWorld } from "./pair_world.ts";
 import { runSeed } from "./scenario.ts";
 
 const SEEDS_MAX = 200;
 
 /** Some seed from first on fails. */
-function found(first: number, bend: (pair: PairWorld) => void): void {
-  const scenario = companyScenario(false, bend);
+function found(first: number, bend: (pair: PairWorld) => void, kind: Kind = "two-a"): void {
+  const scenario = companyScenario(kind, bend);
   let failure: string | undefined;
   for (let seed = first; seed < first + SEEDS_MAX && failure === undefined; seed++) {
     const [violation] = runSeed(scenario, seed).violations;
@@ -24,6 +24,12 @@ describe("proxies over the same servers", () => {
     found(1, ({ proxies }) => {
       for (const { pool } of proxies) pool.board!.read = () => {};
     });
+  }, 300_000);
+
+  test("that are workers and answer before the others know show what was replaced", () => {
+    found(1, ({ proxies }) => {
+      for (const { pool } of proxies) Object.assign(pool.siblings!, { knows: () => true, learn: () => {} });
+    }, "two-workers");
   }, 300_000);
 
   test("that do not verify leave both sides different", () => {

@@ -2,6 +2,7 @@
 import { Proxy } from "../../src/proxy.ts";
 import type { ComebackConfig, ProxyConfig, ServerSpec } from "../../src/config/config.ts";
 import type { Log, LogFields } from "../../src/observe/log.ts";
+import type { Company } from "../../src/workers/worker.ts";
 import { SimClient } from "./client.ts";
 import { History } from "./history.ts";
 import type { SimHost } from "./host.ts";
@@ -19,6 +20,8 @@ export interface Shape {
   /** 1 when not said. */
   readonly proxies?: number;
   readonly strict?: boolean;
+  /** The proxies are workers of one: they have a channel to each other. */
+  readonly workers?: boolean;
   /** Of the primaries and of the backups. */
   readonly versions: readonly [string, string];
   /** How wrong the wall clock of each server may be, seconds. */
@@ -62,6 +65,7 @@ export class PairWorld {
     for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`, shape.versions[0]));
     for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`, shape.versions[1]));
     for (let i = 0; i < (shape.proxies ?? 1); i++) this.startProxy(i);
+    if (shape.workers === true) this.introduce();
   }
 
   /** The first proxy. */
@@ -91,13 +95,40 @@ export class PairWorld {
     const host = this.world.host(proxyName(i));
     this.proxyHosts.push(host);
     host.start((process) => {
-      const proxy = (this.proxies[i] = new Proxy(process, this.config(), this.log(i)));
+      const proxy = (this.proxies[i] = new Proxy(process, this.config(), this.log(i), undefined, this.shape.workers === true ? this.companyOf(i) : null));
       proxy.start((outcome) => {
         if (!outcome.ok) throw new Error(`the proxy does not start: ${outcome.reason}`);
         this.world.note(`the ${proxyName(i)} serves`);
         this.listening++;
       });
     });
+  }
+
+  /** What worker i has of the others: texts arrive in order, after a while of their own. */
+  private companyOf(i: number): Company {
+    const arrivals = new Map<number, number>();
+    return {
+      full: () => {},
+      sum: () => {},
+      reset: () => {},
+      tell: (pool, word, to) => {
+        const text = JSON.stringify(word);
+        for (const [j, host] of this.proxyHosts.entries()) {
+          if (j === i || (to !== -1 && to !== j)) continue;
+          const us = Math.max(arrivals.get(j) ?? 0, this.world.nowUs + this.world.dice.hosts.range(30, 3_000));
+          arrivals.set(j, us);
+          host.process?.ownTimer((us - this.world.nowUs) / 1000, () => this.proxies[j]!.heard(pool, i, JSON.parse(text)));
+        }
+      },
+    };
+  }
+
+  /** Workers hear of each other. */
+  private introduce(): void {
+    for (const [i, proxy] of this.proxies.entries()) {
+      proxy.addRoom(0, 100);
+      for (const j of this.proxies.keys()) if (i !== j) proxy.joined(j);
+    }
   }
 
   get servers(): MemcachedHost[] {
@@ -107,13 +138,13 @@ export class PairWorld {
   /** True when every server is trusted, nothing is known to be lacking and nothing is being copied. */
   quiet(): boolean {
     return this.proxies.every(({ pool }) =>
-      pool.servers.every((server) => server.state === "up" && !server.cold && !server.fenced) && pool.pairs.every((pair) => pair.stale.size === 0 && pair.locks.size === 0));
+      pool.servers.every((server) => server.state === "up" && !server.cold && !server.fenced && !server.doubted) && pool.pairs.every((pair) => pair.stale.size === 0 && pair.locks.size === 0));
   }
 
   /** Why quiet() does not hold. */
   unquiet(): string {
     return this.proxies.map(({ pool }) => {
-      const servers = pool.servers.map((server) => `${server.label} ${server.state} (${server.health.reason})${server.cold ? " cold" : ""}${server.fenced ? " fenced" : ""}`);
+      const servers = pool.servers.map((server) => `${server.label} ${server.state} (${server.health.reason})${server.cold ? " cold" : ""}${server.fenced ? " fenced" : ""}${server.doubted ? " doubted" : ""}`);
       const pairs = pool.pairs.map((pair) => `${pair.stale.size} stale, ${pair.locks.size} locked`);
       return `${servers.join(", ")}; ${pairs.join(", ")}`;
     }).join(" | ");

@@ -1,0 +1,257 @@
+// The other workers of this proxy: what one of them knows of the servers all know, before anybody is told that he can
+// count on it. Each is a proxy of its own on the servers; what they must agree on goes over a channel that keeps order.
+//
+//   a write that one side missed:   marked here ─▶ told ─▶ marked by each ─▶ acknowledged by each ─▶ the client is answered
+//   whom we do not trust:           told at once; each of the others does not let it lead either
+//   which side decides for a pair:  our last command on the old side is through ─▶ we say the new side; we decide there
+//                                   once each of the others has heard it and none of them says another one
+//
+// Two workers never decide on different sides: one that decides has the word of each other one that it knows his side,
+// and his last word, which came before or with it, is what the other would have to find changed.
+import type { Server } from "../backend/server.ts";
+import type { Board } from "./board.ts";
+import type { ComplaintReason } from "./notice.ts";
+import type { Pair, Side } from "./pair.ts";
+
+/** What workers say to each other. */
+export type SiblingWord =
+  | {
+    readonly seq: number;
+    /** Who says it, on the board. */
+    readonly id: string;
+    /** Told for the sake of this worker, who has just come; the others know it. */
+    readonly only?: number;
+    /** The last part of all that there is to tell to one who has just come. */
+    readonly all?: boolean;
+    /** Servers that it does not trust, by their index. */
+    readonly complaints?: readonly (readonly [server: number, why: ComplaintReason])[];
+    /** The side on which it decides, for each pair; -1: on none. */
+    readonly sides?: readonly (Side | -1)[];
+    /** Keys that a side of a pair lacks. */
+    readonly lacks?: readonly (readonly [pair: number, side: Side, key: string])[];
+    /** Servers that missed a flush_all, and when it takes effect, seconds from now. */
+    readonly flushes?: readonly (readonly [server: number, seconds: number])[];
+  }
+  | { readonly ack: number; readonly to: number };
+
+export interface SiblingsWorld {
+  readonly proxyId: string;
+  readonly servers: readonly Server[];
+  readonly pairs: readonly Pair[];
+  readonly nowMs: number;
+  /** A side lacks a key: as if we had found it. */
+  learned(pair: Pair, key: string, side: Side): void;
+  /** A server missed a flush_all: as if we had sent it. */
+  learnedFlush(server: Server, seconds: number): void;
+  /** Runs it when this turn is over. */
+  soon(run: () => void): void;
+  /** A worker died: what it had under way may be half done. */
+  siblingDied(): void;
+}
+
+interface Sibling {
+  /** Up to which of our words it has heard. */
+  heard: number;
+  sides: (Side | -1)[];
+  complaints: readonly (readonly [number, ComplaintReason])[];
+  id: string;
+  /** It has told all that it knew when we met. */
+  met: boolean;
+  /** Its words that cannot be acknowledged yet, in order. */
+  readonly pending: { readonly seq: number; readonly keys: readonly (readonly [number, Side, string])[] }[];
+}
+
+/** Keys in one word to one who has just come. */
+const PART = 5000;
+
+export class Siblings {
+  private readonly others = new Map<number, Sibling>();
+  private seq = 0;
+  private lacks: [number, Side, string][] = [];
+  private flushes: [number, number][] = [];
+  private complaints = "";
+  /** The side on which we decide, for each pair, and the word that told it. */
+  private readonly sides: (Side | -1)[];
+  private readonly sideSeq: number[];
+  private flushing = false;
+  private readonly index = new Map<Pair, number>();
+  /** Called when others have heard something. */
+  onHeard: () => void = () => {};
+
+  constructor(private readonly world: SiblingsWorld, private readonly board: Board, private readonly say: (word: SiblingWord) => void) {
+    this.sides = world.pairs.map(() => -1);
+    this.sideSeq = world.pairs.map(() => 0);
+    for (const [index, pair] of world.pairs.entries()) this.index.set(pair, index);
+  }
+
+  /** All that are there have told us what they knew. */
+  get met(): boolean {
+    for (const { met } of this.others.values()) if (!met) return false;
+    return true;
+  }
+
+  /** A worker has come: it hears all that we know, and must have heard it before it serves anybody. */
+  joined(number: number): void {
+    this.others.set(number, { heard: -1, sides: this.sides.map(() => -1), complaints: [], id: "", met: false, pending: [] });
+    this.tell();
+    const lacks: [number, Side, string][] = [];
+    for (const [at, pair] of this.world.pairs.entries()) for (const [key, { side }] of pair.stale) lacks.push([at, side, key]);
+    for (let from = 0; ; from += PART) {
+      const all = from + PART >= lacks.length;
+      this.send({ only: number, all, lacks: lacks.slice(from, from + PART), sides: this.sides, complaints: this.complained() });
+      if (all) return;
+    }
+  }
+
+  /** A worker is gone, with all that it had under way. */
+  gone(number: number): void {
+    const sibling = this.others.get(number);
+    if (sibling === undefined) return;
+    this.others.delete(number);
+    this.refence();
+    // What it knew we know.
+    if (sibling.id !== "") this.board.bury(sibling.id);
+    this.world.siblingDied();
+    this.onHeard();
+  }
+
+  /** A side lacks the newest state of a key, as we have found. */
+  missed(pair: Pair, key: string, side: Side): void {
+    this.lacks.push([this.index.get(pair)!, side, key]);
+    this.flushSoon();
+  }
+
+  missedFlush(server: Server, seconds: number): void {
+    this.flushes.push([this.world.servers.indexOf(server), seconds]);
+    this.flushSoon();
+  }
+
+  /** The word with which all is told that was found up to now. */
+  get latest(): number {
+    return this.lacks.length > 0 || this.flushes.length > 0 ? this.seq + 1 : this.seq;
+  }
+
+  /** All have heard up to this word. */
+  knows(seq: number): boolean {
+    if (seq > this.seq) return false;
+    for (const { heard } of this.others.values()) if (heard < seq) return false;
+    return true;
+  }
+
+  /** A command that decides may be sent to the pair's lead. */
+  mayDecide(pair: Pair): boolean {
+    if (this.others.size === 0) return true;
+    const at = this.index.get(pair)!;
+    const side = pair.usualLead;
+    if (side === -1) return true; // it fails by itself
+    if (this.sides[at] !== side) {
+      this.look();
+      if (this.sides[at] !== side) return false;
+    }
+    // What we found to be lacking may be led from another side by those who do not know it.
+    if (pair.stale.size > 0 && !this.knows(this.latest)) return false;
+    for (const sibling of this.others.values()) {
+      const theirs = sibling.sides[at]!;
+      if (sibling.heard < this.sideSeq[at]! || (theirs !== -1 && theirs !== side)) return false;
+    }
+    return true;
+  }
+
+  /** Called every tick and when something has changed: says what others must know. */
+  look(): void {
+    let told = false;
+    for (const [at, pair] of this.world.pairs.entries()) {
+      const side = pair.usualLead;
+      // Its last commands on the old side come first.
+      if (side === this.sides[at] || pair.deciding > 0) continue;
+      this.sides[at] = side;
+      this.sideSeq[at] = this.seq + 1;
+      told = true;
+    }
+    if (told || this.complained().join(";") !== this.complaints) this.tell();
+    this.acknowledge();
+  }
+
+  heard(from: number, word: SiblingWord): void {
+    const sibling = this.others.get(from);
+    if (sibling === undefined) return;
+    if ("ack" in word) {
+      sibling.heard = Math.max(sibling.heard, word.ack);
+      return this.onHeard();
+    }
+    if (sibling.id === "") {
+      sibling.id = word.id;
+      this.board.knowSibling(word.id);
+    }
+    if (word.only === undefined || !sibling.met) this.learn(sibling, word);
+    sibling.pending.push({ seq: word.seq, keys: word.only === undefined ? (word.lacks ?? []) : [] });
+    this.look();
+    this.onHeard();
+  }
+
+  private learn(sibling: Sibling, word: Exclude<SiblingWord, { ack: number }>): void {
+    const { pairs, servers } = this.world;
+    for (const [at, side, key] of word.lacks ?? []) this.world.learned(pairs[at]!, key, side);
+    for (const [at, seconds] of word.flushes ?? []) this.world.learnedFlush(servers[at]!, seconds);
+    if (word.sides !== undefined) sibling.sides = [...word.sides];
+    if (word.complaints !== undefined) {
+      sibling.complaints = word.complaints;
+      this.refence();
+    }
+    if (word.all === true) sibling.met = true;
+  }
+
+  /** A copy or a command of ours that began before we knew may still undo what was told: then the word waits. */
+  private acknowledge(): void {
+    for (const [number, { pending }] of this.others) {
+      let upTo = -1;
+      while (pending.length > 0 && !pending[0]!.keys.some(([at, , key]) => this.isBusy(this.world.pairs[at]!, key))) upTo = pending.shift()!.seq;
+      if (upTo !== -1) this.say({ ack: upTo, to: number });
+    }
+  }
+
+  private isBusy(pair: Pair, key: string): boolean {
+    return pair.syncing.has(key) || pair.decided.has(key);
+  }
+
+  private refence(): void {
+    // All workers are told by their supervisor what the operator has drained.
+    const doubted = new Set<number>();
+    for (const { complaints } of this.others.values()) for (const [at, why] of complaints) if (why !== "drained") doubted.add(at);
+    for (const [at, server] of this.world.servers.entries()) server.doubted = doubted.has(at);
+    for (const pair of this.world.pairs) pair.watchLead(this.world.nowMs);
+  }
+
+  private complained(): [number, ComplaintReason][] {
+    const found: [number, ComplaintReason][] = [];
+    for (const [at, server] of this.world.servers.entries()) {
+      const why = this.board.complaint(server);
+      if (why !== null) found.push([at, why]);
+    }
+    return found;
+  }
+
+  private flushSoon(): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    this.world.soon(() => {
+      this.flushing = false;
+      if (this.lacks.length > 0 || this.flushes.length > 0) this.look();
+      if (this.lacks.length > 0 || this.flushes.length > 0) this.tell();
+    });
+  }
+
+  private tell(): void {
+    const complaints = this.complained();
+    this.complaints = complaints.join(";");
+    const { lacks, flushes } = this;
+    this.lacks = [];
+    this.flushes = [];
+    this.send({ complaints, sides: this.sides, lacks, flushes });
+  }
+
+  private send(what: object): void {
+    this.seq++;
+    if (this.others.size > 0) this.say({ seq: this.seq, id: this.world.proxyId, ...what });
+  }
+}
