@@ -17,7 +17,9 @@ export const USAGE: Readonly<Record<Command, readonly string[]>> = {
   ],
   status: [
     "tandem status [HOST:PORT|/SOCKET] [--watch] [--json]",
-    "How a running tandem and its servers are; without an address 127.0.0.1:11211.",
+    "How a running tandem and its servers are, asked of its admin interface, or where its clients",
+    "connect; without an address 127.0.0.1:12080, and if nobody is there 127.0.0.1:11211. --watch asks",
+    "every second and shows rates. A token for the admin interface is taken from TANDEM_ADMIN_TOKEN.",
     "Exit code: 0 every server is up, 1 one is not (down, filled, or fenced by another proxy), 3 no",
     "tandem answers there.",
   ],

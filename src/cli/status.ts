@@ -1,8 +1,12 @@
-// tandem status: asks a running proxy how it and its servers are, once or every second.
+// tandem status: asks a running proxy how it and its servers are, once or every second: its admin interface, or where its
+// clients connect.
 import { askStats } from "./ask.ts";
 import { type Context, EXIT_UNREACHABLE, fail, failUsage } from "./context.ts";
+import type { Report as LiveReport } from "../observe/report.ts";
 import type { CommandLine } from "./parse.ts";
-import { type Place, readPlace } from "./place.ts";
+import { fetchPath } from "./fetch.ts";
+import { type Place, readAddress, readPlace } from "./place.ts";
+import { allTrusted, coloured, liveLines } from "./status_live.ts";
 import { allUp, QUESTIONS, readReport, type Report, statusLines } from "./status_report.ts";
 
 const ANSWER_MS = 3000;
@@ -12,34 +16,44 @@ const EXIT_NOT_UP = 1;
 /** A screen of our own without a cursor, and back; and its first place, with nothing below. */
 const SCREEN = "\x1b[?1049h\x1b[?25l", SCREEN_END = "\x1b[?25h\x1b[?1049l", HOME = "\x1b[H\x1b[J";
 
-/** What one look found. */
-type Look = { readonly report: Report } | { readonly problem: string };
+/** Where an admin interface is by itself. */
+const ADMIN_ADDRESS = "127.0.0.1:12080";
+
+/** What one look found: what the admin interface told, and at the look before; or what clients are told. */
+type Look =
+  | { readonly live: LiveReport; readonly before: LiveReport | null; readonly place: string }
+  | { readonly report: Report }
+  | { readonly problem: string };
 
 export function status(context: Context, line: CommandLine): void {
   const place = readPlace("status", line.words);
   if (!place.ok) return failUsage(context, place.problem);
+  const admin = readAddress({ flag: "status", text: ADMIN_ADDRESS });
+  if (!admin.ok) return failUsage(context, admin.problem);
+  // Without an address: the admin interface of this host, or else its proxy at the usual port.
+  const places = line.words.length > 0 ? [place.value] : [admin.value, place.value];
   const json = line.flags.has("json");
-  if (line.flags.has("watch")) return watch(context, place.value, json);
-  look(context, place.value, (found) => {
+  if (line.flags.has("watch")) return watch(context, places, json);
+  look(context, places, null, (found) => {
     if ("problem" in found) return fail(context, EXIT_UNREACHABLE, found.problem);
-    context.platform.host.stdout(textOf(found, json));
+    context.platform.host.stdout(textOf(found, json, false));
     context.platform.host.exit(exitCode(found));
   });
 }
 
 /** Until a signal ends it, with the exit code of the last look. */
-function watch(context: Context, place: Place, json: boolean): void {
+function watch(context: Context, places: readonly Place[], json: boolean): void {
   const { host, clock } = context.platform;
   const screen = host.isTerminal("stdout");
-  let last: Look = { problem: `${place.label}: not asked yet` };
-  const again = (): void => look(context, place, (found) => {
+  let last: Look = { problem: `${places.at(-1)!.label}: not asked yet` };
+  const again = (): void => look(context, places, last, (found) => {
     last = found;
-    host.stdout(screen ? `${HOME}${textOf(found, json)}` : textOf(found, json));
+    host.stdout(screen ? `${HOME}${textOf(found, json, true)}` : textOf(found, json, false));
     clock.timer(WATCH_MS, again);
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     host.onSignal(signal, () => {
-      if (screen) host.stdout(`${SCREEN_END}${textOf(last, json)}`);
+      if (screen) host.stdout(`${SCREEN_END}${textOf(last, json, false)}`);
       host.exit(exitCode(last));
     });
   }
@@ -47,7 +61,34 @@ function watch(context: Context, place: Place, json: boolean): void {
   again();
 }
 
-function look(context: Context, { address, label }: Place, done: (found: Look) => void): void {
+/** Asks one place after the other until somebody answers; the last one's problem counts. */
+function look(context: Context, places: readonly Place[], last: Look | null, done: (found: Look) => void): void {
+  const [{ address, label }, ...others] = places as [Place, ...Place[]];
+  const token = context.platform.host.env("TANDEM_ADMIN_TOKEN") ?? "";
+  fetchPath(context.platform, address, "/status", token, ANSWER_MS, (fetched) => {
+    if (fetched.ok) return done(readLive(label, fetched.status, fetched.body, last));
+    if (fetched.foreign) return lookAtDoor(context, { address, label }, done);
+    if (others.length > 0) return look(context, others, last, done);
+    done({ problem: `${label}: ${fetched.reason}` });
+  });
+}
+
+function readLive(place: string, status: number, body: string, last: Look | null): Look {
+  if (status === 401) return { problem: `${place}: wants a token: put it into TANDEM_ADMIN_TOKEN` };
+  if (status === 503) return { problem: `${place}: ${body.trim()}` };
+  let live: unknown = null;
+  try {
+    live = JSON.parse(body);
+  } catch {
+    // Then it is somebody else.
+  }
+  const known = typeof live === "object" && live !== null && "format" in live && live.format === 1;
+  if (status !== 200 || !known) return { problem: `${place}: answers, but is no tandem` };
+  return { live: live as unknown as LiveReport, before: last !== null && "live" in last ? last.live : null, place };
+}
+
+/** Asks where clients connect, in memcached's words. */
+function lookAtDoor(context: Context, { address, label }: Place, done: (found: Look) => void): void {
   askStats(context.platform, address, QUESTIONS, ANSWER_MS, (asked) => {
     if (!asked.ok) return done({ problem: `${label}: ${asked.reason}` });
     const report = readReport(label, asked.answers);
@@ -55,11 +96,14 @@ function look(context: Context, { address, label }: Place, done: (found: Look) =
   });
 }
 
-function textOf(found: Look, json: boolean): string {
-  if (json) return `${JSON.stringify("report" in found ? found.report : found, null, 2)}\n`;
-  return "report" in found ? `${statusLines(found.report).join("\n")}\n` : `${found.problem}\n`;
+function textOf(found: Look, json: boolean, colours: boolean): string {
+  if (json) return `${JSON.stringify("live" in found ? found.live : "report" in found ? found.report : found, null, 2)}\n`;
+  if ("problem" in found) return `${found.problem}\n`;
+  const lines = "live" in found ? liveLines(found.place, found.live, found.before) : statusLines(found.report);
+  return `${(colours ? coloured(lines) : lines).join("\n")}\n`;
 }
 
 function exitCode(found: Look): number {
-  return "problem" in found ? EXIT_UNREACHABLE : allUp(found.report) ? 0 : EXIT_NOT_UP;
+  if ("problem" in found) return EXIT_UNREACHABLE;
+  return ("live" in found ? allTrusted(found.live) : allUp(found.report)) ? 0 : EXIT_NOT_UP;
 }

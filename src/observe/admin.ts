@@ -143,7 +143,9 @@ export class Admin {
 }
 
 function statusText(report: Report): string {
-  return JSON.stringify({ format: FORMAT, ready: isReady(report), ...report });
+  const text = JSON.stringify({ format: FORMAT, ready: isReady(report), ...report });
+  // ASCII: however it is read, it is read right.
+  return text.replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Why it is not ready, in one line. */

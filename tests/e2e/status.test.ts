@@ -62,7 +62,7 @@ describe("tandem status", () => {
     try {
       await shown.said(/\x1b\[\?1049h[^]*\x1b\[H[^]*\x1b\[H[^]*memory/);
       await primary.stop();
-      await shown.said(/ down /);
+      await shown.said(/\x1b\[31mdown/);
       process.kill(childOf(shown.pid), "SIGTERM");
       const { code, stdout } = await shown.ended;
       const [drawn, left] = stdout.split("\x1b[?25h\x1b[?1049l");
@@ -71,6 +71,37 @@ describe("tandem status", () => {
     } finally {
       shown.kill("SIGKILL");
     }
+  });
+
+  test("at the admin interface: rates and times; --json is /status; colours on a terminal alone", async () => {
+    const primary = await keep(spawnMemcached());
+    const backup = await keep(spawnMemcached());
+    const place = `127.0.0.1:${await freePort()}`;
+    const tandem = await keep(spawnTandem(["-s", label(primary), "-b", label(backup), "--admin", place]));
+    const client = await Client.open(tandem.port);
+    for (let i = 0; i < 50; i++) expect(await client.ask("set a 0 0 1\r\n1\r\n")).toBe("STORED");
+    const calm = await status(place);
+    expect([calm.code, calm.stderr]).toEqual([0, ""]);
+    expect(calm.stdout).toMatch(new RegExp(`^tandem [0-9.]+ at ${place}, ready, for \\d+ s, 1 worker, `));
+    expect(calm.stdout).toMatch(new RegExp(`^backup +${label(backup)} +up +\\d+ s +answers +1\\.\\S+ +[5-9]\\d +[0-9.]+ +[0-9.]+ +0 +0 +0$`, "m"));
+    expect(calm.stdout).toMatch(/^set +50 +[0-9.]+ +[0-9.]+ +[0-9.]+$/m);
+    const json = JSON.parse((await status(place, "--json")).stdout) as { format: number; pools: { commands: { set: { count: number } } }[] };
+    expect([json.format, json.pools[0]!.commands.set.count]).toEqual([1, 50]);
+
+    const piped = start(tandemPath(), ["status", place, "--watch"]);
+    await piped.said(/^tandem [^]*\n {9}server .* a second .*\n/m);
+    piped.kill("SIGINT");
+    const ended = await piped.ended;
+    expect([ended.code, ended.stdout.includes("\x1b")]).toEqual([0, false]);
+    const shown = start("script", ["-qec", `${tandemPath()} status ${place} --watch`, "/dev/null"]);
+    try {
+      await shown.said(/\x1b\[32mup\x1b\[0m/);
+      await primary.stop();
+      await shown.said(/\x1b\[31mdown\x1b\[0m/);
+    } finally {
+      shown.kill("SIGKILL");
+    }
+    client.close();
   });
 
   test("nobody there, no tandem, no answer: 3 with one line; a bad address: 2", async () => {
