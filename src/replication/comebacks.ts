@@ -22,6 +22,10 @@ export class Comebacks {
   readonly returning = new Map<Server, Returning>();
   /** Servers that could not be reached when we began: what they hold is unknown. */
   readonly unknown = new Set<Server>();
+  /** Servers of which earlier proxies said all that they lack: the rest is as their peers have it. */
+  readonly vouched = new Set<Server>();
+  /** Those that were said to be out of reach. */
+  private readonly away = new Set<Server>();
   /** Servers that lost what they held, and held something when they came: another memcached's, or stored past us. */
   private readonly foreign = new Set<Server>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
@@ -41,8 +45,9 @@ export class Comebacks {
   }
 
   missing(server: Server, reason: string): void {
-    if (this.unknown.has(server)) return;
-    this.unknown.add(server);
+    if (this.away.has(server)) return;
+    this.away.add(server);
+    if (!this.vouched.has(server)) this.unknown.add(server);
     this.pool.log.warn("server cannot be reached", { server: server.label, reason });
   }
 

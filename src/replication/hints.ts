@@ -1,8 +1,8 @@
-// Writes marks (mark.ts): what a server misses is said on the servers that take the writes, in the same lane and before
-// the first of them, so that it shares their fate and survives this proxy. A mark goes when nothing is missed any more;
-// where that cannot be said at once it stays owed.
+// Writes marks and hints (mark.ts): what a server misses is said on the servers that take the writes, in the same lane
+// and before them, so that it shares their fate and survives this proxy. They go when nothing is missed any more; where
+// that cannot be said at once it stays owed.
 //
-//   a key is lacking ─▶ [mark, the first time] [the write] ─one lane─▶ the server that takes it ─▶ the client's answer
+//   a key is lacking ─▶ [mark, when a chunk begins] [hint] [the write] ─one lane─▶ the server that takes it ─▶ the answer
 import { SilentCaller } from "../backend/caller.ts";
 import type { Lane } from "../backend/lane.ts";
 import type { Server } from "../backend/server.ts";
@@ -10,12 +10,15 @@ import type { Log } from "../observe/log.ts";
 import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
 import { putText } from "./compose.ts";
 import { controlName, ROSTER } from "./control.ts";
-import { connectionKey, type Mark, type MarkKind, markKey, markText, WHOLE } from "./mark.ts";
+import { chunkKey, connectionKey, hintText, type Mark, type MarkKind, markKey, markText, WHOLE } from "./mark.ts";
 import { other, type Pair, type Side } from "./pair.ts";
 import type { Peer } from "./returning.ts";
 
 /** How often marks are written again, so that no server takes them for unused, and how often they are looked at, ms. */
 const REFRESH_MS = 1000, LOOK_MS = 100;
+const CHUNK_BYTES_MAX = 8 * 1024;
+/** Chunks about one server through one lane at most: 16 MiB, some 400,000 keys. */
+const CHUNKS_MAX = 2048;
 /** Connections for large values whose ends are written down at a time. */
 export const BULK_SLOTS = 8;
 
@@ -28,7 +31,7 @@ export interface HintsAround {
   sideOf(server: Server): Side;
   laneOf(key: string): number;
   /** What a server lacks in a pair; null: nothing. */
-  lacking(pair: Pair, side: Side): MarkKind | "keys" | null;
+  lacking(pair: Pair, side: Side): MarkKind | null;
   /** A number higher than all before. */
   stamp(): number;
   /** By proxy: up to where its marks on a server about its peer are void. */
@@ -38,6 +41,14 @@ export interface HintsAround {
 /** What is said through one lane about one peer. */
 interface Said {
   marked: boolean;
+  /** Chunks of hints: from <= n < to. */
+  from: number;
+  to: number;
+  /** Of the last chunk. */
+  bytes: number;
+  hints: number;
+  /** Some hint was not taken: the chunks are not all. */
+  broken: boolean;
 }
 
 /** One lane of one server. */
@@ -50,7 +61,7 @@ class LaneLog {
   readonly waiting: { count: number; run: () => void }[] = [];
 
   constructor(readonly server: Server, readonly index: number, peers: readonly Peer[]) {
-    for (const peer of peers) this.peers.set(peer, { marked: false });
+    for (const peer of peers) this.peers.set(peer, { marked: false, from: 0, to: 0, bytes: 0, hints: 0, broken: false });
   }
 
   get lane(): Lane {
@@ -71,10 +82,75 @@ export class Hints {
     }
   }
 
-  /** The pair has a new entry: side lacks the key, the other side has what counts. */
+  /** The pair has a new entry (or one too many): side lacks the key, the other side has what counts. */
   missed(pair: Pair, key: string, side: Side): void {
     const at = this.lanes.get(pair.server(other(side))!)![this.around.laneOf(key)]!;
-    for (const [peer, said] of at.peers) if (peer.pair === pair && !said.marked) this.say(at, peer);
+    for (const [peer, said] of at.peers) {
+      if (peer.pair !== pair) continue;
+      // All of it is written when the lane opens.
+      if (!at.lane.ready) said.marked = true;
+      else if (pair.stale.has(key) && !said.broken) this.note(at, peer, said, key);
+      else if (!said.marked || !said.broken) {
+        said.broken = true; // too many to be listed
+        this.say(at, peer);
+      }
+    }
+  }
+
+  private note(at: LaneLog, peer: Peer, said: Said, key: string): void {
+    const begins = !said.marked || said.from === said.to || said.bytes >= CHUNK_BYTES_MAX;
+    if (begins && said.to - said.from >= CHUNKS_MAX) return this.breaks(at, peer, "too many");
+    if (begins) {
+      said.to++;
+      said.bytes = said.hints = 0;
+      this.say(at, peer);
+    }
+    const chunk = chunkKey(peer.server.label, this.around.proxyId, at.index, said.to - 1);
+    const hint = hintText(chunk, said.hints++, { stamp: this.around.stamp(), key });
+    said.bytes += hint.length;
+    this.send(at, peer, store(chunk, hint, begins ? "T0" : "MA"));
+  }
+
+  /** Writes all that a server misses of this lane anew: some of it may not have arrived, or was not written. */
+  private rewrite(at: LaneLog, peer: Peer, said: Said): void {
+    const { around } = this;
+    const side = around.sideOf(peer.server);
+    const old = { from: said.from, to: said.to };
+    said.from = said.to;
+    said.broken = false;
+    const chunks: string[] = [];
+    let text = "", hints = 0;
+    if (around.lacking(peer.pair, side) === "keys") {
+      for (const [key, entry] of peer.pair.stale) {
+        if (entry.side !== side || around.laneOf(key) !== at.index) continue;
+        if (text === "" || text.length >= CHUNK_BYTES_MAX) {
+          if (text !== "") chunks.push(text);
+          text = "";
+          hints = 0;
+        }
+        text += hintText(chunkKey(peer.server.label, around.proxyId, at.index, said.to + chunks.length), hints++, { stamp: around.stamp(), key });
+      }
+      if (text !== "") chunks.push(text);
+    }
+    const first = said.to;
+    said.to += chunks.length;
+    said.bytes = text.length;
+    said.hints = hints;
+    if (chunks.length > CHUNKS_MAX) said.broken = true;
+    for (const [i, each] of chunks.entries()) this.send(at, peer, store(chunkKey(peer.server.label, around.proxyId, at.index, first + i), each));
+    this.say(at, peer);
+    this.removeChunks(at, peer, old.from, old.to);
+  }
+
+  private removeChunks(at: LaneLog, peer: Peer, from: number, to: number): void {
+    for (let n = from; n < to; n++) put(at.lane, `md ${chunkKey(peer.server.label, this.around.proxyId, at.index, n)}\r\n`, () => {});
+  }
+
+  private breaks(at: LaneLog, peer: Peer, reason: string): void {
+    const said = at.peers.get(peer)!;
+    if (!said.broken) this.around.log.warn("missed writes are not listed any more, all will be compared", { server: peer.server.label, on: at.server.label, reason });
+    said.broken = true;
+    this.say(at, peer);
   }
 
   /** Runs once the marks on their way over a lane have arrived or failed. */
@@ -106,13 +182,19 @@ export class Hints {
     if (index === 0) this.enrol(server);
     if (index === 0) this.certify(server);
     const at = this.lanes.get(server)![index]!;
-    for (const [peer, said] of at.peers) if (said.marked || (index === 0 && this.whole(peer))) this.say(at, peer);
+    for (const [peer, said] of at.peers) if (said.marked || (index === 0 && this.whole(peer))) this.rewrite(at, peer, said);
+    // It is written from now on: what is under way to it is not in the hints.
+    for (const { server: keeper } of this.around.peersOf(server)) {
+      const there = this.lanes.get(keeper)![index];
+      if (there === undefined || !there.lane.ready) continue;
+      for (const [peer, said] of there.peers) if (peer.server === server && said.marked) this.say(there, peer);
+    }
   }
 
   /** What a server kept for us is gone: it was flushed, or its memory is lost. */
   lost(keeper: Server): void {
     for (const at of this.lanes.get(keeper)!) {
-      for (const [peer, said] of at.peers) if (said.marked && at.lane.ready) this.say(at, peer);
+      for (const [peer, said] of at.peers) if (said.marked && at.lane.ready) this.rewrite(at, peer, said);
     }
     this.enrol(keeper);
     this.certify(keeper);
@@ -160,6 +242,9 @@ export class Hints {
     if (said.marked && !lacks) {
       said.marked = false;
       put(at.lane, `md ${markKey(peer.server.label, this.around.proxyId, at.index)}\r\n`, () => {});
+      this.removeChunks(at, peer, said.from, said.to);
+      said.from = said.to;
+      said.broken = false;
     } else if (said.marked ? refresh : at.index === 0 && this.whole(peer)) this.say(at, peer);
   }
 
@@ -171,15 +256,26 @@ export class Hints {
 
   private say(at: LaneLog, peer: Peer): void {
     const { around } = this;
-    at.peers.get(peer)!.marked = true;
+    const said = at.peers.get(peer)!;
+    said.marked = true;
     if (!at.lane.ready) return; // said when it opens
-    const lacks = around.lacking(peer.pair, around.sideOf(peer.server));
-    const mark: Mark = { stamp: around.stamp(), kind: lacks === "flush" ? "flush" : "compare", voids: around.voided(at.server, peer.server) };
     const key = markKey(peer.server.label, around.proxyId, at.index);
+    const mark: Mark = { stamp: around.stamp(), kind: this.kind(peer, said), from: said.from, to: said.to, voids: around.voided(at.server, peer.server) };
+    this.send(at, peer, store(key, markText(key, mark)));
+  }
+
+  private kind({ pair, server }: Peer, said: Said): MarkKind {
+    const lacks = this.around.lacking(pair, this.around.sideOf(server)) ?? "keys";
+    if (lacks !== "keys") return lacks;
+    // Whatever was under way to a lane that has failed is noted by now.
+    return said.broken ? "compare" : server.lanes.some((lane) => lane.ready) ? "keys" : "away";
+  }
+
+  private send(at: LaneLog, peer: Peer, command: string): void {
     at.sent++;
-    put(at.lane, store(key, markText(key, mark)), (kept) => {
+    put(at.lane, command, (kept) => {
       at.kept++;
-      if (!kept && at.lane.ready) around.log.warn("what a server misses cannot be written down", { server: peer.server.label, on: at.server.label });
+      if (!kept && at.lane.ready && !at.peers.get(peer)!.broken) this.breaks(at, peer, "was refused");
       while (at.waiting.length > 0 && at.waiting[0]!.count <= at.kept) at.waiting.shift()!.run();
     });
   }

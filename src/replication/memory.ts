@@ -4,12 +4,12 @@ import type { Server } from "../backend/server.ts";
 import type { Complaint } from "./notice.ts";
 import { controlName } from "./control.ts";
 import { Hints, type HintsAround, put } from "./hints.ts";
-import { type MarkKind, markKey } from "./mark.ts";
-import type { Pair, Side } from "./pair.ts";
+import { chunkKey, type MarkKind, markKey } from "./mark.ts";
+import { other, type Pair, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import { endsOf, lanesOf, Recall, type RecallAround } from "./recall.ts";
 import type { Peer } from "./returning.ts";
-import type { Verdict } from "./verdict.ts";
+import type { Lack, Verdict } from "./verdict.ts";
 
 /** Whoever posts longer than this after we came lives, ms. */
 const LIVES_MS = 900;
@@ -58,7 +58,7 @@ export class Memory implements HintsAround, RecallAround {
     return this.pool.laneOf(key);
   }
 
-  lacking(pair: Pair, side: Side): MarkKind | "keys" | null {
+  lacking(pair: Pair, side: Side): MarkKind | null {
     const { comebacks } = this.pool;
     const server = pair.server(side)!;
     if (comebacks.owedFlush.has(server)) return "flush";
@@ -127,19 +127,55 @@ export class Memory implements HintsAround, RecallAround {
         this.log.warn("server lost its memory while no proxy looked", { server: server.label });
         comebacks.memoryLost(server);
         if (server.state !== "down") comebacks.bringBack(server, "restarted");
-      } else if (verdict.lacks.has(name)) {
-        const { keeper, why, flush } = verdict.lacks.get(name)!;
-        if (!this.follow(`${name} ${keeper}`)) continue;
-        this.log.warn("what a server missed is not known, all of it is compared", { server: server.label, reason: why });
-        if (flush) comebacks.owesFlush(server, 0);
-        comebacks.doubt(server, "missed writes");
-      } else if (servers.includes(server)) {
-        const good = [...verdict.lacks.values()].some(({ keeper }) => keeper === name) || verdict.lost.size > 0;
+        continue;
+      }
+      const all = verdict.known.has(name) && this.peersOf(server).every((peer) => this.recall.knows(peer.server));
+      for (const lack of verdict.lacks.get(name) ?? []) this.lacked(server, lack);
+      if (all) {
+        comebacks.vouched.add(server);
+        comebacks.unknown.delete(server);
+      }
+      if (!all && late && servers.includes(server) && !verdict.lacks.has(name)) {
+        const good = [...verdict.lacks.values()].flat().some(({ keeper }) => keeper === name) || verdict.lost.size > 0;
         // Others have served meanwhile; what was under way when the last proxy died may be here alone, or not here.
-        if (late && good) comebacks.unknown.delete(server);
-        else if (late && unclean) comebacks.unknown.add(server);
+        if (good) comebacks.unknown.delete(server);
+        else if (unclean) comebacks.unknown.add(server);
       }
     }
+    this.restore(verdict);
+  }
+
+  private lacked(server: Server, { keeper, why, flush }: Lack): void {
+    if (why === null || !this.follow(`${server.label} ${keeper}`)) return;
+    this.log.warn("what a server missed is not known, all of it is compared", { server: server.label, on: keeper, reason: why });
+    if (flush) this.pool.comebacks.owesFlush(server, 0);
+    this.pool.comebacks.doubt(server, "missed writes");
+  }
+
+  /** Keys that are known to be missed; of two hints of a key, on both sides perhaps, the later counts. */
+  private restore(verdict: Verdict): void {
+    const { pool } = this;
+    const newest = new Map<string, { readonly stamp: number; readonly pair: Pair; readonly side: Side }>();
+    const counts = new Map<Server, number>();
+    for (const server of this.servers) {
+      const side = this.sideOf(server), name = controlName(server.label);
+      for (const { keeper, hints } of verdict.lacks.get(name) ?? []) {
+        if (hints.length === 0 || !this.follow(`hints ${name} ${keeper}`)) continue;
+        for (const { stamp, key } of hints) {
+          const pair = pool.pairOf(key);
+          // Not of this pair: the rings were others then. What we know ourselves is younger.
+          if (pair.server(side) !== server || controlName(pair.server(other(side))!.label) !== keeper || pair.stale.has(key)) continue;
+          if (stamp > (newest.get(key)?.stamp ?? -1)) newest.set(key, { stamp, pair, side });
+          this.last = Math.max(this.last, stamp);
+        }
+      }
+    }
+    for (const [key, { pair, side }] of newest) {
+      pair.mark(key, side);
+      const server = pair.server(side)!;
+      counts.set(server, (counts.get(server) ?? 0) + 1);
+    }
+    for (const [server, keys] of counts) this.log.info("missed writes were known to an earlier proxy", { server: server.label, keys });
   }
 
   /** What is said on a server, others said before us. */
@@ -186,6 +222,9 @@ export class Memory implements HintsAround, RecallAround {
     const lane = server.lanes[0]!;
     const keys = endsOf(id);
     for (const { server: about } of this.peersOf(server)) for (let i = 0; i < lanesOf(id); i++) keys.push(markKey(about.label, id, i));
+    for (const { id: of, about, lane: index, mark } of this.recall.marksOn(server)) {
+      if (of === id) for (let n = mark?.from ?? 0; n < (mark?.to ?? 0); n++) keys.push(chunkKey(about, id, index, n));
+    }
     for (const key of keys) put(lane, `md ${key}\r\n`, () => {});
   }
 

@@ -6,7 +6,7 @@ import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import { boardKey, controlName, ROSTER } from "./control.ts";
 import { BULK_SLOTS, put, store } from "./hints.ts";
-import { connectionKey, markKey, parseMark, WHOLE } from "./mark.ts";
+import { chunkKey, connectionKey, type Hint, markKey, parseChunk, parseMark, WHOLE } from "./mark.ts";
 import { parseNotice } from "./notice.ts";
 import { Connections, Reading } from "./questions.ts";
 import type { Peer } from "./returning.ts";
@@ -38,7 +38,7 @@ export interface RecallAround {
 
 /** What one server told so far. */
 class Book {
-  step: "roster" | "settles" | "marks" | "read" | "lingers" = "roster";
+  step: "roster" | "settles" | "marks" | "hints" | "read" | "lingers" = "roster";
   whole = false;
   vouches: readonly string[] = [];
   /** Others on its roster, by id: it ended in order. */
@@ -191,17 +191,36 @@ export class Recall {
   }
 
   private readMarks(book: Book): void {
-    const wanted: { readonly key: string; readonly id: string; readonly about: Server }[] = [];
+    const wanted: { readonly key: string; readonly id: string; readonly lane: number; readonly about: Server }[] = [];
     for (const id of book.ids.keys()) {
       for (const { server: about } of this.around.peersOf(book.server)) {
-        for (let lane = 0; lane < lanesOf(id); lane++) wanted.push({ key: markKey(about.label, id, lane), id, about });
+        for (let lane = 0; lane < lanesOf(id); lane++) wanted.push({ key: markKey(about.label, id, lane), id, lane, about });
       }
     }
     this.read(book, wanted.map(({ key }) => key), (texts) => {
       book.marks = [];
-      for (const { key, id, about } of wanted) {
+      for (const { key, id, lane, about } of wanted) {
         const text = texts.get(key);
-        if (text !== undefined) book.marks.push({ id, about: controlName(about.label), mark: parseMark(key, text) });
+        if (text !== undefined) book.marks.push({ id, lane, about: controlName(about.label), mark: parseMark(key, text), hints: [], problem: null });
+      }
+      book.step = "hints";
+      this.readHints(book);
+    });
+  }
+
+  private readHints(book: Book): void {
+    const wanted: { readonly key: string; readonly of: FoundMark }[] = [];
+    for (const of of book.marks) {
+      const { mark, id, lane, about } = of;
+      if (mark === null || (mark.kind !== "keys" && mark.kind !== "away")) continue;
+      for (let n = mark.from; n < mark.to; n++) wanted.push({ key: chunkKey(about, id, lane, n), of });
+    }
+    this.read(book, wanted.map(({ key }) => key), (texts) => {
+      for (const { key, of } of wanted) {
+        const text = texts.get(key);
+        const hints: Hint[] | null = text === undefined ? null : parseChunk(key, text);
+        if (hints === null) of.problem = `hints on ${book.server.label} are ${text === undefined ? "missing" : "torn"}`;
+        else of.hints.push(...hints);
       }
       book.step = "read";
       if (this.decided) this.late(book);
@@ -244,7 +263,9 @@ export class Recall {
 
   private judge(): Verdict {
     const found = [...this.books.values()].filter(({ step }) => step === "read" || step === "lingers").map(
-      ({ server, whole, vouches, marks }): Found => ({ name: controlName(server.label), whole, vouches, marks }),
+      ({ server, whole, vouches, marks, ids }): Found => ({
+        name: controlName(server.label), peers: this.around.peersOf(server).map((peer) => controlName(peer.server.label)), whole, vouches, marks, ids,
+      }),
     );
     return judge(found, (keeper, about, id) => this.around.voidedUpTo(keeper, about, id));
   }
@@ -276,7 +297,7 @@ export class Recall {
 }
 
 function needed({ label }: Server, { lacks, lost }: Verdict): boolean {
-  return lost.size > 0 || [...lacks.values()].some(({ keeper }) => keeper === controlName(label));
+  return lost.size > 0 || [...lacks.values()].flat().some(({ keeper }) => keeper === controlName(label));
 }
 
 /** How many lanes a proxy has: its id begins with it. */

@@ -4,7 +4,7 @@ import { type Mark, markKey, markText, parseMark } from "../../src/replication/m
 import { type Found, type FoundMark, judge, type Verdict } from "../../src/replication/verdict.ts";
 
 const KEY = markKey("10.0.0.1:11211", "040badca", 1);
-const MARK: Mark = { stamp: 1767225607476, kind: "flush", voids: new Map([["040badca", 12], ["010badf0", 1767225607475]]) };
+const MARK: Mark = { stamp: 1767225607476, kind: "flush", from: 3, to: 5, voids: new Map([["040badca", 12], ["010badf0", 1767225607475]]) };
 
 describe("a mark", () => {
   test("is read as it was written", () => {
@@ -26,13 +26,15 @@ describe("a mark", () => {
 });
 
 const about = (name: string, stamp: number, id = "01aaaaaa", voids: Record<string, number> = {}): FoundMark => ({
-  id, about: name, mark: { stamp, kind: "compare", voids: new Map(Object.entries(voids)) },
+  id, lane: 0, about: name, mark: { stamp, kind: "compare", from: 0, to: 0, voids: new Map(Object.entries(voids)) }, hints: [], problem: null,
 });
-const found = (name: string, marks: FoundMark[] = [], whole = true, vouches = ["P", "B"]): Found => ({ name, whole, vouches: whole ? vouches : [], marks });
+const found = (name: string, marks: FoundMark[] = [], whole = true, vouches = ["P", "B"]): Found => ({
+  name, peers: [name === "P" ? "B" : "P"], whole, vouches: whole ? vouches : [], marks, ids: new Map(marks.map(({ id }) => [id, false])),
+});
 const none = (): number => -1;
 /** "P lost, B lacks what P has" and so on. */
 function say({ lost, lacks }: Verdict): string {
-  return [...[...lost].map((name) => `${name} lost`), ...[...lacks].map(([name, { keeper }]) => `${name} lacks what ${keeper} has`)].join(", ");
+  return [...[...lost].map((name) => `${name} lost`), ...[...lacks].flatMap(([name, all]) => all.map(({ keeper, why, hints }) => `${name} lacks ${why === null ? hints.map(({ key }) => key).join(" ") : "what"} ${keeper} has`))].join(", ");
 }
 
 describe("what marks mean", () => {
@@ -49,7 +51,7 @@ describe("what marks mean", () => {
     ["a mark of somebody else is not void by it", [found("P", [about("B", 9, "01aaaaaa", { "01aaaaaa": 9 })]), found("B", [about("P", 20, "01cccccc")])], "P lacks what B has"],
     ["each lacks something: who was marked last is behind", [found("P", [about("B", 9)]), found("B", [about("P", 5)])], "B lacks what P has"],
     ["a certificate was evicted, but a mark shows that memory was kept", [found("P", [about("B", 9)], false), found("B")], "B lacks what P has"],
-    ["a torn mark counts as the latest", [found("P", [{ id: "01aaaaaa", about: "B", mark: null }]), found("B", [about("P", 5)])], "B lacks what P has"],
+    ["a torn mark counts as the latest", [found("P", [{ ...about("B", 0), mark: null }]), found("B", [about("P", 5)])], "B lacks what P has"],
   ];
   for (const [what, all, verdict] of rows) test(what, () => expect(say(judge(all, none))).toBe(verdict));
 

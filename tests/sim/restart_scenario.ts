@@ -125,13 +125,8 @@ class Reaper {
   private strike(): void {
     const { world, pair } = this;
     if (world.nowUs >= this.untilUs) return;
-    let kind: (typeof PROXY_FAULTS)[number] = world.dice.faults.pick(["proxy_kill", "proxy_kill", "proxy_power", "proxy_stop", "proxy_stop", "evict"] as const);
-    if (kind === "evict") {
-      if (!this.evict()) return this.later();
-      // The proxy would write it again: one fault at a time.
-      this.fired(kind);
-      kind = world.dice.faults.pick(["proxy_kill", "proxy_stop"] as const);
-    }
+    const kind = world.dice.faults.pick(["proxy_kill", "proxy_kill", "proxy_power", "proxy_stop", "proxy_stop"] as const);
+    if (world.dice.faults.chance(1, 3) && this.evict()) this.fired("evict");
     this.fired(kind);
     this.deaths++;
     pair.died();
