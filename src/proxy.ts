@@ -92,6 +92,7 @@ export class Proxy implements WorkingProxy {
         connectTimeoutMs: config.connectTimeoutMs,
         requestTimeoutMs: config.requestTimeoutMs,
         itemBytesMax: config.itemBytesMax,
+        slowMs: config.slowMs,
         proxies: config.proxies,
         refill: config.refill,
         comeback: config.comeback,

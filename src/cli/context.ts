@@ -6,6 +6,7 @@ import type { Log } from "../observe/log.ts";
 import type { Report } from "../observe/report.ts";
 import type { Address, Platform } from "../platform/platform.ts";
 import type { Company, WorkingProxy } from "../workers/worker.ts";
+import type { LogFormat } from "./options.ts";
 
 /** What was baked in when the program was built. */
 export interface Build {
@@ -55,7 +56,7 @@ export interface Context {
   /** The same as one of several workers. */
   readonly makeWorker: (config: ProxyConfig, log: Log, company: Company) => WorkingProxy;
   /** The log of this process; called once at most. */
-  readonly openLog: (verbosity: number) => Log;
+  readonly openLog: (verbosity: number, format?: LogFormat) => Log;
 }
 
 /** Exit codes: 1, it could not be done; 2, it was not asked rightly; 3, whoever was to be asked cannot be. */

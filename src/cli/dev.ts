@@ -10,7 +10,7 @@ import { openAdmin, tellAdmin } from "./admin.ts";
 import { type Context, EXIT_FAILED, fail, failProblems } from "./context.ts";
 import type { Flags } from "./parse.ts";
 import { stopOnSignals } from "./serve.ts";
-import { adminOf, poolFlags, verbosityOf } from "./settings.ts";
+import { adminOf, logFormatOf, poolFlags, verbosityOf } from "./settings.ts";
 
 const HOST = "127.0.0.1";
 const SERVERS = ["primary 1", "primary 2", "backup 1", "backup 2"] as const;
@@ -86,7 +86,7 @@ function startProxy(context: Context, flags: Flags, servers: readonly string[], 
   if (problems.length > 0) return failProblems(context, problems);
 
   const { host } = context.platform;
-  const log = context.openLog(verbosityOf(flags));
+  const log = context.openLog(verbosityOf(flags), logFormatOf(flags));
   const proxy = context.makeProxy({ pools: [pool] }, log);
   let ready = false;
   stopOnSignals(context, log, flags.number("drain"), () => (ready ? proxy : null), (code) => host.exit(code));

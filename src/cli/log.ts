@@ -1,8 +1,10 @@
-// The process log on @logtape/logtape: one line a record on stderr, "2026-11-22T17:00:00.123Z INFO message key=value".
+// The process log on @logtape/logtape: one line a record on stderr, "2026-11-22T17:00:00.123Z INFO message key=value", or
+// the same as an object of JSON.
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
 import { quoted } from "../config/problem.ts";
 import type { Log, LogFields } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
+import type { LogFormat } from "./options.ts";
 
 const LEVELS: Readonly<Record<string, string>> = { debug: "DEBUG", info: "INFO", warning: "WARN", error: "ERROR" };
 
@@ -10,12 +12,13 @@ const LEVELS: Readonly<Record<string, string>> = { debug: "DEBUG", info: "INFO",
  * Opens the log of this process. logtape's configuration is the process's: a second call takes it over, so only
  * program.ts calls this, once.
  */
-export function openLog(platform: Platform, verbosity: number): Log {
+export function openLog(platform: Platform, verbosity: number, format: LogFormat): Log {
+  const lineOf = format === "json" ? formatJson : formatLine;
   configureSync({
     reset: true,
     sinks: {
       stderr: (record: LogRecord): void => {
-        platform.host.stderr(formatLine(platform.clock.wallSeconds() * 1000, record));
+        platform.host.stderr(lineOf(platform.clock.wallSeconds() * 1000, record));
       },
     },
     loggers: [
@@ -32,6 +35,13 @@ export function openLog(platform: Platform, verbosity: number): Log {
     // logtape builds a record even for a level that nobody hears: half a microsecond a call.
     debug: verbosity > 0 ? (message, fields) => logger.debug(message, fields) : () => {},
   };
+}
+
+/** {"time":"2026-11-22T17:00:00.123Z","level":"info","message":"server is up","server":…}; wallMs as for formatLine. */
+export function formatJson(wallMs: number, record: Pick<LogRecord, "level" | "message" | "properties">): string {
+  const message = record.message.map((part) => String(part)).join("");
+  const level = (LEVELS[record.level] ?? record.level).toLowerCase();
+  return `${JSON.stringify({ time: new Date(wallMs).toISOString(), level, message, ...record.properties })}\n`;
 }
 
 /** One line, ending in a newline; wallMs are milliseconds since 1970. */

@@ -13,6 +13,9 @@ export const WORDS: Readonly<Partial<Record<Command, readonly string[]>>> = {
   status: [], ping: [], watch: [], drain: [], undrain: [], check: [], config: ["print", "convert"], ring: ["explain", "show", "diff"], completion: SHELLS, help: COMMANDS,
 };
 
+export const LOG_FORMATS = ["text", "json"] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
 /**
  * How a value is written.
  * switch: none; count: none, repeated for more; text: checked by config/; integer: decimal within min and max;
@@ -155,6 +158,9 @@ export const OPTIONS: readonly Option[] = [
   }),
   row("pid-file", "file for the process id, written once clients can connect; removed at the end where -u may", { kind: "text", placeholder: "PATH" }),
   row("log-file", "file to append the log of the background process to", { kind: "text", placeholder: "PATH" }),
+  row("log-format", "one line a record: text, or an object of JSON", {
+    kind: "choice", placeholder: "FORMAT", fallback: "text", choices: LOG_FORMATS, commands: RUN,
+  }),
   row("verbose", "log connections too; -vv: each command", {
     short: "v", kind: "count", commands: [...RUN, "watch"], magent: "verbose",
     difference: "-vv for more; stays in the background (called as magent: in front, as there)",
@@ -179,6 +185,10 @@ export const OPTIONS: readonly Option[] = [
     scope: "pool",
     kind: "duration", placeholder: "MS", fallback: "300", fallbackOf: { ping: "1000", watch: "400", drain: "5000" }, min: 1, max: 60_000, unit: "ms",
     commands: [...RUN, "ping", "watch", "drain"],
+  }),
+  row("slow", "a client's request that takes as long is told of in the log: its key and servers, never a value; 0: none is", {
+    scope: "pool",
+    kind: "duration", placeholder: "MS", fallback: "0", max: 3_600_000, unit: "ms", commands: RUN,
   }),
   row("item-size-max", "largest item taken from a client; a lower limit of the servers holds all the same", {
     scope: "pool",

@@ -65,7 +65,7 @@ function checkSocketPath(host: Host, given: Given): Problem | null {
 
 function run(context: Context, settings: ServeSettings, report: Report): void {
   const { host } = context.platform;
-  const log = context.openLog(settings.verbosity);
+  const log = context.openLog(settings.verbosity, settings.logFormat);
   const service = new ManagedService(context.platform, log);
   const workers = workersOf(context, settings);
   const pidFile = settings.pidFile;

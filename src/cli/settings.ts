@@ -7,6 +7,7 @@ import { checkPools, type PoolFlags, readPool } from "../config/flags.ts";
 import { type Checked, type Given, inOrder, type Problem, type Read, wrong } from "../config/problem.ts";
 import type { Host } from "../platform/platform.ts";
 import { type Layers, type PoolLayers, readLayers } from "./layers.ts";
+import { LOG_FORMATS, type LogFormat } from "./options.ts";
 import type { Flags } from "./parse.ts";
 
 export interface ServeSettings {
@@ -17,6 +18,7 @@ export interface ServeSettings {
   readonly pidFile: Given | null;
   readonly logFile: Given | null;
   readonly verbosity: number;
+  readonly logFormat: LogFormat;
   /** How the number of clients was said. */
   readonly clients: Given;
   /** What the file says and tandem does in another way. */
@@ -69,7 +71,7 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
     ok: true,
     value: {
       config: { pools: pools.map(({ config }) => config) }, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
-      logFile, verbosity: verbosityOf(flags), admin, clients: layers.pools[0]!.flags.one("max-clients"),
+      logFile, verbosity: verbosityOf(flags), logFormat: logFormatOf(flags), admin, clients: layers.pools[0]!.flags.one("max-clients"),
       notes: [...layers.notes, ...layers.pools.flatMap((layer) => layer.notes)],
       workers: { ...workers, count }, drainMs: flags.number("drain"),
     },
@@ -105,6 +107,7 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
     connectTimeoutMs: flags.number("connect-timeout"),
     requestTimeoutMs: flags.number("timeout"),
     itemBytesMax: flags.number("item-size-max"),
+    slowMs: flags.number("slow"),
     refill: { keysPerSecond: flags.number("refill-rate"), bytesPerSecond: flags.number("refill-bytes") },
     proxies: {
       board: flags.one("board").text === "on",
@@ -143,6 +146,10 @@ function readWorkers(given: Given, problems: Problem[]): number {
 /** What is wrong with it is added to the problems. */
 export function adminOf(flags: Flags, problems: Problem[]): AdminConfig | null {
   return readAdmin(flags.one("admin"), flags.has("admin"), optional(flags, "admin-token-file"), problems);
+}
+
+export function logFormatOf(flags: Flags): LogFormat {
+  return LOG_FORMATS.find((format) => format === flags.one("log-format").text) ?? "text";
 }
 
 export function verbosityOf(flags: Flags): number {

@@ -60,6 +60,8 @@ export interface PoolConfig {
   readonly requestTimeoutMs: number;
   /** Upper bound of an item that clients may store, bytes; larger ones are swallowed and refused. */
   readonly itemBytesMax: number;
+  /** A client's request that takes as long is told of in the log, ms; 0: none is. */
+  readonly slowMs: number;
   /** How proxies over the same servers get on with each other. */
   readonly proxies: ProxiesConfig;
   readonly refill: RefillConfig;

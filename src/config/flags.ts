@@ -24,6 +24,7 @@ export interface PoolFlags {
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly itemBytesMax: number;
+  readonly slowMs: number;
   readonly proxies: ProxiesConfig;
   /** How --strict was spelled, "" when it was not. */
   readonly strictGiven: Given | null;
@@ -75,7 +76,7 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
     name: flags.name, listen, unixMode: flags.unixMode, clientsMax: flags.clientsMax, ring: flags.ring, hashTag: tag,
     primaries: primaries.map(({ spec }) => spec), backups: backups.map(({ spec }) => spec),
     lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
-    requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, proxies: flags.proxies, refill: flags.refill,
+    requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, slowMs: flags.slowMs, proxies: flags.proxies, refill: flags.refill,
     comeback: flags.comeback, region,
   };
 }

@@ -156,7 +156,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     if (slot !== this.head) return;
     let next: Slot | null = slot;
     while (next !== null && next.done) {
-      this.door.took(next);
+      this.door.took(this, next);
       next = next.next;
       this.slots--;
       this.head = next;

@@ -15,14 +15,13 @@ import { Said, type Slot, type Upstream } from "../replication/slot.ts";
 import { Upload } from "../replication/upload.ts";
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { ClientConnection } from "./client.ts";
+import { SHOWN_CHARS, SlowRequests, visible } from "./slow.ts";
 import type { Seen } from "./stats.ts";
 
 /** How long a refused client may take to hang up, ms. */
 const GOODBYE_MS = 1000;
 /** Unread answers of all clients together, bytes, and how often they are summed up, in ticks. */
 const BACKLOG_TOTAL_MAX = 256 * 1024 * 1024, BUDGET_TICKS = 10;
-/** Longest part of a command shown in the log. */
-const TRACE_CHARS = 80;
 /** What `version` says while no server's version is known. */
 const VERSION_UNKNOWN = "1.6.0";
 
@@ -43,6 +42,9 @@ export class Door {
   resetOthers: () => void = () => {};
   private ticks = 0;
   private readonly latency = new Latency(VERB.length);
+  private readonly slow: SlowRequests;
+  /** A request that takes as long is told of; Infinity: none is. */
+  private readonly slowMs: number;
 
   constructor(
     readonly platform: Platform,
@@ -55,6 +57,8 @@ export class Door {
     readonly version: string,
   ) {
     this.startedMs = platform.clock.nowMs();
+    this.slow = new SlowRequests(log);
+    this.slowMs = pool.options.slowMs || Infinity;
     this.room = clientsMax;
   }
 
@@ -123,8 +127,15 @@ export class Door {
   }
 
   /** All of a client's answer was handed over. */
-  took(slot: Slot): void {
-    this.latency.add(slot.op, this.turn.nowMs - slot.begunMs);
+  took(client: ClientConnection, slot: Slot): void {
+    const ms = this.turn.nowMs - slot.begunMs;
+    this.latency.add(slot.op, ms);
+    if (ms >= this.slowMs) this.tellSlow(client, slot, ms);
+  }
+
+  private tellSlow(client: ClientConnection, slot: Slot, ms: number): void {
+    this.counters.slow_requests++;
+    this.slow.took(this.turn.nowMs, ms, () => ({ client: client.remote, command: VERB[slot.op] ?? "", ...slot.about() }));
   }
 
   /** How long clients waited, by command, those that came. */
@@ -203,9 +214,7 @@ export class Door {
 
   /** -vv: the command line, cut and escaped; never a value. */
   traceCommand(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {
-    const end = Math.min(client.reader.textEnd, lineStart + TRACE_CHARS);
-    const text = textOf(bytes, lineStart, end).replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
-    this.log.debug("command", { client: client.remote, line: end < client.reader.textEnd ? `${text}…` : text });
+    this.log.debug("command", { client: client.remote, line: visible(textOf(bytes, lineStart, Math.min(client.reader.textEnd, lineStart + SHOWN_CHARS + 1))) });
   }
 
   /** No new requests are read; answers under way are given. */

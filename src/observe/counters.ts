@@ -46,6 +46,8 @@ export class Counters {
   verify_dropped = 0;
   /** Keys dropped because their newest copy is out of reach: a miss instead of a stale value. */
   forgotten = 0;
+  /** Requests that took longer than --slow. */
+  slow_requests = 0;
   /** Clients cut off in the middle of an answer that could not be finished. */
   clients_cut = 0;
 }

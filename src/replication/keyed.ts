@@ -37,6 +37,11 @@ export abstract class Keyed extends Slot {
     return (this.text ??= textOf(this.bytes, this.keyStart, this.keyEnd));
   }
 
+  override about(): { readonly key: string; readonly servers: string } {
+    const { primary, backup } = this.pair;
+    return { key: this.key, servers: backup === null ? primary.label : `${primary.label},${backup.label}` };
+  }
+
   lane(side: Side): Lane {
     return this.server(side).lanes[this.laneIndex]!;
   }

@@ -79,6 +79,10 @@ export class MultiGet extends Slot {
     return textOf(this.bytes, this.keyStart[index]!, this.keyEnd[index]!);
   }
 
+  override about(): { readonly key: string; readonly servers: string } {
+    return { key: `${this.key(0)} and ${this.keys - 1} more`, servers: "" };
+  }
+
   start(): void {
     this.open = 1;
     const { pool, bytes } = this;

@@ -65,6 +65,8 @@ export interface PoolOptions {
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly itemBytesMax: number;
+  /** A request that takes as long is told of in the log, ms; 0: none is. */
+  readonly slowMs: number;
   readonly proxies: ProxiesOptions;
   readonly refill: PaceLimits;
   /** The way to the other workers of this proxy; null when there are none. */

@@ -61,6 +61,11 @@ export abstract class Slot extends SilentCaller {
     super();
   }
 
+  /** For the log: its key, or the first of many, and the servers that keep it; "" where there is none. */
+  about(): { readonly key: string; readonly servers: string } {
+    return { key: "", servers: "" };
+  }
+
   /** Says bytes[start, end) as the next part of the answer. The bytes must not change afterwards. */
   protected say(bytes: Uint8Array, start: number, end: number): void {
     if (this.mute || this.client.closed) return;

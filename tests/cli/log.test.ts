@@ -1,7 +1,7 @@
 // The line of a log record, and a daemon's report.
 import { describe, expect, test } from "bun:test";
 import { readReport } from "../../src/cli/daemon.ts";
-import { formatLine } from "../../src/cli/log.ts";
+import { formatJson, formatLine } from "../../src/cli/log.ts";
 
 describe("formatLine", () => {
   const at = Date.UTC(2026, 10, 22, 17, 0, 0, 123);
@@ -14,6 +14,12 @@ describe("formatLine", () => {
     expect(formatLine(at, { level: "error", message: ["a\nb"], properties: { k: "two words", e: "", q: 'a"b', s: "a=b", n: "a\nb" } }))
       .toBe('2026-11-22T17:00:00.123Z ERROR a\\nb k="two words" e="" q="a\\"b" s="a=b" n="a\\nb"\n');
   });
+});
+
+test("formatJson is one object a line, whatever is in it", () => {
+  const at = Date.UTC(2026, 10, 22, 17, 0, 0, 123);
+  const line = formatJson(at, { level: "warning", message: ["server is down"], properties: { server: "a:1", from: "up", reason: 'two "words"\n', missed: 3 } });
+  expect(line).toBe('{"time":"2026-11-22T17:00:00.123Z","level":"warn","message":"server is down","server":"a:1","from":"up","reason":"two \\"words\\"\\n","missed":3}\n');
 });
 
 describe("readReport", () => {

@@ -16,6 +16,7 @@ export interface TableOptions {
   readonly ack?: "both" | "lead" | "any";
   readonly itemBytesMax?: number;
   readonly clientsMax?: number;
+  readonly slowMs?: number;
   /** The zone whose copies are read first: primaries stand in "p", backups in "b". */
   readonly near?: "p" | "b";
   /** How it gets on with other proxies; alone by itself. */
@@ -126,7 +127,7 @@ export class Table {
       pools: [{
         listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
-        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false, ...options.proxies },
+        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, slowMs: options.slowMs ?? 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false, ...options.proxies },
         comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback },
         region: { zone: options.near ?? "", read: options.near === undefined ? "primary" : "nearest", peers: [] },
       }],
