@@ -5,11 +5,11 @@ import { findings, type Fault } from "./company_checker.ts";
 import { Disagreement } from "./disagreement.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
 import { CLOSING_US, type Habits } from "./load.ts";
-import { AFTERMATH_US, differences, leftovers, VERSIONS, watch } from "./pair_scenario.ts";
+import { AFTERMATH_US, differences, leftovers, RUSH_HABITS, VERSIONS, watch } from "./pair_scenario.ts";
 import { PairWorld, type Shape } from "./pair_world.ts";
 import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
-import { drawSettings } from "./settings.ts";
+import { DISTANT, drawSettings, isRush } from "./settings.ts";
 import type { World } from "./world.ts";
 
 const SECOND_US = 1_000_000;
@@ -19,21 +19,21 @@ const NOTICE_US = 8 * SECOND_US;
 /** How long proxies may disagree about a server: until one has noticed, told it, and the other has read it. */
 export const WINDOW_MAX_US = 3_500_000;
 
-/** bend may break the proxies on purpose, to show that the simulation notices. */
 export type Kind = "two-a" | "two-strict" | "two-workers";
 
-export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = () => {}): Scenario {
+/** bend may break the proxies on purpose, to show that the simulation notices; inRush says which seeds are a rush. */
+export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = () => {}, inRush = isRush): Scenario {
   return {
     name: kind,
     settings(seed) {
       const dice = new Prng(seed ^ 0x5eed);
-      return { ...drawSettings(dice), sparing: dice.chance(7, 8) };
+      return { ...drawSettings(dice), sparing: dice.chance(7, 8), ...(inRush(seed) ? DISTANT : {}) };
     },
-    run: (world) => run(world, kind, bend),
+    run: (world) => run(world, kind, bend, inRush(world.seed)),
   };
 }
 
-function run(world: World, kind: Kind, bend: (pair: PairWorld) => void): ScenarioResult {
+function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: boolean): ScenarioResult {
   const dice = world.dice.hosts;
   // Workers of one proxy have a channel, and owe without waiting what strict proxies owe.
   const workers = kind === "two-workers", strict = kind !== "two-a";
@@ -42,9 +42,9 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void): Scenari
     versions: dice.pick(VERSIONS), strict: kind === "two-strict", workers,
   };
   // No faults, and everybody at the same few keys: what collides last must be made alike by those that collided.
-  const crowd = dice.chance(1, 6);
+  const crowd = !rush && dice.chance(1, 6);
   const depth = world.dice.load.pick([1, 1, 4]);
-  const habits: Habits = {
+  const habits: Habits = rush ? RUSH_HABITS : {
     keys: crowd ? 6 : world.dice.load.pick([3, 6, 12]), depth, pauseUs: crowd ? 3_000 : world.dice.load.pick([20_000, 60_000]) * (1 + depth), ttls: 0,
     noreply: world.dice.load.pick([0, 10]), large: 0, aborts: 0, halfCloses: 0, idle: crowd ? 0 : world.dice.load.pick([0, 5, 7]),
   };

@@ -9,14 +9,19 @@ export interface Content {
   /** It may be gone from here on, and must be gone after mustUs. Infinity: never. */
   readonly mayGoUs: number;
   readonly mustGoUs: number;
+  /** When the change that made it was asked for; 0 where that does not matter (Leniency.lossy). */
+  readonly sinceUs: number;
 }
 
 export type State = Content | null;
 
 /** What may differ from one memcached that nothing ever happens to. */
 export interface Leniency {
-  /** Data may be lost: any command may find nothing. What was overwritten or deleted must still never be seen. */
-  readonly lossy: boolean;
+  /**
+   * Whether what was written at one time may be lost at another, or null: nothing may. A command may find nothing then;
+   * what was overwritten or deleted must still never be seen.
+   */
+  readonly lossy: ((writtenUs: number, missedUs: number) => boolean) | null;
   /** A cas may be answered EXISTS although nothing changed (its token came from another server). */
   readonly spuriousExists: boolean;
   /**
@@ -28,19 +33,19 @@ export interface Leniency {
   readonly ttlSlackUs: number;
 }
 
-export const STRICT: Leniency = { lossy: false, spuriousExists: false, readsDrift: false, ttlSlackUs: 0 };
+export const STRICT: Leniency = { lossy: null, spuriousExists: false, readsDrift: false, ttlSlackUs: 0 };
 
 const SECOND_US = 1_000_000;
 
 /** Identifies a state: equal names, equal states. */
 export function nameOf(state: State): string {
-  return state === null ? "-" : `${state.flags} ${state.mayGoUs} ${state.mustGoUs} ${state.value}`;
+  return state === null ? "-" : `${state.flags} ${state.mayGoUs} ${state.mustGoUs} ${state.sinceUs} ${state.value}`;
 }
 
 /** The states that may follow when `call`, with the outcome it had, takes effect in `state`; none: it cannot. */
 export function follow(state: State, call: Call, lenient: Leniency): State[] {
   if (call.outcome === "unknown" || call.outcome === "open") return effects(state, call, lenient);
-  const absent = state === null || call.endUs >= state.mayGoUs || lenient.lossy;
+  const absent = isGone(state, call, lenient);
   const present = state !== null && call.startUs <= state.mustGoUs;
   switch (call.outcome) {
     case "miss":
@@ -65,7 +70,7 @@ export function follow(state: State, call: Call, lenient: Leniency): State[] {
     case "number": {
       if (!present) return [];
       const result = count(state.value, call);
-      return result !== null && result === call.seen ? [{ ...state, value: result }] : [];
+      return result !== null && result === call.seen ? [{ ...state, value: result, sinceUs: since(call, lenient) }] : [];
     }
   }
 }
@@ -81,9 +86,9 @@ function stored(state: State, call: Call, lenient: Leniency, absent: boolean, pr
     case "cas":
       return present && state!.value === call.expected ? [fresh(call, lenient)] : [];
     case "append":
-      return present ? [{ ...state!, value: state!.value + call.value }] : [];
+      return present ? [{ ...state!, value: state!.value + call.value, sinceUs: since(call, lenient) }] : [];
     case "prepend":
-      return present ? [{ ...state!, value: call.value + state!.value }] : [];
+      return present ? [{ ...state!, value: call.value + state!.value, sinceUs: since(call, lenient) }] : [];
     default:
       return [];
   }
@@ -97,7 +102,7 @@ function effects(state: State, call: Call, lenient: Leniency): State[] {
     case "set":
       return [fresh(call, lenient)];
     case "add":
-      return state === null || call.endUs >= state.mayGoUs || lenient.lossy ? [fresh(call, lenient)] : [];
+      return isGone(state, call, lenient) ? [fresh(call, lenient)] : [];
     case "delete":
       return state === null ? [] : [null];
     case "replace":
@@ -105,22 +110,31 @@ function effects(state: State, call: Call, lenient: Leniency): State[] {
     case "cas":
       return state === null || state.value !== call.expected ? [] : [fresh(call, lenient)];
     case "append":
-      return state === null ? [] : [{ ...state, value: state.value + call.value }];
+      return state === null ? [] : [{ ...state, value: state.value + call.value, sinceUs: since(call, lenient) }];
     case "prepend":
-      return state === null ? [] : [{ ...state, value: call.value + state.value }];
+      return state === null ? [] : [{ ...state, value: call.value + state.value, sinceUs: since(call, lenient) }];
     case "touch":
     case "gat":
       return state === null ? [] : [{ ...state, ...expiry(call, lenient) }];
     case "incr":
     case "decr": {
       const result = state === null ? null : count(state.value, call);
-      return result === null ? [] : [{ ...state!, value: result }];
+      return result === null ? [] : [{ ...state!, value: result, sinceUs: since(call, lenient) }];
     }
   }
 }
 
+/** True when a command may find nothing where the state should be. */
+function isGone(state: State, call: Call, lenient: Leniency): boolean {
+  return state === null || call.endUs >= state.mayGoUs || (lenient.lossy !== null && lenient.lossy(state.sinceUs, call.endUs));
+}
+
+function since(call: Call, lenient: Leniency): number {
+  return lenient.lossy === null ? 0 : call.startUs;
+}
+
 function fresh(call: Call, lenient: Leniency): Content {
-  return { value: call.value, flags: call.flags, ...expiry(call, lenient) };
+  return { value: call.value, flags: call.flags, sinceUs: since(call, lenient), ...expiry(call, lenient) };
 }
 
 function expiry(call: Call, lenient: Leniency): { mayGoUs: number; mustGoUs: number } {

@@ -10,8 +10,10 @@ import { Copier } from "../../src/replication/copier.ts";
 import { Decide } from "../../src/replication/decide.ts";
 import { Forget } from "../../src/replication/forget.ts";
 import { other, type Side } from "../../src/replication/pair.ts";
+import type { Notice } from "../../src/replication/notice.ts";
 import { Sync } from "../../src/replication/sync.ts";
 import { Write } from "../../src/replication/write.ts";
+import { companyScenario, type Kind } from "./company_scenario.ts";
 import { type Mood, pairScenario } from "./pair_scenario.ts";
 import type { PairWorld } from "./pair_world.ts";
 import { runSeed } from "./scenario.ts";
@@ -34,9 +36,11 @@ class Pretended extends SilentCaller {
 export interface Mutation {
   /** "a proxy …" */
   readonly name: string;
-  readonly mood: Mood;
+  readonly mood: Mood | Kind;
   /** Bends a proxy that was just made; returns what straightens classes again, if it bent any. */
   readonly bend: (pair: PairWorld) => void | (() => void);
+  /** Looked for in worlds that are a rush. */
+  readonly rush?: boolean;
   /** Found within so many seeds. */
   readonly within: number;
   /** Found fast enough for every run of the tests. */
@@ -45,17 +49,17 @@ export interface Mutation {
 
 export const MUTATIONS: readonly Mutation[] = [
   {
-    name: "whose abort is a plain close executes bytes of dead connections", mood: "zombie", within: 200, quick: true,
+    name: "whose abort is a plain close executes bytes of dead connections", mood: "zombie", within: 400, quick: true,
     bend: (pair) => void (pair.proxyHost.process!.gentle = true),
   },
   {
-    name: "without the zombie barrier executes bytes of dead connections", mood: "zombie", within: 200, quick: true,
+    name: "without the zombie barrier executes bytes of dead connections", mood: "zombie", within: 400, quick: true,
     bend(pair) {
       for (const server of pair.proxy.pool.servers) server.ghosts.add = () => server.ghosts;
     },
   },
   {
-    name: "that forgets which keys a server lacks serves old values", mood: "A", within: 50, quick: true,
+    name: "that forgets which keys a server lacks serves old values", mood: "A", within: 100, quick: true,
     bend(pair) {
       for (const each of pair.proxy.pool.pairs) each.mark = () => {};
     },
@@ -81,17 +85,17 @@ export const MUTATIONS: readonly Mutation[] = [
     },
   },
   {
-    name: "that reads from the side that lacks a key is seen doing it", mood: "A", within: 50, quick: true,
+    name: "that reads from the side that lacks a key is seen doing it", mood: "A", within: 100, quick: true,
     bend(pair) {
       for (const each of pair.proxy.pool.pairs) each.leadOf = () => (each.usualLead === 1 ? 1 : 0);
     },
   },
   {
-    name: "whose copies have no guard undoes writes", mood: "A", within: 300, quick: false,
+    name: "whose copies have no guard undoes writes", mood: "A", within: 100, quick: true, rush: true,
     bend: (pair) => rewrite(pair, (line) => line.replace(/^ms (\S+) (\d+) (?:ME|C\d+) F/, "ms $1 $2 F")),
   },
   {
-    name: "that forgets without a guard removes later writes", mood: "B", within: 300, quick: false,
+    name: "that forgets without a guard removes later writes", mood: "B", within: 100, quick: true, rush: true,
     bend: () => patch(Forget.prototype, "onReply", (original) => function (this: Forget, ...args) {
       const { key, pair, side, laneIndex } = this as unknown as { key: string; pair: PairWorld["proxy"]["pool"]["pair"]; side: Side; laneIndex: number };
       const push = pair.server(side)!.lanes[laneIndex]!.out.push;
@@ -112,14 +116,14 @@ export const MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
-    name: "that does not copy what a command made of an item keeps two different ones", mood: "A", within: 50, quick: true,
+    name: "that does not copy what a command made of an item keeps two different ones", mood: "A", within: 100, quick: true,
     bend: () => patch(Decide.prototype, "copy", (original) => function (this: Decide, ...args) {
       if (args[0] === null) return original.apply(this, args);
       (this as unknown as { conclude(): void }).conclude();
     }),
   },
   {
-    name: "that copies from the side that lacks the key undoes writes", mood: "A", within: 50, quick: true,
+    name: "that copies from the side that lacks the key undoes writes", mood: "A", within: 100, quick: true,
     bend() {
       const undo = [
         patch(Sync.prototype, "compare", (original) => function (this: Sync, ...args) {
@@ -165,17 +169,61 @@ export const MUTATIONS: readonly Mutation[] = [
       this.lane(decide.lead).wait(this, 0);
     }),
   },
+  {
+    name: "that marks what it could not verify as stale loses it", mood: "two-strict", within: 100, quick: true, rush: true,
+    bend({ proxies }) {
+      for (const { pool: { verifier } } of proxies) {
+        const ended = verifier.ended.bind(verifier);
+        verifier.ended = (doubt, outcome) => {
+          const { pair, key } = doubt;
+          if (outcome === "failed" && !pair.stale.has(key)) pair.mark(key, pair.leadOf(key) === 0 ? 1 : 0);
+          ended(doubt, outcome);
+        };
+      }
+    },
+  },
+  {
+    name: "that does not fence what another one distrusts stays of another mind", mood: "two-a", within: 100, quick: true,
+    bend({ proxies }) {
+      for (const { pool } of proxies) pool.board!.read = () => {};
+    },
+  },
+  {
+    name: "whose workers answer before the others know shows what was replaced", mood: "two-workers", within: 200, quick: true,
+    bend({ proxies }) {
+      for (const { pool } of proxies) Object.assign(pool.siblings!, { knows: () => true, learn: () => {} });
+    },
+  },
+  {
+    name: "that does not verify what it wrote beside another one leaves both sides different", mood: "two-a", within: 200, quick: true,
+    bend({ proxies }) {
+      for (const { pool } of proxies) pool.verifier.wrote = () => {};
+    },
+  },
+  {
+    name: "that takes any copy of a notice for the newest is misled by an old one", mood: "two-a", within: 200, quick: true,
+    bend({ proxies }) {
+      for (const { pool } of proxies) {
+        const board = pool.board!;
+        const read = board.read.bind(board);
+        let seq = 10 ** 14;
+        board.read = (wall, id, notice: Notice | null) => read(wall, id, notice === null || id === pool.proxyId ? notice : { ...notice, seq: ++seq });
+      }
+    },
+  },
 ];
 
 /** The first seed that finds a mutation out, and how; null when none does. */
-export function findOut({ mood, bend, within }: Mutation): { seed: number; violation: string } | null {
+export function findOut({ mood, bend, within, rush }: Mutation): { seed: number; violation: string } | null {
   for (let seed = 1; seed <= within; seed++) {
     let straighten = (): void => {};
     try {
-      const scenario = pairScenario(mood, (pair) => {
+      const bent = (pair: PairWorld): void => {
         const undo = bend(pair);
         if (undo !== undefined) straighten = undo;
-      });
+      };
+      const inRush = rush === true ? () => true : undefined;
+      const scenario = mood === "two-a" || mood === "two-strict" || mood === "two-workers" ? companyScenario(mood, bent, inRush) : pairScenario(mood, bent, inRush);
       const [violation] = runSeed(scenario, seed).violations;
       if (violation !== undefined) return { seed, violation: violation.split("\n")[0]! };
     } finally {

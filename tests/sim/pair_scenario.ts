@@ -13,7 +13,8 @@ import { PairWorld, REQUEST_TIMEOUT_MS, type Shape } from "./pair_world.ts";
 import { Operator } from "./operator.ts";
 import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
-import { drawSettings } from "./settings.ts";
+import { DISTANT, drawSettings, isRush } from "./settings.ts";
+import { Stranger } from "./stranger.ts";
 import type { World } from "./world.ts";
 
 export const SECOND_US = 1_000_000;
@@ -22,6 +23,8 @@ export const RECOVERY_US = 130 * SECOND_US;
 /** Clients may write more than may be remembered before one server was reached: it is compared then, as slowly as drawn. */
 const READY_US = 40 * SECOND_US;
 export const NOTICE_US = 4 * SECOND_US;
+/** A write that was under way when something happened may be lost by it. */
+const UPHEAVAL_US = SECOND_US;
 /** … and what clients meet meanwhile, in its first part. */
 export const AFTERMATH_US = 1.5 * SECOND_US;
 /** What a client may wait: two deadlines, and some time on its own way. */
@@ -42,8 +45,11 @@ export const VERSIONS: readonly (readonly [string, string])[] = [
 const ZOMBIE_FAULTS: readonly FaultKind[] = ["hang", "deaf", "partition_to", "partition"];
 const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 60_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 6 };
 
-/** bend may break the proxy on purpose, to show that the simulation notices. */
-export function pairScenario(mood: Mood, bend: (pair: PairWorld) => void = () => {}): Scenario {
+/** Keys that many want: for a world in a rush. */
+export const RUSH_HABITS: Habits = { keys: 2, depth: 2, pauseUs: 20_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 7 };
+
+/** bend may break the proxy on purpose, to show that the simulation notices; inRush says which seeds are a rush. */
+export function pairScenario(mood: Mood, bend: (pair: PairWorld) => void = () => {}, inRush = isRush): Scenario {
   return {
     name: `pair-${mood.toLowerCase()}`,
     settings(seed) {
@@ -51,19 +57,20 @@ export function pairScenario(mood: Mood, bend: (pair: PairWorld) => void = () =>
       const settings = { ...drawSettings(dice), sparing: dice.chance(7, 8) };
       if (mood === "zombie") return { ...settings, smallPieces: true };
       // Large values through tiny windows take longer than a deadline: that is not calm.
+      if (mood !== "calm" && inRush(seed)) return { ...settings, ...DISTANT };
       return mood === "calm" ? { ...settings, sendBuffer: [65_536, 262_144], receiveBuffer: [65_536, 262_144] } : settings;
     },
-    run: (world) => run(world, mood, bend),
+    run: (world) => run(world, mood, bend, (mood === "A" || mood === "B") && inRush(world.seed)),
   };
 }
 
-function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): ScenarioResult {
+function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: boolean): ScenarioResult {
   const cls: FaultClass = mood === "B" ? "B" : "A";
   const zombie = mood === "zombie";
   const dice = world.dice.hosts;
   const two = !zombie && dice.chance(1, 4);
   const shape: Shape = {
-    primaries: two ? 2 : 1, backups: two ? dice.range(1, 2) : 1, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
+    primaries: two ? 2 : 1, backups: two ? dice.range(1, 2) : 1, clients: rush ? 6 : dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
     versions: dice.pick(VERSIONS),
     // A date means another time to each server then, so clients give none.
     skewSeconds: dice.pick([0, 0, 5, 12 * 3600]),
@@ -71,9 +78,10 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
     // So slowly that clients meet a server that holds some keys and not others.
     refillRate: dice.pick([5, 25_000]),
   };
-  const habits = zombie ? ZOMBIE_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
+  const habits = zombie ? ZOMBIE_HABITS : rush ? RUSH_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
   const pair = new PairWorld(world, shape, habits);
   const watches = watch(world, pair);
+  const stranger = mood !== "calm" && (rush || dice.chance(1, 8)) ? new Stranger(world, pair) : null;
   bend(pair);
   const violations: string[] = [];
   // Without faults the clients come when all is ready; else as early as they can.
@@ -82,7 +90,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   if (!world.runUntil(() => pair.quiet(), READY_US)) {
     return { violations: [`not ready after ${READY_US / SECOND_US} s: ${pair.unquiet()}`], counts: {} };
   }
-  const endUs = world.nowUs + (zombie ? 10 : dice.pick([5, 10, 20])) * SECOND_US;
+  const endUs = world.nowUs + (zombie || rush ? 10 : dice.pick([5, 10, 20])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
     spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
@@ -106,11 +114,13 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
   if (healed) violations.push(...differences(pair));
 
+  // What an upheaval may have cost; nothing is lost for no reason.
+  const lossy = (writtenUs: number, missedUs: number): boolean => world.stirred(writtenUs - UPHEAVAL_US, missedUs);
   // A token that both servers hold is good on either: only an older server may let one be refused for nothing.
-  const spuriousExists = !shape.versions.every((version) => version === EXPLICIT);
-  const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B", spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
+  const spuriousExists = stranger !== null || !shape.versions.every((version) => version === EXPLICIT);
+  const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B" ? lossy : null, spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
-  violations.push(...watches.flatMap(({ found }) => found), ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
+  violations.push(...watches.flatMap(({ found }) => found), ...(stranger?.found ?? []), ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
   violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0));
   if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));
@@ -120,6 +130,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void): Scenari
     counts: {
       calls: pair.history.calls.length, undecided: verdict.undecided.length, errors: errorCount, struck: nemesis.struck, drained: operator.drains,
       early_misses: pair.proxy.counters.warming_misses, slowest_ms_max: Math.floor(pair.history.slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
+      strange_writes: stranger?.writes ?? 0,
     },
   };
 }

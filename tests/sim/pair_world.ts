@@ -181,6 +181,7 @@ export class PairWorld {
   /** The proxy's log goes into the trace. */
   private log(i: number): Log {
     const line = (level: string) => (message: string, fields: LogFields = {}) => {
+      this.world.stir(0);
       const words = Object.entries(fields).map(([name, value]) => ` ${name}=${value}`);
       this.world.note(`${this.proxyHosts.length > 1 ? `${proxyName(i)} ` : ""}${level} ${message}${words.join("")}`);
     };

@@ -1,6 +1,13 @@
 // How rough the wires of a run are: drawn per seed, so that many combinations are seen (swarm).
-import type { Prng } from "./prng.ts";
+import { Prng } from "./prng.ts";
 import type { Settings } from "./world.ts";
+
+/** A distant network and everybody at the same few keys: what two do to a key at a time overlaps. One world in 8. */
+export function isRush(seed: number): boolean {
+  return new Prng(seed ^ 0x2b5).chance(1, 8);
+}
+
+export const DISTANT: Partial<Settings> = { latencyUs: [2_000, 20_000], jitterUs: 1_000, sendBuffer: [65_536, 262_144], receiveBuffer: [65_536, 262_144] };
 
 export function drawSettings(dice: Prng): Partial<Settings> {
   const small = dice.chance(1, 3);

@@ -79,6 +79,8 @@ export class World {
   look: (() => void) | null = null;
   private events = 0;
   private livelyUntilUs = 0;
+  /** When it was stirred, in order. */
+  private readonly stirs: number[] = [];
 
   constructor(options: WorldOptions) {
     this.seed = options.seed;
@@ -154,7 +156,20 @@ export class World {
   /** Something happens or is about to: the world is lively for so long, microseconds. */
   stir(us: number): void {
     const until = this.nowUs + us;
+    if (this.stirs.at(-1) !== this.nowUs) this.stirs.push(this.nowUs);
     if (until > this.livelyUntilUs) this.livelyUntilUs = until;
+  }
+
+  /** True when something happened in that span. */
+  stirred(fromUs: number, toUs: number): boolean {
+    const { stirs } = this;
+    let low = 0, high = stirs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (stirs[middle]! < fromUs) low = middle + 1;
+      else high = middle;
+    }
+    return low < stirs.length && stirs[low]! <= toUs;
   }
 
   /** True while something is going on, and now and then for no reason; always in a world that spares nothing. */
