@@ -22,7 +22,7 @@ const PASSES_MAX = 5, PASS_PAUSE_MS = 1200;
  */
 const LINES_AT_ONCE = 1000, SLICE_MS = 1, LINES_A_LOOK = 32;
 /** What comes above so many bytes not read is read at once: the server must not wait, and memory is bounded. */
-const UNREAD_MAX = 64 * 1024 * 1024;
+const UNREAD_MAX = 16 * 1024 * 1024;
 const NOTHING = new Uint8Array(0);
 const KEY_IS = latin1("key=");
 const PERCENT = 37;
