@@ -42,7 +42,7 @@ test("there is a place for the figures of scripts/bench", () => {
 describe("names in the text exist", () => {
   test("long flags", () => {
     // Flags of scripts and of other programs stand on lines that name these.
-    const foreign = /scripts\/|memcached -|npm |deno |bun /;
+    const foreign = /scripts\/|systemctl |memcached -|npm |deno |bun /;
     const long = new Set(OPTIONS.map((option) => `--${option.long}`));
     const unknown = readme.split("\n").filter((line) => !foreign.test(line))
       .flatMap((line) => [...line.matchAll(/(?<![-\w])--[a-z][a-z-]+/g)].map((match) => match[0]))

@@ -9,7 +9,7 @@ import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts"
 import { run, type Running, start } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
-const PACKAGE = resolve("scripts/package");
+const PACKAGE = resolve("scripts/debian");
 const running: Spawned[] = [], programs: Running[] = [];
 const dir = mkdtempSync(join(tmpdir(), "tandem-service-"));
 process.once("exit", () => rmSync(dir, { recursive: true, force: true }));

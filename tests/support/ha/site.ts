@@ -10,7 +10,7 @@ import { type Machine, Switch } from "./machines.ts";
 
 const GATEWAY = "10.0.0.254", ADDRESS = "10.0.0.50", CLIENT = resolve(import.meta.dir, "client.ts");
 const SERVERS = ["10.0.0.11", "10.0.0.12"];
-const EXAMPLE = resolve(import.meta.dir, "../../../scripts/package/keepalived.conf");
+const EXAMPLE = resolve(import.meta.dir, "../../../scripts/debian/keepalived.conf");
 const PORT = 11211;
 /** How long all may take to be as it should be, ms. */
 const READY_MS = 10_000;
