@@ -145,22 +145,22 @@ export class Memory implements HintsAround, RecallAround {
     this.restore(verdict);
   }
 
-  private lacked(server: Server, { keeper, why, flush }: Lack): void {
-    if (why === null || !this.follow(`${server.label} ${keeper}`)) return;
+  private lacked(server: Server, { keeper, why, flush }: Lack, of = ""): void {
+    if (why === null || !this.follow(`${of} ${server.label} ${keeper}`)) return;
     this.log.warn("what a server missed is not known, all of it is compared", { server: server.label, on: keeper, reason: why });
     if (flush) this.pool.comebacks.owesFlush(server, 0);
     this.pool.comebacks.doubt(server, "missed writes");
   }
 
   /** Keys that are known to be missed; of two hints of a key, on both sides perhaps, the later counts. */
-  private restore(verdict: Verdict): void {
+  private restore(verdict: Verdict, of = ""): void {
     const { pool } = this;
     const newest = new Map<string, { readonly stamp: number; readonly pair: Pair; readonly side: Side }>();
     const counts = new Map<Server, number>();
     for (const server of this.servers) {
       const side = this.sideOf(server), name = controlName(server.label);
       for (const { keeper, hints } of verdict.lacks.get(name) ?? []) {
-        if (hints.length === 0 || !this.follow(`hints ${name} ${keeper}`)) continue;
+        if (hints.length === 0 || !this.follow(`hints ${of} ${name} ${keeper}`)) continue;
         for (const { stamp, key } of hints) {
           const pair = pool.pairOf(key);
           // Not of this pair: the rings were others then. What we know ourselves is younger.
@@ -207,14 +207,21 @@ export class Memory implements HintsAround, RecallAround {
     if (!ended) this.pool.scrubber.soon(0);
   }
 
-  /** A proxy is dead. */
-  died(id: string, complaints: readonly Complaint[]): void {
-    if (this.dead.has(id)) return;
+  /** A proxy is dead. done: from here on we do not trust what it did not trust, or know all that is missed there. */
+  died(id: string, complaints: readonly Complaint[], done: () => void): void {
+    if (this.dead.has(id)) return done();
     // It lived when we came, and has done what we have not read.
-    for (const server of this.servers) {
-      if (complaints.some(({ name }) => name === controlName(server.label))) this.pool.comebacks.doubt(server, "another proxy died that did not trust it");
-    }
-    this.dead.set(id, new Set());
+    this.recall.reread(id, (verdict, told) => {
+      for (const server of this.servers) {
+        const name = controlName(server.label);
+        const all = verdict.known.has(name) && this.peersOf(server).every((peer) => told.has(peer.server));
+        for (const lack of verdict.lacks.get(name) ?? []) this.lacked(server, lack, id);
+        if (!all && complaints.some((each) => each.name === name)) this.pool.comebacks.doubt(server, "another proxy died that did not trust it");
+      }
+      this.restore(verdict, id);
+      this.dead.set(id, new Set());
+      done();
+    });
   }
 
   /** Nothing is left of what an earlier proxy said; ours was said before. */

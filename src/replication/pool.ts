@@ -395,12 +395,13 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** A proxy died that did not trust some servers. What they lack is not known: they are compared in full. */
   private takeOver(id: string, complaints: readonly Complaint[]): void {
-    if (this.memory !== null) this.memory.died(id, complaints);
-    else for (const server of this.servers) {
+    const bury = (): void => this.board!.bury(id); // from here on we do not trust them
+    if (this.memory !== null) return this.memory.died(id, complaints, bury);
+    for (const server of this.servers) {
       if (!complaints.some(({ name }) => name === controlName(server.label))) continue;
       this.comebacks.doubt(server, "another proxy died that did not trust it");
     }
-    this.board!.bury(id); // from here on we do not trust them
+    bury();
   }
 
   private schedule(): void {

@@ -38,7 +38,7 @@ export interface RecallAround {
 
 /** What one server told so far. */
 class Book {
-  step: "roster" | "settles" | "marks" | "hints" | "read" | "lingers" = "roster";
+  step: "roster" | "settles" | "marks" | "read" | "lingers" = "roster";
   whole = false;
   vouches: readonly string[] = [];
   /** Others on its roster, by id: it ended in order. */
@@ -174,7 +174,7 @@ export class Recall {
     }
     if (open.size > 0 && waited < SETTLE_MS) return void (book.nextMs = this.around.nowMs + POLL_MS);
     book.step = "marks";
-    this.readMarks(book);
+    this.readMarks(book, [...book.ids.keys()], (marks) => this.marksRead(book, marks));
   }
 
   /**
@@ -190,42 +190,67 @@ export class Recall {
     });
   }
 
-  private readMarks(book: Book): void {
+  /** Reads what one proxy left, which has died since. done: the verdict on that alone, and the servers that told. */
+  reread(id: string, done: (verdict: Verdict, told: ReadonlySet<Server>) => void): void {
+    const told = new Set<Server>();
+    const books = [...this.books.values()].filter(({ server }) => this.knows(server));
+    let open = books.length;
+    if (open === 0) return done(this.judge(id), told);
+    for (const book of books) {
+      this.readMarks(book, [id], (marks) => {
+        if (marks !== null) {
+          book.marks = [...book.marks.filter((one) => one.id !== id), ...marks];
+          told.add(book.server);
+        }
+        if (--open === 0) done(this.judge(id), told);
+      });
+    }
+  }
+
+  /** done(null): it was not answered. */
+  private readMarks(book: Book, ids: readonly string[], done: (marks: FoundMark[] | null) => void): void {
     const wanted: { readonly key: string; readonly id: string; readonly lane: number; readonly about: Server }[] = [];
-    for (const id of book.ids.keys()) {
+    for (const id of ids) {
       for (const { server: about } of this.around.peersOf(book.server)) {
         for (let lane = 0; lane < lanesOf(id); lane++) wanted.push({ key: markKey(about.label, id, lane), id, lane, about });
       }
     }
-    this.read(book, wanted.map(({ key }) => key), (texts) => {
-      book.marks = [];
+    this.ask(book, wanted.map(({ key }) => key), (texts) => {
+      if (texts === null) return done(null);
+      const marks: FoundMark[] = [];
       for (const { key, id, lane, about } of wanted) {
         const text = texts.get(key);
-        if (text !== undefined) book.marks.push({ id, lane, about: controlName(about.label), mark: parseMark(key, text), hints: [], problem: null });
+        if (text !== undefined) marks.push({ id, lane, about: controlName(about.label), mark: parseMark(key, text), hints: [], problem: null });
       }
-      book.step = "hints";
-      this.readHints(book);
+      this.readHints(book, marks, done);
     });
   }
 
-  private readHints(book: Book): void {
+  private readHints(book: Book, marks: FoundMark[], done: (marks: FoundMark[] | null) => void): void {
     const wanted: { readonly key: string; readonly of: FoundMark }[] = [];
-    for (const of of book.marks) {
+    for (const of of marks) {
       const { mark, id, lane, about } = of;
       if (mark === null || (mark.kind !== "keys" && mark.kind !== "away")) continue;
       for (let n = mark.from; n < mark.to; n++) wanted.push({ key: chunkKey(about, id, lane, n), of });
     }
-    this.read(book, wanted.map(({ key }) => key), (texts) => {
+    this.ask(book, wanted.map(({ key }) => key), (texts) => {
+      if (texts === null) return done(null);
       for (const { key, of } of wanted) {
         const text = texts.get(key);
         const hints: Hint[] | null = text === undefined ? null : parseChunk(key, text);
         if (hints === null) of.problem = `hints on ${book.server.label} are ${text === undefined ? "missing" : "torn"}`;
         else of.hints.push(...hints);
       }
-      book.step = "read";
-      if (this.decided) this.late(book);
-      else this.goOn();
+      done(marks);
     });
+  }
+
+  private marksRead(book: Book, marks: FoundMark[] | null): void {
+    if (marks === null) return this.failed(book);
+    book.marks = marks;
+    book.step = "read";
+    if (this.decided) this.late(book);
+    else this.goOn();
   }
 
   private goOn(): void {
@@ -261,12 +286,13 @@ export class Recall {
     this.admit(book);
   }
 
-  private judge(): Verdict {
-    const found = [...this.books.values()].filter(({ step }) => step === "read" || step === "lingers").map(
-      ({ server, whole, vouches, marks, ids }): Found => ({
-        name: controlName(server.label), peers: this.around.peersOf(server).map((peer) => controlName(peer.server.label)), whole, vouches, marks, ids,
-      }),
-    );
+  /** only: what one proxy left is looked at alone. */
+  private judge(only?: string): Verdict {
+    const found = [...this.books.values()].filter(({ step }) => step === "read" || step === "lingers").map(({ server, whole, vouches, marks, ids }): Found => ({
+      name: controlName(server.label), peers: this.around.peersOf(server).map((peer) => controlName(peer.server.label)),
+      whole: whole || only !== undefined, vouches: only === undefined ? vouches : [],
+      marks: only === undefined ? marks : marks.filter(({ id }) => id === only), ids: only === undefined ? ids : new Map([[only, false]]),
+    }));
     return judge(found, (keeper, about, id) => this.around.voidedUpTo(keeper, about, id));
   }
 
@@ -283,11 +309,14 @@ export class Recall {
   }
 
   private read(book: Book, keys: readonly string[], done: (texts: ReadonlyMap<string, string>) => void): void {
-    new Reading(keys, (texts) => {
-      if (this.books.get(book.server) !== book) return;
+    this.ask(book, keys, (texts) => {
       if (texts === null) this.failed(book);
       else done(texts);
-    }).start(book.server);
+    });
+  }
+
+  private ask(book: Book, keys: readonly string[], done: (texts: ReadonlyMap<string, string> | null) => void): void {
+    new Reading(keys, (texts) => done(this.books.get(book.server) === book ? texts : null)).start(book.server);
   }
 
   /** The connection broke while we asked: the server arrives anew when it can. */
