@@ -7,6 +7,7 @@ import { dev } from "./cli/dev.ts";
 import { helpText } from "./cli/help.ts";
 import { openLog } from "./cli/log.ts";
 import { drain } from "./cli/drain.ts";
+import { upgrade } from "./cli/upgrade.ts";
 import { completionScript } from "./cli/completion.ts";
 import { manPage } from "./cli/man.ts";
 import { COMMANDS, type Command, SHELLS, WORDS } from "./cli/options.ts";
@@ -58,6 +59,7 @@ function run(context: Context, line: CommandLine): void {
     case "ping": return ping(context, line);
     case "watch": return watch(context, line);
     case "drain": case "undrain": return drain(context, line);
+    case "upgrade": return upgrade(context, line.flags);
     case "check": return check(context, line);
     case "config": return config(context, line);
     case "resync": return resync(context, line.flags);

@@ -13,7 +13,7 @@ import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
 import { Recent } from "./observe/recent.ts";
 import type { BuildReport, Report } from "./observe/report.ts";
-import type { Address, CloseCause, Listener, Platform } from "./platform/platform.ts";
+import type { Address, CloseCause, Listener, Platform, Port } from "./platform/platform.ts";
 import { type DrainOutcome, drainServer } from "./replication/drain.ts";
 import { Pool } from "./replication/pool.ts";
 import type { SiblingWord } from "./replication/siblings.ts";
@@ -21,6 +21,9 @@ import { reportRings } from "./replication/pool_report.ts";
 import { buildRing, ringServers } from "./ring/ring.ts";
 import type { Company, WorkingProxy } from "./workers/worker.ts";
 
+/** A client of a proxy that retires is shown out when it has asked nothing for so long; how often that is looked at; what
+ * those that are left when the time is over may take for their last answers. All in ms. */
+const IDLE_MS = 1000, RETIRE_LOOK_MS = 100, LAST_MS = 2000;
 /** Connections the kernel may hold before we accept them. */
 const BACKLOG = 4096;
 
@@ -244,6 +247,31 @@ export class Proxy implements WorkingProxy {
       runtime: host.runtime, time: clock.wallSeconds(), uptimeSeconds,
       state: this.stopping ? "draining" : this.started ? "serving" : "starting", workers: [worker], pools, events: this.recent.events,
     };
+  }
+
+  /** What it listens on, for a process that takes its place; null: this runtime cannot hand it on. */
+  readonly portsAreCopies = true;
+  handOn(): readonly Port[] | null {
+    const ports = this.listeners.map((listener) => this.platform.crew.portOf(listener));
+    return ports.every((port) => port !== null) ? ports : null;
+  }
+
+  /**
+   * Accepts nobody and goes on to serve who is there: who asks nothing for a while is shown out, and after drainMs all
+   * are. done once nobody is left.
+   */
+  retire(drainMs: number, done: () => void): void {
+    for (const listener of [...this.listeners, ...this.ports.values()]) listener.close();
+    const { clock } = this.platform;
+    const untilMs = clock.nowMs() + drainMs;
+    const look = (): void => {
+      if (this.stopping) return; // told to leave sooner
+      for (const { door } of this.services) door.dismissIdle(IDLE_MS);
+      const left = this.services.some(({ door }) => door.clients.size > 0);
+      if (left && clock.nowMs() < untilMs) clock.timer(RETIRE_LOOK_MS, look);
+      else this.stop(LAST_MS, done);
+    };
+    look();
   }
 
   /** Stops accepting, lets clients have the answers under way for at most drainMs, then ends everything. */

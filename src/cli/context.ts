@@ -4,7 +4,7 @@ import { type Problem, problemLine } from "../config/problem.ts";
 import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Report } from "../observe/report.ts";
-import type { Address, Platform } from "../platform/platform.ts";
+import type { Address, Platform, Port } from "../platform/platform.ts";
 import type { Company, WorkingProxy } from "../workers/worker.ts";
 import type { LogFormat } from "./options.ts";
 
@@ -37,6 +37,12 @@ export interface RunnableProxy {
   start(done: (outcome: StartOutcome) => void): void;
   /** Accepts no more, answers what was asked for at most drainMs, then closes everything. */
   stop(drainMs: number, done: () => void): void;
+  /** What clients connect to, for a process that takes our place; null: it cannot be handed on. */
+  handOn(): readonly Port[] | null;
+  /** They are of no use to it afterwards. */
+  readonly portsAreCopies: boolean;
+  /** Accepts nobody and goes on to serve who is there, for at most drainMs. */
+  retire(drainMs: number, done: () => void): void;
 }
 
 /** One that tells of itself. */

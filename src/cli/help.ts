@@ -48,6 +48,13 @@ export const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "tandem undrain HOST:PORT [--admin HOST:PORT]",
     "Puts it back. If it was restarted meanwhile it answers once its peers have filled it.",
   ],
+  upgrade: [
+    "tandem upgrade [--admin HOST:PORT]",
+    "Has a running proxy replaced by the program as it is in its file by now, with the same flags: it",
+    "takes over the listening sockets; the process before finishes its clients (--drain) and leaves.",
+    "The same as SIGUSR2.",
+    "Exit code: 0 the new one serves, 1 the one before goes on, 3 no proxy answers.",
+  ],
   check: [
     "tandem check FILE [--pool NAME]",
     "Every problem of a file of settings, with file, line, key, what was given and what is allowed.",

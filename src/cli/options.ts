@@ -2,7 +2,7 @@
 // (help.ts), `config print` and the README's table are made from it, so that they cannot disagree.
 import { ACK_MODES, REJOIN_MODES, READ_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "drain", "undrain", "check", "config", "resync", "verify", "ring", "man", "completion", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "drain", "undrain", "upgrade", "check", "config", "resync", "verify", "ring", "man", "completion", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** Shells that `completion` knows. */
@@ -10,7 +10,7 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** What the first word of a command may be; [] for a command that takes words of any kind. Others take flags only. */
 export const WORDS: Readonly<Partial<Record<Command, readonly string[]>>> = {
-  status: [], ping: [], watch: [], drain: [], undrain: [], check: [], config: ["print", "convert"], ring: ["explain", "show", "diff"], completion: SHELLS, help: COMMANDS,
+  status: [], ping: [], watch: [], drain: [], undrain: [], upgrade: [], check: [], config: ["print", "convert"], ring: ["explain", "show", "diff"], completion: SHELLS, help: COMMANDS,
 };
 
 export const LOG_FORMATS = ["text", "json"] as const;
@@ -134,8 +134,8 @@ export const OPTIONS: readonly Option[] = [
   row("workers", "processes that share the ports and the work; auto: as many as this process may use cores", {
     kind: "text", placeholder: "N|auto", fallback: "1",
   }),
-  row("drain", "how long clients that have asked may wait for their answers once tandem is to end", {
-    kind: "duration", placeholder: "MS", fallback: "5000", max: 600_000, unit: "ms", commands: RUN,
+  row("drain", "how long clients may wait for their answers once tandem is to end, and are served on after an upgrade", {
+    kind: "duration", placeholder: "MS", fallback: "30000", max: 600_000, unit: "ms", commands: RUN,
   }),
   row("user", "user name or uid to become once the ports are bound", {
     short: "u", kind: "text", placeholder: "USER", magent: "uid",
@@ -242,10 +242,10 @@ export const OPTIONS: readonly Option[] = [
     kind: "text", placeholder: "HOST:PORT", repeatable: true, commands: ["check"],
   }),
   row("admin", "where the admin interface listens: page, /status, /metrics, /healthz, /readyz; host:port, /socket or off", {
-    kind: "text", placeholder: "HOST:PORT", fallback: "127.0.0.1:12080", commands: [...RUN, "drain", "undrain"],
+    kind: "text", placeholder: "HOST:PORT", fallback: "127.0.0.1:12080", commands: [...RUN, "drain", "undrain", "upgrade"],
   }),
   row("admin-token-file", "file with the token that requests to it must bear; or TANDEM_ADMIN_TOKEN in the environment holds it", {
-    kind: "text", placeholder: "PATH", commands: [...RUN, "drain", "undrain"],
+    kind: "text", placeholder: "PATH", commands: [...RUN, "drain", "undrain", "upgrade"],
   }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],
@@ -289,6 +289,7 @@ export const OPTIONS: readonly Option[] = [
   row("version", "version, commit, runtime and target", { short: "V", key: "", commands: COMMANDS }),
   row("daemon-child", "where our parent waits for our report", { kind: "text", placeholder: "PATH", hidden: true }),
   row("worker-child", "which worker of our parent we are", { kind: "text", placeholder: "NUMBER", hidden: true }),
+  row("heir", "we take the place of the process that started us", { hidden: true }),
   row("called", "the name our parent was called by", { kind: "text", placeholder: "NAME", hidden: true }),
 ];
 

@@ -8,13 +8,17 @@ import type { Admin, AdminSource } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
 import { type AdminOutcome, openAdmin, tellAdmin } from "./admin.ts";
-import { type Context, EXIT_FAILED, failProblems, failUsage, type RunnableProxy, type StartOutcome } from "./context.ts";
+import { type Context, EXIT_FAILED, fail, failProblems, failUsage, type RunnableProxy, type StartOutcome } from "./context.ts";
+import { reportToPredecessor, Succession } from "./succession.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
 import { verbsOf } from "./verbs.ts";
 import { checkWorkers, supervise, work, workersOf } from "./workers.ts";
+
+/** Whoever asks for an upgrade over the admin interface, which is closed for it, gets his answer within this, ms. */
+const ANSWER_MS = 50;
 
 export function serve(context: Context, flags: Flags): void {
   if (flags.has("worker-child")) return work(context);
@@ -24,7 +28,11 @@ export function serve(context: Context, flags: Flags): void {
   const problem = checkMachine(context, settings);
   if (problem !== null) return failUsage(context, problem);
 
-  if (flags.has("daemon-child")) {
+  if (flags.has("heir")) {
+    const toPredecessor = reportToPredecessor(context.platform, context.called);
+    if (toPredecessor === null) return fail(context, EXIT_FAILED, "--heir: nobody started this process to take its place");
+    run(context, settings, toPredecessor, true);
+  } else if (flags.has("daemon-child")) {
     reportToParent(context, flags.one("daemon-child").text, (report) => run(context, settings, report));
   } else if (settings.background) {
     goToBackground(context, settings.logFile?.text ?? null);
@@ -63,7 +71,8 @@ function checkSocketPath(host: Host, given: Given): Problem | null {
   return null;
 }
 
-function run(context: Context, settings: ServeSettings, report: Report): void {
+/** heir: we take the place of a process that runs, as the user that it has become. */
+function run(context: Context, settings: ServeSettings, report: Report, heir = false): void {
   const { host } = context.platform;
   const log = context.openLog(settings.verbosity, settings.logFormat);
   const service = new ManagedService(context.platform, log);
@@ -71,29 +80,44 @@ function run(context: Context, settings: ServeSettings, report: Report): void {
   const pidFile = settings.pidFile;
   let ready = false;
   let pidWritten = false;
+  // Another process has our place, and the pid file.
+  let passed = false;
   // Once the ports are open, and as root still: a pid file in /run can be written by nobody else.
   const bound = (): string | null => {
     if (pidFile !== null) {
       const written = host.writeText(pidFile.text, `${host.pid}\n`);
-      if (!written.ok) return `${pidFile.flag} ${pidFile.text}: cannot be written: ${written.reason}`;
-      pidWritten = true;
+      if (!written.ok && !heir) return `${pidFile.flag} ${pidFile.text}: cannot be written: ${written.reason}`;
+      if (!written.ok) log.warn("pid file cannot be written", { path: pidFile.text, reason: written.reason });
+      pidWritten = written.ok;
     }
-    if (settings.user === null) return null;
+    if (settings.user === null || heir) return null;
     const became = host.becomeUser(settings.user.text, settings.group?.text ?? null);
     return became.ok ? null : `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
   };
   const proxy = workers > 1 ? supervise(context, settings, workers, log, bound) : context.makeProxy(settings.config, log);
-  const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: verbsOf(proxy) };
+  const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: verbsOf(proxy, () => void context.platform.clock.timer(ANSWER_MS, () => succession.begin())) };
   let admin: Admin | null = null;
   const leave = (code: number): never => {
     admin?.stop();
-    if (pidFile !== null) host.removeFile(pidFile.text);
+    if (pidFile !== null && !passed) host.removeFile(pidFile.text);
     return host.exit(code);
   };
-  const running: RunnableProxy = {
-    start: (done) => proxy.start(done),
+  const succession = new Succession(context, log, {
+    proxy, drainMs: settings.drainMs,
+    release: () => admin?.stop(),
+    retake: () => openAdmin(context.platform, settings.admin, source, (found) => {
+      if (found.ok) admin = found.admin;
+    }),
+    passed: (pid) => {
+      passed = true;
+      service.passed(pid);
+    },
+    leave: () => leave(0),
+  });
+  host.onSignal("SIGUSR2", () => { if (ready) succession.begin(); });
+  const running: Pick<RunnableProxy, "stop"> = {
     stop: (drainMs, done) => {
-      service.stopping();
+      if (!passed) service.stopping();
       proxy.stop(drainMs, done);
     },
   };
@@ -134,7 +158,7 @@ export function stopOnSignals(
   context: Context,
   log: Log,
   drainMs: number,
-  running: () => RunnableProxy | null,
+  running: () => Pick<RunnableProxy, "stop"> | null,
   leave: (code: number) => never,
 ): void {
   let asked = false;

@@ -17,6 +17,11 @@ export class ManagedService {
     if (everyMs > 0) this.bark(everyMs);
   }
 
+  /** Another process has our place. */
+  passed(pid: number): void {
+    this.say(`MAINPID=${pid}`);
+  }
+
   stopping(): void {
     this.say("STOPPING=1");
   }

@@ -2,7 +2,8 @@
 import type { Verb } from "../observe/admin.ts";
 import type { ToldProxy } from "./context.ts";
 
-export function verbsOf(proxy: ToldProxy): Verb[] {
+/** upgrade: begins one. */
+export function verbsOf(proxy: ToldProxy, upgrade: () => void): Verb[] {
   const drain = (path: string, help: string, drained: boolean): Verb => ({
     path, help,
     run: (query, done) => {
@@ -14,5 +15,12 @@ export function verbsOf(proxy: ToldProxy): Verb[] {
   return [
     drain("/drain", "takes a server out of reads: its peers answer in its place", true),
     drain("/undrain", "puts a drained server back", false),
+    {
+      path: "/upgrade", help: "starts the program as it is in its file by now to take our place",
+      run: (_query, done) => {
+        done({ ok: true, text: "upgrading" });
+        upgrade();
+      },
+    },
   ];
 }

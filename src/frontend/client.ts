@@ -76,11 +76,13 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
 
   onOpen(socket: Socket): void {
     this.socket = socket;
+    this.askedMs = this.door.turn.nowMs;
     this.door.opened(this);
   }
 
   onData(bytes: Uint8Array): void {
     if (this.ending) return;
+    this.askedMs = this.door.turn.nowMs;
     if (this.gathering) return this.fill(bytes);
     if (this.input === null) {
       this.input = bytes;
@@ -133,6 +135,14 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
   emit(bytes: Uint8Array, start: number, end: number): void {
     this.out.push(bytes, start, end);
     if (this.out.total >= EARLY_BYTES && !this.joined) this.door.turn.join(this);
+  }
+
+  /** When it said something last, or came, ms. */
+  askedMs = 0;
+
+  /** It owes nothing, is owed nothing, and has asked nothing for so long, ms. */
+  idleFor(ms: number, nowMs: number): boolean {
+    return this.head === null && this.input === null && !this.gathering && this.out.total === 0 && nowMs - this.askedMs >= ms;
   }
 
   private send(): void {

@@ -222,6 +222,12 @@ export class Door {
     for (const client of [...this.clients]) client.finishUp();
   }
 
+  /** Clients that have asked nothing for so long, ms, are shown out; the others are served on. */
+  dismissIdle(ms: number): void {
+    const now = this.platform.clock.nowMs();
+    for (const client of [...this.clients]) if (client.idleFor(ms, now)) client.finishUp();
+  }
+
   /** Ends every connection now. */
   close(): void {
     for (const client of [...this.clients]) client.cutSilently();

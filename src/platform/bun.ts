@@ -1,10 +1,10 @@
 // The Bun platform: Bun.listen and Bun.connect behind platform.ts. What Bun does otherwise than the contract says is
 // put right here and in bun_socket.ts, each place with its reason; nothing above knows of it.
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import type { Address, Attempt, CloseCause, ListenHandlers, ListenOptions, Net, Platform, SocketHandlers } from "./platform.ts";
+import type { Address, Attempt, CloseCause, Listener, ListenHandlers, ListenOptions, Net, Platform, SocketHandlers } from "./platform.ts";
 import { causeOf, codeOf, describe, HostRandom, hostClock, messageOf, socketCeiling } from "./host_common.ts";
 import { BunSocket, createEvents, type Opening, type Raw, type SocketOwner } from "./bun_socket.ts";
-import { type Binder, createBunCrew } from "./bun_crew.ts";
+import { type Binder, createBunCrew, keepingFile } from "./bun_crew.ts";
 import { BunLibc, createBunHost } from "./bun_host.ts";
 
 /** The address a connect goes on with when the name has several. */
@@ -141,7 +141,7 @@ class BunNet implements Net, SocketOwner, Binder {
     }
     this.backlog(listener, options.backlog);
     const bound: Address = { kind: "tcp", host: hostname, port: listener.port };
-    handlers.onListening({ address: bound, close: () => listener.stop(false) });
+    handlers.onListening(this.made(bound, listener));
   }
 
   /** Bun.listen takes a descriptor that listens already, which its types do not tell. */
@@ -154,7 +154,7 @@ class BunNet implements Net, SocketOwner, Binder {
       const { unix: _, ...byDescriptor } = asked;
       const listener = Bun.listen<BunSocket>(byDescriptor as typeof asked);
       this.backlog(listener, options.backlog);
-      handlers.onListening({ address, close: () => listener.stop(false) });
+      handlers.onListening(this.made(address, listener));
     } catch (error) {
       handlers.onClose(causeOf(codeOf(error)), messageOf(error));
     }
@@ -170,7 +170,25 @@ class BunNet implements Net, SocketOwner, Binder {
       return handlers.onClose(causeOf(codeOf(error)), messageOf(error));
     }
     this.backlog(listener, options.backlog);
-    handlers.onListening({ address: { kind: "unix", path }, close: () => listener.stop(false) });
+    handlers.onListening(this.made({ kind: "unix", path }, listener, true));
+  }
+
+  /** ours: Bun made the file of its unix socket, and removes it. */
+  private made(address: Address, raw: { stop(closeActive: boolean): void }, ours = false): Listener {
+    const made = {
+      address, raw, kept: false,
+      close: (): void => {
+        if (ours && made.kept && address.kind === "unix") keepingFile(address.path, () => raw.stop(false));
+        else raw.stop(false);
+      },
+    };
+    return made;
+  }
+
+  handOn(listener: Listener): number {
+    const made = listener as ReturnType<BunNet["made"]> & { readonly raw: object; kept: boolean };
+    made.kept = true;
+    return "fd" in made.raw && typeof made.raw.fd === "number" ? made.raw.fd : -1;
   }
 
   resolve(host: string): Promise<string[] | string> {

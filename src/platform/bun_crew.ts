@@ -1,11 +1,12 @@
 // Ports that several processes share, on Bun. Bun can accept from a listening descriptor that it is given, but cannot
 // listen without accepting: so a listener is made, its descriptor copied, and the listener stopped in the same turn.
+import process from "node:process";
 import { chmodSync, linkSync, renameSync } from "node:fs";
 import type { BunLibc } from "./bun_host.ts";
-import { selfCommand } from "./bun_host.ts";
-import { FIRST_PORT_FD, parentChannel, startChild } from "./crew_common.ts";
+import { sameCommand, selfCommand } from "./bun_host.ts";
+import { FIRST_PORT_FD, parentChannel, startChild, startHeir } from "./crew_common.ts";
 import { causeOf, codeOf, messageOf } from "./host_common.ts";
-import type { Address, Crew, ListenHandlers, Port } from "./platform.ts";
+import type { Address, Crew, Listener, ListenHandlers, Port } from "./platform.ts";
 
 /** What is needed of the net: its ways to a bound listener, and from a descriptor to accepted connections. */
 export interface Binder {
@@ -13,7 +14,17 @@ export interface Binder {
   /** Listens, accepting nobody; throws as Bun.listen does. */
   bindTcp(hostname: string, port: number, reusePort: boolean): Bun.TCPSocketListener<undefined>;
   bindUnix(path: string): Promise<Bun.UnixSocketListener<undefined>>;
+  /** The descriptor of a listener, which from now on leaves its unix socket's file when it is closed; -1: unknown. */
+  handOn(listener: Listener): number;
   acceptFrom(fd: number, kind: "tcp" | "unix", handlers: ListenHandlers): { stop(closeActive: boolean): void };
+}
+
+/** Bun removes the file of a unix socket's listener that it stops: a second name keeps it. */
+export function keepingFile(path: string, stop: () => void): void {
+  const kept = `${path}.${process.pid}`;
+  linkSync(path, kept);
+  stop();
+  renameSync(kept, path);
 }
 
 class BunPort implements Port {
@@ -52,11 +63,7 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
     const listener = await net.bindUnix(path);
     chmodSync(path, mode);
     const made = port({ kind: "unix", path }, listener, backlog);
-    // Bun removes the file of a listener that it stops: a second name keeps it.
-    const kept = `${path}.${made.fd}`;
-    linkSync(path, kept);
-    listener.stop(true);
-    renameSync(kept, path);
+    keepingFile(path, () => listener.stop(true));
     return [made];
   };
   const openInherited = async (inherited: readonly number[], backlog: number, count: number): Promise<readonly BunPort[]> => {
@@ -76,7 +83,12 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
         (error: unknown) => done({ ok: false, cause: causeOf(codeOf(error)), detail: messageOf(error) }),
       );
     },
-    start: (args, ports, handlers) => startChild(selfCommand(args), ports.map((each) => (each as BunPort).fd), handlers),
+    portOf(listener) {
+      const fd = libc.copy(net.handOn(listener));
+      return fd < 0 ? null : new BunPort(listener.address, fd, libc);
+    },
+    startHeir: (args, ports, handlers) => startHeir(selfCommand(args), ports.map((each) => (each as BunPort).fd), handlers),
+    start: (args, ports, handlers) => startChild(sameCommand(args), ports.map((each) => (each as BunPort).fd), handlers),
     parent: parentChannel,
     accept(place, address, handlers) {
       setImmediate(() => {

@@ -1,6 +1,6 @@
 // What the process may do to itself on Bun: the user it runs as, starting itself again, and two calls to libc.
 import process from "node:process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
@@ -112,10 +112,25 @@ function cannotReturn(setuid: (id: number) => void): boolean {
   }
 }
 
-/** A compiled binary is its own program; from source the runtime needs the script again. */
+/** Where we were started from; asked later Bun names what has become of that file: "… (deleted)". */
+const SELF = process.execPath;
+const COMPILED = Bun.main.startsWith("/$bunfs/") || /^[A-Za-z]:[\\/]~BUN[\\/]/.test(Bun.main);
+
+/** A compiled binary is its own program; from source the runtime needs the script again. It is read from its file anew. */
 export function selfCommand(args: readonly string[]): string[] {
-  const compiled = Bun.main.startsWith("/$bunfs/") || /^[A-Za-z]:[\\/]~BUN[\\/]/.test(Bun.main);
-  return compiled ? [process.execPath, ...args] : [process.execPath, Bun.main, ...args];
+  return COMPILED ? [SELF, ...args] : [SELF, Bun.main, ...args];
+}
+
+/** The very program that runs here, even when another one stands in its file by now; where the system has no name for it: as above. */
+export function sameCommand(args: readonly string[]): string[] {
+  const running = `/proc/${process.pid}/exe`;
+  if (!COMPILED || process.platform !== "linux") return selfCommand(args);
+  try {
+    accessSync(running, constants.X_OK);
+    return [running, ...args];
+  } catch {
+    return selfCommand(args); // after a change of user it is not ours to read
+  }
 }
 
 function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {

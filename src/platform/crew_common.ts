@@ -1,21 +1,31 @@
 // Processes of this same program that talk through the runtime's IPC channel: node:child_process, which Bun and Deno
 // both supply. What is behind the ports is each adapter's.
 import process from "node:process";
-import { spawn } from "node:child_process";
-import { messageOf } from "./host_common.ts";
+import { spawn, type SpawnOptions } from "node:child_process";
+import { heirOf, messageOf } from "./host_common.ts";
 import type { Channel, ChannelHandlers, Child } from "./platform.ts";
 
 /** Where the ports begin among a child's descriptors: behind stdin, stdout, stderr and the channel. */
 export const FIRST_PORT_FD = 4;
 
+type Started = { ok: true; child: Child } | { ok: false; reason: string };
+
 /** Starts command; fds become its descriptors from FIRST_PORT_FD on. */
-export function startChild(
-  command: readonly string[],
-  fds: readonly number[],
-  handlers: ChannelHandlers,
-): { ok: true; child: Child } | { ok: false; reason: string } {
+export function startChild(command: readonly string[], fds: readonly number[], handlers: ChannelHandlers): Started {
+  return start(command, { stdio: ["ignore", 1, 2, "ipc", ...fds], serialization: "json" }, handlers);
+}
+
+/** Starts command to live on without us; it finds fds as a service manager would hand them over. */
+export function startHeir(command: readonly string[], fds: readonly number[], handlers: ChannelHandlers): Started {
+  // The watchdog's word is asked of whoever has our place, and no pid of ours is his.
+  const { WATCHDOG_PID: _, ...others } = process.env;
+  const env = { ...others, LISTEN_FDS: String(fds.length), LISTEN_PID: heirOf(process.pid) };
+  return start(command, { stdio: ["ignore", 1, 2, ...fds, "ipc"], serialization: "json", detached: true, env }, handlers);
+}
+
+function start(command: readonly string[], options: SpawnOptions, handlers: ChannelHandlers): Started {
   try {
-    const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", 1, 2, "ipc", ...fds], serialization: "json" });
+    const child = spawn(command[0]!, command.slice(1), options);
     const { pid } = child;
     if (pid === undefined) {
       child.on("error", () => {});

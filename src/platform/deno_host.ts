@@ -124,6 +124,8 @@ export function createDenoCrew(): Crew {
     refusal,
     open: (_address, _options, done) => void setTimeout(() => done({ ok: false, cause: "failed", detail: refusal }), 0),
     start: (args, _ports, handlers) => startChild(selfCommand(args), [], handlers),
+    portOf: () => null,
+    startHeir: () => ({ ok: false, reason: refusal }),
     parent: parentChannel,
     accept: (_place, _address, handlers) => void setTimeout(() => handlers.onClose("failed", refusal), 0),
   };

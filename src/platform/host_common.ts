@@ -123,6 +123,11 @@ export function codeOf(error: unknown): string {
   return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
 }
 
+/** LISTEN_PID of a process that inherits from the one with this pid, whose own pid nobody knows before it runs. */
+export function heirOf(pid: number): string {
+  return `heir of ${pid}`;
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

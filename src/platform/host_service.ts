@@ -3,7 +3,7 @@
 import process from "node:process";
 import { Buffer } from "node:buffer";
 import type { Address, Host } from "./platform.ts";
-import { messageOf } from "./host_common.ts";
+import { heirOf, messageOf } from "./host_common.ts";
 
 /** The first inherited descriptor, by the rule of sd_listen_fds(3). */
 const FIRST_FD = 3;
@@ -26,7 +26,7 @@ export interface Inherited {
 /** The sockets that this process was started with. They are its own alone: what it starts itself is not told of them. */
 export function inheritedSockets(calls: ServiceCalls | null): Inherited[] {
   const { LISTEN_PID, LISTEN_FDS } = process.env;
-  if (process.platform !== "linux" || calls === null || LISTEN_PID !== String(process.pid) || !/^[0-9]{1,4}$/.test(LISTEN_FDS ?? "")) return [];
+  if (process.platform !== "linux" || calls === null || ![String(process.pid), heirOf(process.ppid)].includes(LISTEN_PID ?? "") || !/^[0-9]{1,4}$/.test(LISTEN_FDS ?? "")) return [];
   for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
   const found: Inherited[] = [];
   for (let fd = FIRST_FD; fd < FIRST_FD + Number(LISTEN_FDS); fd++) {

@@ -217,7 +217,14 @@ export interface Crew {
   ): void;
   /** Starts this program again with args, our output and these ports; it ends when it loses its channel to us. */
   start(args: readonly string[], ports: readonly Port[], handlers: ChannelHandlers): { ok: true; child: Child } | { ok: false; reason: string };
-  /** The channel to whoever started us with start; null when nobody did. Asked for once. */
+  /** ¶ The port of a listener of ours, to be handed on; closing the listener then leaves it open. Null: this runtime cannot. */
+  portOf(listener: Listener): Port | null;
+  /**
+   * ¶ Starts this program again from its file as it is by now, with our output, to take our place: the ports are its
+   * Host.inherited, and it goes on when we are gone.
+   */
+  startHeir(args: readonly string[], ports: readonly Port[], handlers: ChannelHandlers): { ok: true; child: Child } | { ok: false; reason: string };
+  /** The channel to whoever started us with start or startHeir; null when nobody did. Asked for once. */
   parent(handlers: ChannelHandlers): Channel | null;
   /**
    * In a process that was given ports: accepts from one, by its place among them. ¶ close stops accepting; what waits in

@@ -33,7 +33,9 @@ export type Order =
   /** What another worker's pool has to say to this one's. */
   | { readonly t: "tell it"; readonly pool: number; readonly from: number; readonly word: unknown }
   /** Accept no more, answer what was asked for at most so long, and leave. */
-  | { readonly t: "stop"; readonly drainMs: number };
+  | { readonly t: "stop"; readonly drainMs: number }
+  /** Accept no more, serve those that are there for at most so long, and leave. */
+  | { readonly t: "retire"; readonly drainMs: number };
 
 /** Worker → supervisor. */
 export type Word =

@@ -115,13 +115,32 @@ export class Supervisor {
       done();
     };
     this.balancing?.cancel();
-    this.closePorts();
+    this.closePorts(true);
+    this.letGo({ t: "stop", drainMs });
+  }
+
+  /** What clients connect to, for a process that takes our place. */
+  readonly portsAreCopies = false;
+  handOn(): readonly Port[] {
+    return this.places.map(({ port }) => port);
+  }
+
+  /** Accepts nobody and serves who is there for at most drainMs; done once all workers are gone. */
+  retire(drainMs: number, done: () => void): void {
+    this.stopping = done;
+    this.balancing?.cancel();
+    this.closePorts(false);
+    this.letGo({ t: "retire", drainMs });
+  }
+
+  private letGo(order: Extract<Order, { drainMs: number }>): void {
+    const { drainMs } = order;
     for (const worker of this.workers) {
       worker.late?.cancel();
       if (worker.child === null) continue;
       if (!worker.ready) worker.child.kill();
       else {
-        this.order(worker, { t: "stop", drainMs });
+        this.order(worker, order);
         worker.late = this.platform.clock.timer(drainMs + LEAVE_MS, () => worker.child?.kill());
       }
     }
@@ -133,10 +152,11 @@ export class Supervisor {
     for (const { child } of this.workers) child?.kill();
   }
 
-  private closePorts(): void {
+  /** ours: nobody else has them. */
+  private closePorts(ours: boolean): void {
     for (const { port } of this.places) {
       port.close();
-      if (port.address.kind === "unix") this.platform.host.removeFile(port.address.path);
+      if (ours && port.address.kind === "unix") this.platform.host.removeFile(port.address.path);
     }
     this.places.length = 0;
   }

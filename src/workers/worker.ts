@@ -33,6 +33,7 @@ export interface WorkingProxy {
   /** Takes a server out of reads, or puts it back; force: whatever its peers are. */
   drainNow(server: string, drained: boolean, force: boolean): VerbOutcome;
   stop(drainMs: number, done: () => void): void;
+  retire(drainMs: number, done: () => void): void;
 }
 
 /** What a worker's proxy needs of the others. */
@@ -140,6 +141,7 @@ export class WorkerEnd implements Company {
       case "reset": return proxy.resetCounters(order.pool);
       case "drain": return this.say({ t: "drained", ask: order.ask, outcome: proxy.drainNow(order.server, order.drained, order.force) });
       case "stop": return this.stop(order.drainMs);
+      case "retire": return proxy.retire(order.drainMs, () => this.leave(0));
     }
   }
 

@@ -40,6 +40,8 @@ const NO_CREW: Crew = {
   refusal: ONE,
   open: (_address, _options, done) => done({ ok: false, cause: "failed", detail: ONE }),
   start: () => ({ ok: false, reason: ONE }),
+  portOf: () => null,
+  startHeir: () => ({ ok: false, reason: ONE }),
   parent: () => null,
   accept: (_place, _address, handlers) => handlers.onClose("failed", ONE),
 };

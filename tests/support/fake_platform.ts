@@ -234,6 +234,8 @@ export class FakePlatform {
     open: (_address: Address, _options: object, done: (outcome: { ok: false; cause: Cause; detail: string }) => void): void =>
       done({ ok: false, cause: "failed", detail: "no processes here" }),
     start: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
+    portOf: (): null => null,
+    startHeir: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
     parent: (): null => null,
     accept: (_place: number, _address: Address, owner: ListenOwner): void => owner.onClose("failed", "no processes here"),
   };

@@ -1,0 +1,106 @@
+// An upgrade without a closed port: the program as it is in its file by now is started as our heir and gets our
+// listening sockets; once it serves we accept nobody, finish the clients that are here, and leave.
+//
+//   SIGUSR2 ─▶ admin interface closed ─▶ heir started with our ports ─▶ "ready": retire, leave
+//                                                                   └─▶ anything else: we go on as before
+import type { Log } from "../observe/log.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { Context, RunnableProxy } from "./context.ts";
+import type { Report } from "./daemon.ts";
+
+/** The heir must serve within this, ms. */
+const READY_MS = 15_000;
+
+export interface Estate {
+  readonly proxy: RunnableProxy;
+  readonly drainMs: number;
+  /** Gives up what only one process can have, and takes it back. */
+  release(): void;
+  retake(): void;
+  /** The service manager is told who has our place. */
+  passed(pid: number): void;
+  /** Ends this process; what is the heir's by now stays. */
+  leave(): void;
+}
+
+export class Succession {
+  private under = false;
+
+  constructor(private readonly context: Context, private readonly log: Log, private readonly estate: Estate) {}
+
+  /** Begins, unless it is under way; says what comes of it in the log. */
+  begin(): void {
+    const { log, estate } = this;
+    const { crew, clock } = this.context.platform;
+    if (this.under) return log.warn("an upgrade is under way already");
+    const ports = estate.proxy.handOn();
+    if (ports === null) return log.error("no upgrade: this runtime cannot hand its ports on");
+    this.under = true;
+    estate.release();
+    let over = false;
+    let said = "";
+    const failed = (reason: string): void => {
+      if (over) return;
+      over = true;
+      this.under = false;
+      log.error("the upgrade failed, this process goes on", { reason });
+      estate.retake();
+    };
+    const heir = crew.startHeir(heirArgs(this.context), ports, {
+      onText: (text) => {
+        if (text !== "ready") return void (said = text);
+        if (over) return;
+        over = true;
+        late.cancel();
+        if (heir.ok) this.pass(heir.child.pid);
+      },
+      onGone: (code) => {
+        late.cancel();
+        failed(said !== "" ? said : `the new process ended (${code === null ? "by a signal" : `exit code ${code}`})`);
+      },
+    });
+    // The heir has its own hold of them.
+    for (const port of ports) if (this.ownCopies) port.close();
+    const late = clock.timer(READY_MS, () => {
+      if (heir.ok) heir.child.kill();
+      failed(`the new process does not serve after ${READY_MS} ms`);
+    });
+    if (!heir.ok) {
+      late.cancel();
+      failed(heir.reason);
+    }
+  }
+
+  private pass(pid: number): void {
+    const { log, estate } = this;
+    log.info("a new process serves, this one finishes its clients", { pid, drain_ms: estate.drainMs });
+    estate.passed(pid);
+    estate.proxy.retire(estate.drainMs, () => estate.leave());
+  }
+
+  private get ownCopies(): boolean {
+    return this.estate.proxy.portsAreCopies;
+  }
+}
+
+/** The same command line, in front: our parent is not asked again, and the background is where we are. */
+function heirArgs({ args, called }: Context): string[] {
+  const own = args.filter((word) => !/^--(daemon-child|called|heir)\b/.test(word));
+  const at = own[0] !== undefined && !own[0].startsWith("-") ? 1 : 0;
+  return [...own.slice(0, at), "--heir", `--called=${called}`, ...own.slice(at)];
+}
+
+/** The heir's side: its predecessor hears how the start went. */
+export function reportToPredecessor(platform: Platform, called: string): Report | null {
+  const channel = platform.crew.parent({ onText: () => {}, onGone: () => {} });
+  if (channel === null) return null;
+  return {
+    ready: () => channel.send("ready"),
+    failed: (code, line) => {
+      platform.host.stderr(`${called}: ${line}\n`);
+      channel.send(line);
+      // The text must have left; nothing of ours serves anybody.
+      platform.clock.timer(100, () => platform.host.exit(code));
+    },
+  };
+}

@@ -1,0 +1,168 @@
+// An upgrade under load: another process takes over the listening sockets, and neither a connection nor an answer is lost.
+import { afterEach, describe, expect, test } from "bun:test";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Client } from "../support/client.ts";
+import { freePort, type Spawned, spawnMemcached } from "../support/memcached.ts";
+import { tandemPath } from "../support/tandem.ts";
+
+const open: (Client | Spawned)[] = [];
+const started = new Set<number>();
+function held<T extends Client | Spawned>(thing: T): T {
+  open.push(thing);
+  return thing;
+}
+afterEach(async () => {
+  for (const pid of started) if (existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
+  started.clear();
+  for (const thing of open.splice(0).reverse()) {
+    if ("stop" in thing) await thing.stop();
+    else thing.close();
+  }
+});
+
+interface Running {
+  readonly port: number;
+  readonly dir: string;
+  readonly child: ChildProcess;
+  log(): string;
+}
+
+/** tandem from a copy of its own, which can be replaced, with a pid file. */
+async function run(flags: readonly string[]): Promise<Running> {
+  const dir = mkdtempSync(join(tmpdir(), "tandem-upgrade-"));
+  copyFileSync(tandemPath(), join(dir, "tandem"));
+  const [primary, backup] = [held(await spawnMemcached()), held(await spawnMemcached())];
+  const port = await freePort(), admin = await freePort();
+  const args = ["-l", "127.0.0.1", "-p", String(port), "-f", join(dir, "socket"), "-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`,
+    "--pid-file", join(dir, "pid"), "--drain", "4s", "--admin", `127.0.0.1:${admin}`, ...flags];
+  writeFileSync(join(dir, "admin"), `127.0.0.1:${admin}`);
+  const child = spawn(join(dir, "tandem"), args, { stdio: ["ignore", "pipe", "pipe"] });
+  started.add(child.pid!);
+  let log = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Uint8Array) => (log += new TextDecoder().decode(bytes)));
+  await until(() => /INFO server is up .*\n(.*\n)*.*INFO server is up/.test(log), () => log);
+  return { port, dir, child, log: () => log };
+}
+
+async function until(holds: () => boolean, what: () => string): Promise<void> {
+  const limit = performance.now() + 20_000;
+  while (!holds()) {
+    if (performance.now() > limit) throw new Error(`in vain\n${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // another process's doings are seen by looking
+  }
+}
+
+/** Clients that connect, write and read their own key, and leave, again and again; some stay for as long as they may. */
+class Visitors {
+  refused = 0;
+  unanswered = 0;
+  wrong = 0;
+  visits = 0;
+  private stopping = false;
+  private readonly running: Promise<void>[] = [];
+
+  constructor(private readonly port: number, count: number) {
+    for (let i = 0; i < count; i++) this.running.push(this.come(i));
+  }
+
+  private async come(i: number): Promise<void> {
+    for (let round = 0; !this.stopping; round++) {
+      let client: Client;
+      try {
+        client = await Client.open(this.port);
+      } catch {
+        this.refused++;
+        continue;
+      }
+      try {
+        for (let asked = 0; asked < 1 + (i % 5) * 20; asked++) {
+          const value = `${i}.${round}.${asked}`;
+          client.send(`set visitor${i} 0 0 ${value.length}\r\n${value}\r\nget visitor${i}\r\n`);
+          if (await client.line(5000) !== "STORED") this.wrong++;
+          const { values } = await client.values(5000);
+          if (new TextDecoder().decode(values[0]?.bytes) !== value) this.wrong++;
+        }
+        client.send("quit\r\n");
+        await client.closed;
+        this.visits++;
+      } catch {
+        this.unanswered++;
+      }
+      client.close();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(this.running);
+  }
+}
+
+for (const [name, flags] of [["one process", []], ["two workers", ["--workers", "2"]]] as const) {
+  describe(name, () => {
+    test("under load not one connection is refused and no request is lost; who stays is served on for a while", async () => {
+      const { port, dir, child, log } = await run(flags);
+      try {
+        const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+        const stays = held(await Client.open(port));
+        let answers = 0, left = false;
+        const staying = (async () => {
+          while (!left) {
+            const answer = await stays.ask("mn\r\n").catch(() => null);
+            if (answer === null) break;
+            if (answer === "MN") answers++;
+            await new Promise((resolve) => setTimeout(resolve, 100)); // now and then
+          }
+        })();
+        const visitors = new Visitors(port, 10);
+        const before = Number(readFileSync(join(dir, "pid"), "utf8"));
+        expect(before).toBe(child.pid!);
+        await new Promise((resolve) => setTimeout(resolve, 500)); // a while of load before
+        // A new binary in the place of the old one.
+        copyFileSync(tandemPath(), join(dir, "new"));
+        renameSync(join(dir, "new"), join(dir, "tandem"));
+        const { stdout: said } = await promisify(execFile)(join(dir, "tandem"), ["upgrade", "--admin", readFileSync(join(dir, "admin"), "utf8")]);
+        expect(said).toMatch(/ serves after \d+ ms; the one before finishes its clients\n$/);
+        const heir = Number(readFileSync(join(dir, "pid"), "utf8"));
+        started.add(heir);
+        expect(heir).not.toBe(before);
+        const answered = answers;
+        expect(await exited).toBe(0);
+        expect(answers - answered).toBeGreaterThan(8);
+        await stays.closed;
+        left = true;
+        await staying;
+        await new Promise((resolve) => setTimeout(resolve, 500)); // a while of load after
+        await visitors.stop();
+        expect([visitors.refused, visitors.unanswered, visitors.wrong]).toEqual([0, 0, 0]);
+        expect(visitors.visits).toBeGreaterThan(50);
+        console.log(`${name}: ${visitors.visits} connections, none refused, nothing lost`);
+        expect(existsSync(join(dir, "socket"))).toBe(true);
+        expect(log()).toMatch(new RegExp(`INFO a new process serves, this one finishes its clients pid=${heir} `));
+        process.kill(heir, "SIGTERM");
+        await until(() => !existsSync(join(dir, "pid")), log);
+      } finally {
+        rmSync(dir, { recursive: true });
+      }
+    }, 40_000);
+  });
+}
+
+test("a heir that cannot begin changes nothing", async () => {
+  const { port, dir, child, log } = await run([]);
+  try {
+    writeFileSync(join(dir, "new"), "#!/bin/sh\nexit 7\n", { mode: 0o755 });
+    renameSync(join(dir, "new"), join(dir, "tandem"));
+    process.kill(child.pid!, "SIGUSR2");
+    await until(() => log().includes("ERROR the upgrade failed, this process goes on reason=\"the new process ended (exit code 7)\""), log);
+    const client = held(await Client.open(port));
+    expect(await client.ask("mn\r\n")).toBe("MN");
+    expect(readFileSync(join(dir, "pid"), "utf8")).toBe(`${child.pid}\n`);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}, 30_000);
