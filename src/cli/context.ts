@@ -61,8 +61,8 @@ export interface Context {
   readonly makeProxy: (config: ProxyConfig, log: Log) => ToldProxy;
   /** The same as one of several workers. */
   readonly makeWorker: (config: ProxyConfig, log: Log, company: Company) => WorkingProxy;
-  /** The log of this process; called once at most. */
-  readonly openLog: (verbosity: number, format?: LogFormat) => Log;
+  /** The log of this process, on stderr unless write says where; called once at most. */
+  readonly openLog: (verbosity: number, format?: LogFormat, write?: (line: string) => void) => Log;
 }
 
 /** Exit codes: 1, it could not be done; 2, it was not asked rightly; 3, whoever was to be asked cannot be. */

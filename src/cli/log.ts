@@ -9,16 +9,16 @@ import type { LogFormat } from "./options.ts";
 const LEVELS: Readonly<Record<string, string>> = { debug: "DEBUG", info: "INFO", warning: "WARN", error: "ERROR" };
 
 /**
- * Opens the log of this process. logtape's configuration is the process's: a second call takes it over, so only
+ * Opens the log of this process, whose lines go to write. logtape's configuration is the process's: a second call takes it over, so only
  * program.ts calls this, once.
  */
-export function openLog(platform: Platform, verbosity: number, format: LogFormat): Log {
+export function openLog(platform: Platform, verbosity: number, format: LogFormat, write: (line: string) => void): Log {
   const lineOf = format === "json" ? formatJson : formatLine;
   configureSync({
     reset: true,
     sinks: {
       stderr: (record: LogRecord): void => {
-        platform.host.stderr(lineOf(platform.clock.wallSeconds() * 1000, record));
+        write(lineOf(platform.clock.wallSeconds() * 1000, record));
       },
     },
     loggers: [

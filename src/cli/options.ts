@@ -157,7 +157,10 @@ export const OPTIONS: readonly Option[] = [
     short: "d", difference: "magent does so by default",
   }),
   row("pid-file", "file for the process id, written once clients can connect; removed at the end where -u may", { kind: "text", placeholder: "PATH" }),
-  row("log-file", "file to append the log of the background process to", { kind: "text", placeholder: "PATH" }),
+  row("log-file", "file to append the log to, in place of stderr", { kind: "text", placeholder: "PATH" }),
+  row("log-rotate", "the log file is turned over when it has grown so large, and so many old ones are kept: 64m,5", {
+    kind: "text", placeholder: "SIZE,COUNT",
+  }),
   row("log-format", "one line a record: text, or an object of JSON", {
     kind: "choice", placeholder: "FORMAT", fallback: "text", choices: LOG_FORMATS, commands: RUN,
   }),

@@ -12,6 +12,7 @@ import { type Context, EXIT_FAILED, fail, failProblems, failUsage, type Runnable
 import { reportToPredecessor, Succession } from "./succession.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
+import { LogFile } from "./log_file.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
 import { verbsOf } from "./verbs.ts";
@@ -74,7 +75,10 @@ function checkSocketPath(host: Host, given: Given): Problem | null {
 /** heir: we take the place of a process that runs, as the user that it has become. */
 function run(context: Context, settings: ServeSettings, report: Report, heir = false): void {
   const { host } = context.platform;
-  const log = context.openLog(settings.verbosity, settings.logFormat);
+  const { logFile } = settings;
+  const file = logFile === null ? null : LogFile.open(host, logFile.text, settings.rotation);
+  if (typeof file === "string") return report.failed(EXIT_FAILED, `${logFile!.flag} ${logFile!.text}: cannot be opened: ${file}`);
+  const log = context.openLog(settings.verbosity, settings.logFormat, file === null ? undefined : (line) => file.write(line));
   const service = new ManagedService(context.platform, log);
   const workers = workersOf(context, settings);
   const pidFile = settings.pidFile;

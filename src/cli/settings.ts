@@ -7,6 +7,7 @@ import { checkPools, type PoolFlags, readPool } from "../config/flags.ts";
 import { type Checked, type Given, inOrder, type Problem, type Read, wrong } from "../config/problem.ts";
 import type { Host } from "../platform/platform.ts";
 import { type Layers, type PoolLayers, readLayers } from "./layers.ts";
+import { readRotation, type Rotation } from "./log_file.ts";
 import { LOG_FORMATS, type LogFormat } from "./options.ts";
 import type { Flags } from "./parse.ts";
 
@@ -17,6 +18,7 @@ export interface ServeSettings {
   readonly group: Given | null;
   readonly pidFile: Given | null;
   readonly logFile: Given | null;
+  readonly rotation: Rotation | null;
   readonly verbosity: number;
   readonly logFormat: LogFormat;
   /** How the number of clients was said. */
@@ -58,9 +60,9 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
   const asMagent = called === "magent" && !saysFront;
   const background = (flags.has("daemon") && !flags.has("foreground")) || asMagent;
   const logFile = optional(flags, "log-file");
-  if (logFile !== null && !background && !flags.has("daemon-child")) {
-    problems.push(wrong(logFile, "given without -d", "-d --log-file path; in front the log goes to stderr").problem);
-  }
+  const rotate = optional(flags, "log-rotate");
+  const rotation = rotate === null ? null : readRotation(rotate, problems);
+  if (rotate !== null && logFile === null) problems.push(wrong(rotate, "given without --log-file", "--log-file path --log-rotate SIZE,COUNT").problem);
   const workers = flags.one("workers");
   const count = readWorkers(workers, problems);
   if (count !== 1 && pools.some(({ config }) => config.backups.length > 0 && !config.proxies.board)) {
@@ -71,7 +73,7 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
     ok: true,
     value: {
       config: { pools: pools.map(({ config }) => config) }, background, user: optional(flags, "user"), group, pidFile: optional(flags, "pid-file"),
-      logFile, verbosity: verbosityOf(flags), logFormat: logFormatOf(flags), admin, clients: layers.pools[0]!.flags.one("max-clients"),
+      logFile, rotation, verbosity: verbosityOf(flags), logFormat: logFormatOf(flags), admin, clients: layers.pools[0]!.flags.one("max-clients"),
       notes: [...layers.notes, ...layers.pools.flatMap((layer) => layer.notes)],
       workers: { ...workers, count }, drainMs: flags.number("drain"),
     },

@@ -2,10 +2,10 @@
 // and Deno both supply, and the reading of /etc/passwd and /etc/group.
 import process from "node:process";
 import { Buffer } from "node:buffer";
-import { readFileSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
-import type { Address, Clock, CloseCause, Host, Random, Timer } from "./platform.ts";
+import type { Address, AppendFile, Clock, CloseCause, Host, Random, Timer } from "./platform.ts";
 
 /** What a host does that a runtime does in its own way. */
 export type HostOwn = Pick<Host, "runtime" | "becomeUser" | "spawnSelfDetached" | "fdLimit" | "inherited" | "notify">;
@@ -46,11 +46,43 @@ export function createHost(own: HostOwn): Host {
         // It is gone already, or not ours to remove: either way there is nothing left to do.
       }
     },
+    renameFile(from, to) {
+      try {
+        renameSync(from, to);
+        return { ok: true };
+      } catch (error) {
+        return { ok: false, reason: messageOf(error) };
+      }
+    },
+    openAppend(path) {
+      try {
+        return { ok: true, file: new HostAppendFile(openSync(path, "a", 0o644)) };
+      } catch (error) {
+        return { ok: false, reason: messageOf(error) };
+      }
+    },
     env: (name) => process.env[name],
     onSignal: (name, run) => void process.on(name, run),
     exit: (code) => process.exit(code),
     cores: () => Math.max(1, availableParallelism()),
   };
+}
+
+class HostAppendFile implements AppendFile {
+  size: number;
+
+  constructor(private readonly fd: number) {
+    this.size = fstatSync(fd).size;
+  }
+
+  write(text: string): void {
+    this.size += Buffer.byteLength(text);
+    writeAll(this.fd, text);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
 }
 
 /** How long a full pipe on stdout or stderr may hold the process up, ms; then the text is lost. */

@@ -127,6 +127,15 @@ export interface Random {
   u32(): number;
 }
 
+/** A file that grows. */
+export interface AppendFile {
+  /** Bytes in it, as far as we wrote them or found them. */
+  readonly size: number;
+  /** ¶ All of the text is in the file when it returns; what the disk does not take is lost. */
+  write(text: string): void;
+  close(): void;
+}
+
 /** What the program may do to its process. The core never does: only program.ts and cli do. */
 export interface Host {
   readonly runtime: string; // "bun 1.4.5", "deno 2.9.6", "sim"
@@ -143,6 +152,10 @@ export interface Host {
   readText(path: string): { ok: true; text: string } | { ok: false; reason: string };
   writeText(path: string, text: string): { ok: true } | { ok: false; reason: string };
   removeFile(path: string): void;
+  /** Replaces what is at `to`. */
+  renameFile(from: string, to: string): { ok: true } | { ok: false; reason: string };
+  /** ¶ Opens a file to append to, made with mode 0644 when missing, and keeps it open: it may be renamed meanwhile. */
+  openAppend(path: string): { ok: true; file: AppendFile } | { ok: false; reason: string };
   env(name: string): string | undefined;
   onSignal(name: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGUSR1" | "SIGUSR2", run: () => void): void;
   exit(code: number): never;

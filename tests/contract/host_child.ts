@@ -20,6 +20,8 @@ export function runChild(platform: Platform, args: readonly string[]): void {
       host.stdout("x".repeat(Number(first)));
       host.stderr("last words\n");
       return host.exit(3);
+    case "append":
+      return append(platform, first, say);
     case "terminal":
       say([host.isTerminal("stdout"), host.isTerminal("stderr")]);
       return host.exit(0);
@@ -53,6 +55,20 @@ export function runChild(platform: Platform, args: readonly string[]): void {
       host.stderr(`no command ${command}\n`);
       host.exit(2);
   }
+}
+
+/** Writes to a file, renames it, writes on, and begins a new one at its place; an exit follows at once. */
+function append({ host }: Platform, path: string, say: (value: unknown) => void): never {
+  const opened = host.openAppend(path);
+  if (!opened.ok) throw new Error(opened.reason);
+  const found = opened.file.size;
+  opened.file.write("two é\n");
+  const renamed = host.renameFile(path, `${path}.1`);
+  opened.file.write("three\n");
+  const next = host.openAppend(path);
+  if (next.ok) next.file.write("new\n");
+  say([found, opened.file.size, renamed.ok, host.renameFile(`${path}.9`, path).ok, host.openAppend(`${path}/x`).ok]);
+  return host.exit(0);
 }
 
 function dial(platform: Platform, address: Address, say: (value: unknown) => void): void {

@@ -2,7 +2,7 @@
 // looks at it through /proc, its exit code and its output.
 import { describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,6 +54,13 @@ export function hostContract(name: string, child: readonly string[], becomes: bo
       } finally {
         await other.end();
       }
+    });
+
+    within("a file that is appended to is written when write returns, also after it was renamed", async (start, dir) => {
+      const path = join(dir, "log");
+      writeFileSync(path, "one\n");
+      expect(await start("append", path).json()).toEqual([4, 17, true, false, false]);
+      expect([readFileSync(`${path}.1`, "utf8"), readFileSync(path, "utf8"), statSync(path).mode & 0o777]).toEqual(["one\ntwo é\nthree\n", "new\n", 0o644]);
     });
 
     within("signals run what was registered instead of ending the process", async (start) => {

@@ -299,6 +299,23 @@ describe("in the background", () => {
     expect(noLog.stderr).toMatch(/^tandem: -d: the background process did not start: [^\n]+\n$/);
     expect(noLog.code).toBe(1);
   });
+  test("in front too the log goes into the file, and is turned over", async () => {
+    const logFile = join(dir, "front.log");
+    const port = String(await freePort());
+    const words = [...SERVER, "-l", "127.0.0.1", "-p", port, "--admin", "off", "--log-file", logFile, "--log-rotate", "1k,2", "-v"];
+    const child = Bun.spawn([tandem, ...words], { stderr: "pipe", stdout: "ignore" });
+    while (!existsSync(`${logFile}.2`)) {
+      const client = await Client.open(Number(port)).catch(() => null);
+      client?.close();
+      await client?.closed;
+    }
+    child.kill("SIGTERM");
+    expect([await child.exited, await new Response(child.stderr).text()]).toEqual([0, ""]);
+    expect(existsSync(`${logFile}.3`)).toBe(false);
+    for (const name of [`${logFile}.1`, `${logFile}.2`]) expect(readFileSync(name, "utf8").length <= 1024).toBe(true);
+    const bad = await run(tandem, [...SERVER, "-p", "0", "-f", join(dir, "x"), "--log-file", "/nowhere/t.log"]);
+    expect([bad.code, /^tandem: --log-file \/nowhere\/t\.log: cannot be opened: [^\n]+\n$/.test(bad.stderr)]).toEqual([1, true]);
+  });
   test("-u drops root for good, with the user's groups; what was opened before stays open", async () => {
     if (!isRoot) return console.log("not run: not root");
     const pidFile = join(dir, "u.pid");

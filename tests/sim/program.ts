@@ -56,6 +56,19 @@ export class SimProgram implements Host {
     this.process.machine.files.delete(path);
   }
 
+  renameFile(from: string, to: string): { ok: true } | { ok: false; reason: string } {
+    const { files } = this.process.machine;
+    const text = files.get(from);
+    if (text === undefined) return { ok: false, reason: `${from}: no such file` };
+    files.set(to, text);
+    files.delete(from);
+    return { ok: true };
+  }
+
+  openAppend(): { ok: false; reason: string } {
+    return { ok: false, reason: "files that are kept open are not simulated" };
+  }
+
   env(name: string): string | undefined {
     return this.process.machine.environment.get(name);
   }

@@ -267,6 +267,8 @@ export class FakePlatform {
     readText: (_path: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
     writeText: (_path: string, _text: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
     removeFile: (_path: string): void => {},
+    renameFile: (_from: string, _to: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
+    openAppend: (_path: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
     env: (_name: string): undefined => undefined,
     onSignal: (_name: string, _run: () => void): void => {},
     exit: (_code: number): never => {

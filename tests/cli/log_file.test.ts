@@ -1,0 +1,52 @@
+// A log file on the machine's own files: appended to, turned over, kept when it cannot be.
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LogFile, type Rotation } from "../../src/cli/log_file.ts";
+import { createHost } from "../../src/platform/host_common.ts";
+
+const host = createHost({
+  runtime: "test", fdLimit: () => 0, inherited: [], notify: () => ({ ok: false, reason: "" }), becomeUser: () => ({ ok: false, reason: "" }),
+  spawnSelfDetached: () => ({ ok: false, reason: "" }),
+});
+const root = mkdtempSync(join(tmpdir(), "tandem-log-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
+function open(dir: string, rotation: Rotation | null): { file: LogFile; path: string; files: () => Record<string, string> } {
+  const path = join(root, dir, "log");
+  mkdirSync(join(root, dir), { recursive: true });
+  const file = LogFile.open(host, path, rotation);
+  if (typeof file === "string") throw new Error(file);
+  const files = () => Object.fromEntries(readdirSync(join(root, dir)).sort().map((name) => {
+    const at = join(root, dir, name);
+    return [name, statSync(at).isDirectory() ? "a directory" : readFileSync(at, "utf8")];
+  }));
+  return { file, path, files };
+}
+
+test("what is in the file stays, without rotation it only grows", () => {
+  mkdirSync(join(root, "a"));
+  writeFileSync(join(root, "a", "log"), "before\n");
+  const { file, files } = open("a", null);
+  for (let i = 0; i < 100; i++) file.write(`line ${i}\n`);
+  expect(files()["log"]!.startsWith("before\nline 0\n")).toBe(true);
+  expect(Object.keys(files())).toEqual(["log"]);
+});
+
+test("it is turned over before it grows beyond the size; the oldest goes; no line is lost or cut", () => {
+  const { file, files } = open("b", { bytes: 20, count: 2 });
+  for (const line of ["one 67890\n", "two 67890\n", "three\n", "x".repeat(30) + "\n", "four\n", "five\n"]) file.write(line);
+  expect(files()).toEqual({ log: "four\nfive\n", "log.1": "x".repeat(30) + "\n", "log.2": "three\n" });
+});
+
+test("where it cannot be turned over it goes on in the file it has", () => {
+  const { file, files } = open("c", { bytes: 10, count: 1 });
+  mkdirSync(join(root, "c", "log.1"));
+  for (const line of ["one 567\n", "two 567\n", "three 7\n"]) file.write(line);
+  expect(files()).toEqual({ log: "one 567\ntwo 567\nthree 7\n", "log.1": "a directory" });
+});
+
+test("a place where no file can be made is told", () => {
+  expect(typeof LogFile.open(host, join(root, "nowhere", "log"), null)).toBe("string");
+});
