@@ -83,7 +83,8 @@ async function contents(server: Spawned): Promise<Map<string, string>> {
       if (key !== undefined) found.add(key.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16))));
     }
   }
-  const keys = [...found];
+  // What tandem keeps for itself is not compared; some of it has line ends inside.
+  const keys = [...found].filter((key) => !key.startsWith("__tandem:"));
   const held = new Map<string, string>();
   for (let at = 0; at < keys.length; at += 500) {
     const some = keys.slice(at, at + 500);
@@ -93,8 +94,7 @@ async function contents(server: Spawned): Promise<Map<string, string>> {
       const [status, , flags, ttl] = head.split(" ");
       if (status !== "VA") continue;
       const value = await client.line(20_000);
-      // What tandem keeps for itself is not compared.
-      if (!key.startsWith("__tandem:")) held.set(key, `${flags} ${ttl} ${value}`);
+      held.set(key, `${flags} ${ttl} ${value}`);
     }
   }
   client.close();
