@@ -99,6 +99,7 @@ export class Proxy implements WorkingProxy {
         proxies: config.proxies,
         refill: config.refill,
         comeback: config.comeback,
+        shareGets: config.shareGets,
         siblings: company === null ? null : (word) => company.tell(index, word, "ack" in word ? word.to : -1),
         ...ours, near: config.region.read === "nearest" ? config.region.zone : "",
       },

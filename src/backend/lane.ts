@@ -58,6 +58,8 @@ export class Lane implements Flushable {
   answeredBeforeServing = 0;
   /** The connection whose events count, or null. */
   connection: SocketHandlers | null = null;
+  /** Gets placed at the same epoch are in one batch that has not left, with nothing but gets between them. */
+  epoch = 0;
   private socket: Socket | null = null;
   private attempt: Attempt | null = null;
   private readonly view = new ValueView();
@@ -102,6 +104,12 @@ export class Lane implements Flushable {
 
   /** The request whose bytes were just pushed to `out` waits for this kind of answer. */
   expect(expect: ExpectCode, caller: Caller, role: number): void {
+    this.epoch++;
+    this.expectGet(expect, caller, role);
+  }
+
+  /** As expect, for a request that changes nothing: what was asked before it may still be shared. */
+  expectGet(expect: ExpectCode, caller: Caller, role: number): void {
     const out = this.out;
     this.inFlight.push(caller, role, expect, this.clock.nowMs + this.requestTimeoutMs, out.taken + out.total, this.turn.nowMs);
     if (!this.joined) this.turn.join(this);
@@ -169,6 +177,7 @@ export class Lane implements Flushable {
   /** Ends the connection with a RST, so that nothing unsent is delivered late; every question under way fails. */
   fail(reason: FailureReason): void {
     if (!this.alive) return this.failWaiting(reason);
+    this.epoch++;
     const socket = this.socket;
     const established = socket !== null;
     const attempt = this.attempt;
@@ -203,6 +212,7 @@ export class Lane implements Flushable {
   }
 
   flush(): void {
+    this.epoch++;
     if (this.socket !== null) this.out.flush(this.socket);
   }
 

@@ -213,6 +213,10 @@ export const OPTIONS: readonly Option[] = [
     scope: "pool",
     kind: "integer", placeholder: "NUMBER", fallback: "500000", min: 1, max: 100_000_000, unit: "keys", commands: RUN,
   }),
+  row("share-gets", "gets of one key that come in one turn are one get for its server: on, off", {
+    scope: "pool",
+    kind: "choice", placeholder: "WHEN", fallback: "off", choices: ["on", "off"], commands: RUN,
+  }),
   row("board", "proxies over the same servers tell each other there whom they do not trust", {
     scope: "pool",
     kind: "choice", placeholder: "WHEN", fallback: "on", choices: ["on", "off"], commands: RUN,

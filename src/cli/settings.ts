@@ -122,6 +122,7 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
     read: READ_MODES.find((mode) => mode === flags.one("read").text) ?? "primary",
     peers: flags.all("peer"),
     strictGiven: optional(flags, "strict"),
+    shareGets: flags.one("share-gets").text === "on",
     comeback: {
       rejoin: REJOIN_MODES.find((mode) => mode === flags.one("rejoin").text) ?? "wait",
       missedKeysMax: flags.number("missed-keys-max"),

@@ -66,6 +66,8 @@ export interface PoolConfig {
   readonly proxies: ProxiesConfig;
   readonly refill: RefillConfig;
   readonly comeback: ComebackConfig;
+  /** Gets of one key that wait in one unsent batch are one question to the server. */
+  readonly shareGets: boolean;
   readonly region: RegionConfig;
 }
 

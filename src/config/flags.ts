@@ -30,6 +30,7 @@ export interface PoolFlags {
   readonly strictGiven: Given | null;
   readonly refill: RefillConfig;
   readonly comeback: ComebackConfig;
+  readonly shareGets: boolean;
   readonly zone: Given;
   readonly read: ReadMode;
   readonly peers: readonly Given[];
@@ -77,7 +78,7 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
     primaries: primaries.map(({ spec }) => spec), backups: backups.map(({ spec }) => spec),
     lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
     requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, slowMs: flags.slowMs, proxies: flags.proxies, refill: flags.refill,
-    comeback: flags.comeback, region,
+    comeback: flags.comeback, shareGets: flags.shareGets, region,
   };
 }
 

@@ -17,8 +17,6 @@ import { dispatch, namesControl } from "./dispatch.ts";
 
 /** Answers that wait beyond this pause the reading of further requests, bytes. */
 const BACKLOG_HIGH = 1024 * 1024;
-/** An answer that is not whole begins to leave from here on, bytes. */
-const EARLY_BYTES = 64 * 1024;
 /** Requests of one client under way at once; more wait in its buffers. */
 const SLOTS_MAX = 10_000;
 /** A value up to this size is gathered before it is forwarded: a slow sender must not hold a lane. */
@@ -131,10 +129,9 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     this.maybeFinish();
   }
 
-  /** A small answer leaves once it is whole, not in a write for each server that has part of it. */
   emit(bytes: Uint8Array, start: number, end: number): void {
     this.out.push(bytes, start, end);
-    if (this.out.total >= EARLY_BYTES && !this.joined) this.door.turn.join(this);
+    if (!this.joined) this.door.turn.join(this);
   }
 
   /** When it said something last, or came, ms. */
@@ -143,10 +140,6 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
   /** It owes nothing, is owed nothing, and has asked nothing for so long, ms. */
   idleFor(ms: number, nowMs: number): boolean {
     return this.head === null && this.input === null && !this.gathering && this.out.total === 0 && nowMs - this.askedMs >= ms;
-  }
-
-  private send(): void {
-    if (this.out.total > 0 && !this.joined) this.door.turn.join(this);
   }
 
   /** Gives a request its place in the order of answers. */
@@ -173,7 +166,6 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
       next?.promote();
     }
     if (next === null) this.tail = null;
-    this.send();
     if (this.blocks > 0 && this.awaitingEmpty !== null && this.head === null) {
       const then = this.awaitingEmpty;
       this.awaitingEmpty = null;
@@ -350,10 +342,8 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
   /** Answers the present request with a constant line. */
   answer(line: Uint8Array, mute: boolean): void {
     if (mute) return;
-    if (this.head === null) {
-      this.emit(line, 0, line.length);
-      this.send();
-    } else this.door.say(this, line);
+    if (this.head === null) this.emit(line, 0, line.length);
+    else this.door.say(this, line);
   }
 
   /** Reading stops while too much waits, and goes on when it has left. */

@@ -20,6 +20,8 @@ export class Counters {
   warming_misses = 0;
   /** Keys that the copy in this zone (--read nearest) did not hold and the primary did. */
   near_misses = 0;
+  /** Gets that were answered with another's reply (--share-gets). */
+  shared_gets = 0;
   /** How often a peer (--peer) was found to place or replicate differently, having agreed before. */
   peer_drifts = 0;
   /** Keys of a multi-key get answered as a miss because neither side could be asked. */

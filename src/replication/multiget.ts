@@ -230,7 +230,8 @@ export class MultiGet extends Slot {
         if (this.exptimeEnd !== 0 && this.pairs[index]!.backup !== null) this.touchOther(index);
       }
       putBytes(out, CRLF);
-      group.lane.expect(Expect.VALUES, group, 0);
+      if (this.op === Op.GET) group.lane.expectGet(Expect.VALUES, group, 0);
+      else group.lane.expect(Expect.VALUES, group, 0);
     }
   }
 

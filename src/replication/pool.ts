@@ -22,6 +22,8 @@ import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
 import { BACKUP, Pair, PRIMARY, type Room, type Side } from "./pair.ts";
 import { Scrubber, type ScrubWorld } from "./scrub.ts";
+import type { Read } from "./read.ts";
+import { Sharing } from "./sharing.ts";
 import { Siblings, type SiblingsWorld, type SiblingWord } from "./siblings.ts";
 import { Strict, type StrictWorld, VIEW_MS } from "./strict.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
@@ -71,6 +73,8 @@ export interface PoolOptions {
   readonly refill: PaceLimits;
   /** The way to the other workers of this proxy; null when there are none. */
   readonly siblings: ((word: SiblingWord) => void) | null;
+  /** Gets of one key that wait in one unsent batch are one question to the server. */
+  readonly shareGets: boolean;
   readonly comeback: { readonly rejoin: "wait" | "fast"; readonly missedKeysMax: number };
 }
 
@@ -102,6 +106,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   /** What other proxies say of the servers; null: nobody is asked. */
   readonly board: Board | null;
   readonly scrubber: Scrubber;
+  /** Gets that others may follow; null: each asks for itself. */
+  readonly sharing: Sharing<Read> | null;
   /** Servers that were taken out of reads by hand. */
   readonly drains = new Drains(this);
   /** The other workers of this proxy; null when there can be none. */
@@ -174,6 +180,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     const agrees = this.board !== null && (options.proxies.strict || this.siblings !== null);
     this.strict = agrees ? new Strict(this, this.board!, options.proxies.strict, this.siblings) : null;
     for (const pair of this.pairs) pair.strict = this.strict;
+    this.sharing = options.shareGets ? new Sharing() : null;
     this.memory = this.board !== null && options.proxies.hints ? new Memory(this) : null;
     if (this.board !== null) {
       this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
@@ -451,6 +458,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.verifier.active = active;
     this.verifier.tick(now);
     this.scrubber.tick(now);
+    this.sharing?.tick();
     this.memory?.tick(now);
     if (++this.ticks % REPAIR_TICKS === 0) for (const pair of this.pairs) this.copier.addStale(pair, this.lane);
   }

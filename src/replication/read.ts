@@ -35,6 +35,8 @@ export class Read extends Keyed {
   private lacked = false;
   /** The item has come to its end: only END is missing. */
   private whole = false;
+  /** Gets of the same key that hear the answer to this one. */
+  private followers: Read[] | null = null;
 
   constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array, lineStart: number) {
     super(client, pool, reader, bytes);
@@ -75,6 +77,15 @@ export class Read extends Keyed {
   private ask(side: Side): void {
     const lane = this.lane(side);
     if (!lane.ready) return this.onFailure(side, this.absence(side));
+    const { sharing } = this.pool;
+    if (sharing !== null && this.op === Op.GET) {
+      const leader = sharing.leader(this, lane);
+      if (leader !== null) {
+        this.pool.counters.shared_gets++;
+        (leader.followers ??= []).push(this);
+        return;
+      }
+    }
     const out = lane.out;
     if (this.lineEnd !== 0) out.push(this.bytes, this.lineStart, this.lineEnd);
     else {
@@ -86,6 +97,7 @@ export class Read extends Keyed {
       out.push(this.bytes, this.keyStart, this.keyEnd);
       putBytes(out, CRLF);
     }
+    if (this.op === Op.GET) return lane.expectGet(Expect.VALUES, this, side);
     lane.expect(Expect.VALUES, this, side);
     if (this.exptimeEnd !== 0 && this.pair.backup !== null) {
       this.touch = new TouchOther(this.pool, this, other(side));
@@ -98,6 +110,12 @@ export class Read extends Keyed {
   }
 
   override onValue(side: number, value: ValueView): boolean {
+    if (!this.took(side, value)) return false;
+    if (this.followers !== null) for (const one of this.followers) one.took(side, value);
+    return true;
+  }
+
+  private took(side: number, value: ValueView): boolean {
     if (this.hit || !this.isKey(value.bytes, value.keyStart, value.keyEnd)) return false;
     this.hit = true;
     this.whole = !value.partial;
@@ -109,12 +127,20 @@ export class Read extends Keyed {
   }
 
   override onChunk(side: number, bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    if (this.followers !== null) for (const one of this.followers) one.onChunk(side, bytes, start, end, last);
     this.whole = last;
     this.say(bytes, start, end);
     if (this.head) this.client.holdLane(this.lane(side as Side));
   }
 
   override onReply(side: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
+    const { followers } = this;
+    this.followers = null;
+    this.replied(side, status, bytes, start, end);
+    if (followers !== null) for (const one of followers) one.replied(side, status, bytes, start, end);
+  }
+
+  private replied(side: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     if (status === Status.END) {
       if (this.early && !this.hit) {
         this.early = false;
@@ -139,6 +165,14 @@ export class Read extends Keyed {
   }
 
   override onFailure(role: number, reason: FailureReason): void {
+    const { followers } = this;
+    this.followers = null;
+    this.failed(role, reason);
+    // Each goes on by itself; together again where they wait in one batch.
+    if (followers !== null) for (const one of followers) one.failed(role, reason);
+  }
+
+  private failed(role: number, reason: FailureReason): void {
     const side = role as Side;
     this.early = this.lacked = false;
     this.blame(side, reason);

@@ -22,6 +22,7 @@ export interface TableOptions {
   /** How it gets on with other proxies; alone by itself. */
   readonly proxies?: Partial<ProxiesConfig>;
   readonly comeback?: Partial<ComebackConfig>;
+  readonly shareGets?: boolean;
   /** The backends take explicit cas uniques. */
   readonly explicit?: boolean;
   /** Called before the proxy starts. */
@@ -128,7 +129,7 @@ export class Table {
         listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, slowMs: options.slowMs ?? 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false, ...options.proxies },
-        comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback },
+        comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback }, shareGets: options.shareGets ?? false,
         region: { zone: options.near ?? "", read: options.near === undefined ? "primary" : "nearest", peers: [] },
       }],
     }, log);

@@ -1,7 +1,7 @@
 // Proxies that leave out one of their safeguards, each of which the simulation must find out: what shows that it can
 // fail. A row: what is left out, where it is looked for, and how many seeds that may take.
 import { SilentCaller } from "../../src/backend/caller.ts";
-import type { Lane } from "../../src/backend/lane.ts";
+import { Lane } from "../../src/backend/lane.ts";
 import type { FailureReason } from "../../src/backend/reasons.ts";
 import { latin1, textOf } from "../../src/bytes/ascii.ts";
 import { Op } from "../../src/protocol/commands.ts";
@@ -158,6 +158,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "that copies times of 30 days and more as they are loses the copies", mood: "A", within: 100, quick: true,
     bend: (pair) => rewrite(pair, (line) => line.replace(/^(ms \S+ \d+ (?:ME|C\d+) F\d+ T)(\d{10})\b/, "$14000000")),
+  },
+  {
+    name: "that lets gets follow one whose batch has left leaves clients without an answer", mood: "hot", within: 20, quick: true,
+    bend: () => patch(Lane.prototype, "flush", (original) => function (this: Lane) {
+      const { epoch } = this;
+      original.call(this);
+      this.epoch = epoch;
+    }),
   },
   {
     name: "that sends a command of unknown outcome again applies it twice", mood: "A", within: 200, quick: false,

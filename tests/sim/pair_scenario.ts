@@ -34,7 +34,7 @@ const PATIENCE_US = 2 * REQUEST_TIMEOUT_MS * 1000 + 100_000;
  * "calm": no faults; then the proxy must behave exactly as one memcached. "zombie": class A, and only faults that
  * leave bytes behind which may be executed late, about as long as a deadline, under many writes to few keys.
  */
-export type Mood = FaultClass | "calm" | "zombie";
+export type Mood = FaultClass | "calm" | "zombie" | "hot";
 
 /** Memcacheds of this version take explicit cas uniques, those before it do not. */
 const EXPLICIT = "1.6.27", NATIVE = "1.6.18";
@@ -44,6 +44,9 @@ export const VERSIONS: readonly (readonly [string, string])[] = [
 
 const ZOMBIE_FAULTS: readonly FaultKind[] = ["hang", "deaf", "partition_to", "partition"];
 const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 60_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 6 };
+
+/** Many requests on one key in each turn. */
+const HOT_HABITS: Habits = { keys: 1, depth: 16, pauseUs: 100_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 0 };
 
 /** Keys that many want: for a world in a rush. */
 export const RUSH_HABITS: Habits = { keys: 2, depth: 2, pauseUs: 20_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 7 };
@@ -77,8 +80,9 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
     comeback: { rejoin: dice.pick(["wait", "fast"] as const), missedKeysMax: dice.pick(cls === "A" ? [500_000, 500_000, 2] : [500_000]) },
     // So slowly that clients meet a server that holds some keys and not others.
     refillRate: dice.pick([5, 25_000]),
+    shareGets: mood === "hot" || world.seed % 2 === 0,
   };
-  const habits = zombie ? ZOMBIE_HABITS : rush ? RUSH_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
+  const habits = mood === "hot" ? HOT_HABITS : zombie ? ZOMBIE_HABITS : rush ? RUSH_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
   const pair = new PairWorld(world, shape, habits);
   const watches = watch(world, pair);
   const stranger = mood !== "calm" && (rush || dice.chance(1, 8)) ? new Stranger(world, pair) : null;

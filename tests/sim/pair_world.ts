@@ -20,6 +20,8 @@ export interface Shape {
   /** 1 when not said. */
   readonly proxies?: number;
   readonly strict?: boolean;
+  /** Otherwise every other seed: nothing may differ for clients. */
+  readonly shareGets?: boolean;
   /** The proxies are workers of one: they have a channel to each other. */
   readonly workers?: boolean;
   /** Of the primaries and of the backups. */
@@ -173,6 +175,7 @@ export class PairWorld {
         primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
         itemBytesMax: 1024 * 1024, slowMs: 0, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
+        shareGets: this.shape.shareGets ?? this.world.seed % 2 === 0,
         comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] },
       }],
     };

@@ -6,7 +6,7 @@ import { pairScenario } from "./pair_scenario.ts";
 import { restartScenario } from "./restart_scenario.ts";
 import type { Scenario } from "./scenario.ts";
 
-export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), restartScenario(), companyScenario("two-a"), companyScenario("two-strict"), companyScenario("two-workers"), directScenario, echoScenario];
+export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), pairScenario("hot"), restartScenario(), companyScenario("two-a"), companyScenario("two-strict"), companyScenario("two-workers"), directScenario, echoScenario];
 
 export function scenario(name: string): Scenario | null {
   return SCENARIOS.find((one) => one.name === name) ?? null;
