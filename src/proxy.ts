@@ -23,7 +23,9 @@ import type { Company, WorkingProxy } from "./workers/worker.ts";
 
 /** A client of a proxy that retires is shown out when it has asked nothing for so long; how often that is looked at; what
  * those that are left when the time is over may take for their last answers. All in ms. */
-const IDLE_MS = 1000, RETIRE_LOOK_MS = 100, LAST_MS = 2000;
+const IDLE_MS = 5000, RETIRE_LOOK_MS = 100, LAST_MS = 2000;
+/** How long servers may take to answer first, and how often that is looked at, ms. */
+const BEGUN_MS = 3000, BEGUN_LOOK_MS = 10;
 /** Connections the kernel may hold before we accept them. */
 const BACKLOG = 4096;
 
@@ -119,9 +121,36 @@ export class Proxy implements WorkingProxy {
 
   /**
    * Binds every address at once, so that a taken port is known first, and tells done when all listen. Clients that
-   * come before the servers have answered wait for them, or are told what is wrong.
+   * come before the servers have answered wait for them, or are told what is wrong. patient: binds when the servers have
+   * answered, or are known to be away.
    */
-  start(done: (outcome: StartOutcome) => void): void {
+  start(done: (outcome: StartOutcome) => void, patient = false): void {
+    if (patient) {
+      // Somebody else serves until we can.
+      for (const { pool } of this.services) pool.start();
+      return this.whenBegun(() => this.listen(done));
+    }
+    this.listen(done);
+    for (const { pool } of this.services) pool.start();
+  }
+
+  private whenBegun(then: () => void): void {
+    const { clock } = this.platform;
+    const untilMs = clock.nowMs() + BEGUN_MS;
+    const look = (): void => {
+      if (this.stopping) return;
+      if (this.begun || clock.nowMs() > untilMs) then();
+      else clock.timer(BEGUN_LOOK_MS, look);
+    };
+    look();
+  }
+
+  /** Its servers have answered, or are known to be away. */
+  private get begun(): boolean {
+    return this.services.every(({ pool }) => pool.begun);
+  }
+
+  private listen(done: (outcome: StartOutcome) => void): void {
     const places = this.services.flatMap((service) => service.config.listen.map((address) => ({ service, address })));
     const addresses: Address[] = [];
     let open = places.length;
@@ -130,7 +159,6 @@ export class Proxy implements WorkingProxy {
     if (typeof inherited === "string") {
       return done({ ok: false, reason: `${inherited} was bound for this process (LISTEN_FDS), which is not to listen there` });
     }
-    for (const { pool } of this.services) pool.start();
     for (const [index, { service, address }] of places.entries()) {
       const options = { backlog: BACKLOG, reusePort: false, unixMode: service.config.unixMode, inherited: inherited[index] };
       this.platform.net.listen(address, options, {
@@ -179,7 +207,7 @@ export class Proxy implements WorkingProxy {
   }
 
   met(): boolean {
-    return this.services.every(({ pool }) => pool.siblings?.met ?? true);
+    return (this.begun || this.platform.clock.nowMs() - this.door.startedMs > BEGUN_MS) && this.services.every(({ pool }) => pool.siblings?.met ?? true);
   }
 
   accept(place: number, pool: number, address: Address, accepting: () => void, failed: (reason: string) => void): void {

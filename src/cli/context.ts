@@ -33,8 +33,8 @@ export type StartOutcome =
 
 /** The proxy as the commands use it. */
 export interface RunnableProxy {
-  /** done is called once: when every address listens, or when one cannot. */
-  start(done: (outcome: StartOutcome) => void): void;
+  /** done is called once: when every address listens, or when one cannot. patient: its servers are waited for first. */
+  start(done: (outcome: StartOutcome) => void, patient?: boolean): void;
   /** Accepts no more, answers what was asked for at most drainMs, then closes everything. */
   stop(drainMs: number, done: () => void): void;
   /** What clients connect to, for a process that takes our place; null: it cannot be handed on. */

@@ -144,14 +144,18 @@ function run(context: Context, settings: ServeSettings, report: Report, heir = f
     report.ready();
     service.ready(`listening on ${outcome.addresses.map(addressText).join(", ")}`);
   };
-  openAdmin(context.platform, settings.admin, source, (found) => {
+  const administer = (): void => openAdmin(context.platform, settings.admin, source, (found) => {
     opened = found;
     settle();
   });
+  // Whoever asks the admin interface of an heir asks one that serves.
+  if (!heir) administer();
   proxy.start((found) => {
     outcome = found;
-    settle();
-  });
+    if (heir && found.ok) administer();
+    else if (heir && !found.ok) report.failed(EXIT_FAILED, found.reason);
+    else settle();
+  }, heir);
 }
 
 /**

@@ -203,6 +203,11 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     return oldestVersion(this.servers.map(({ version }) => version));
   }
 
+  /** Each server has answered once, or was found to be away: whoever asks now is not told that we have just begun. */
+  get begun(): boolean {
+    return this.servers.every(({ state, health }) => state !== "down" || health.reason !== "starting");
+  }
+
   start(): void {
     for (const server of this.servers) server.start();
     this.schedule();

@@ -173,17 +173,19 @@ export class Supervisor {
   collect(done: (report: Report | null) => void): void {
     const ask = ++this.lastAsk;
     const open = new Set(this.workers.filter(({ ready }) => ready).map(({ number }) => number));
-    const reports: Report[] = [];
+    const reports = new Map<number, Report>();
     let timer: Timer | null = null;
     const end = (): void => {
       timer?.cancel();
       this.asks.delete(ask);
-      done(reports.length === 0 ? null : sumReports(reports));
+      // By number, so that what comes first in the sum is always the same worker's.
+      const told = [...reports].sort(([a], [b]) => a - b).map(([, report]) => report);
+      done(told.length === 0 ? null : sumReports(told));
     };
     if (open.size === 0) return end();
     timer = this.platform.clock.timer(ANSWER_MS, end);
     this.asks.set(ask, (number, report) => {
-      reports[number] = report;
+      reports.set(number, report);
       open.delete(number);
       if (open.size === 0) end();
     });

@@ -24,7 +24,7 @@ export interface WorkingProxy {
   joined(worker: number): void;
   gone(worker: number): void;
   heard(pool: number, from: number, word: unknown): void;
-  /** All workers that came before have told what they knew. */
+  /** All workers that came before have told what they knew, and its servers have answered or are known to be away. */
   met(): boolean;
   /** Clients of each pool. */
   clients(): readonly number[];
@@ -154,6 +154,7 @@ export class WorkerEnd implements Company {
   private met = false;
 
   private tellLoad(): void {
+    this.lookMet(this.proxy!);
     const clients = this.proxy!.clients();
     const text = clients.join();
     if (text !== this.told) this.say({ t: "load", clients });
