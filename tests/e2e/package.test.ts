@@ -34,6 +34,9 @@ sleep 0.5; tandem ping; echo "code $?"
 step user; ps -o user:20= -p "$(systemctl show -P MainPID tandem)"
 step watch; systemctl start tandem-watch; echo "code $?"; cat /run/tandem/address
 for i in $(seq 30); do [ "$(cat /run/tandem/address)" = 0 ] && break; sleep 0.1; done; cat /run/tandem/address
+step supervised; pid=$(systemctl show -P MainPID tandem-watch); kill -9 $pid
+for i in $(seq 30); do now=$(systemctl show -P MainPID tandem-watch); [ "$now" != $pid ] && [ "$now" != 0 ] && systemctl --quiet is-active tandem-watch && break; sleep 0.1; done
+systemctl is-active tandem-watch; [ "$now" != $pid ] && echo "another process"; cat /run/tandem/address
 step hang; mkdir -p /run/systemd/system/tandem.service.d; printf '[Service]\\nWatchdogSec=1\\n' > /run/systemd/system/tandem.service.d/soon.conf
 systemctl daemon-reload; systemctl restart tandem; pid=$(systemctl show -P MainPID tandem); kill -STOP $pid
 for i in $(seq 60); do now=$(systemctl show -P MainPID tandem); [ "$now" != $pid ] && [ "$now" != 0 ] && systemctl --quiet is-active tandem && break; sleep 0.1; done
@@ -90,6 +93,8 @@ test("the package is installed, started, watched, stopped, removed and purged", 
     expect(step("start")).toMatch(/^code 0\nactive\nlistening on 127\.0\.0\.1:11211\n127\.0\.0\.1:11211: answers in [^]*\ncode 0\n$/);
     expect(step("user").trim()).toBe("tandem");
     expect(step("watch")).toBe("code 0\n1\n0\n");
+    // A watch that died goes on with what the file says: nothing moves for it.
+    expect(step("supervised")).toBe("active\nanother process\n0\n");
     expect(step("hang")).toMatch(/^active\nanother process\n127\.0\.0\.1:11211: answers [^]*\ncode 0\n$/);
     expect(step("socket")).toMatch(/^inactive\n127\.0\.0\.1:11211: answers [^]*\ncode 0\nactive\n$/);
     expect(step("upgrade")).toMatch(/code 0\nactive\nanother process\n$/);
