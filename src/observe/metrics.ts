@@ -1,6 +1,6 @@
 // What Prometheus is told: one table of metrics, each a view of the report. prom-client writes the text; the numbers are
 // counted by the proxy itself, and a scrape only reads them.
-import { Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import { BOUNDS_US, type LatencyReport } from "./latency.ts";
 import type { PoolReport, Report, ServerReport } from "./report.ts";
 
@@ -150,6 +150,8 @@ export interface MetricsText {
 }
 
 export async function metricsText(report: Report): Promise<MetricsText> {
+  // Loaded at the first scrape: it has no part in the start.
+  const { Registry } = await import("prom-client");
   const registry = new Registry();
   for (const { name, type, help, samples } of METRICS) {
     const get = () => Promise.resolve({ name, help, type, aggregator: "sum", values: [...samples(report)] });
