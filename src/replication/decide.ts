@@ -238,7 +238,7 @@ export class Decide extends Keyed {
       const { strict } = this.pool;
       return this.pool.whenNoted(this.pair, this.lead, this.laneIndex, () => {
         if (strict === null) return this.conclude();
-        strict.settle(this.pair, this.key, this.laneIndex, this.lead, this.serial, this.proof(), (ok) => (ok ? this.conclude() : this.unknown()));
+        strict.settle(this.pair, this.key, this.laneIndex, this.lead, this.serial, this.proof(), (ok) => (ok ? this.conclude() : this.unsettled()));
       });
     }
     if (role === Asked.STAMP) {
@@ -286,6 +286,14 @@ export class Decide extends Keyed {
 
   private undecided(): void {
     this.fail("no server can decide it");
+    this.release();
+  }
+
+  /** Strict: the lead executed it, and what else it holds by now was not settled. What the other side lacked is marked, or mended already. */
+  private unsettled(): void {
+    this.pool.counters.unknown_writes++;
+    this.pair.touchEntry(this.key);
+    this.fail("outcome unknown");
     this.release();
   }
 

@@ -53,6 +53,23 @@ describe("strict: who leads", () => {
   });
 });
 
+describe("strict: a command that the lead executed and whose result was not copied", () => {
+  test("leaves nothing lacking when both were made alike meanwhile and something later is there", () => {
+    const c = strict();
+    c.t.client.sends("incr n 1\r\n");
+    c.t.P.answers("incr n 1\r\nmg n v f t\r\n", "7\r\nVA 1 f0 t-1\r\n7\r\n");
+    c.t.B.dies();
+    c.pass(100);
+    expect(c.t.pair.stale.get("n")?.side).toBe(1);
+    c.t.pair.clear("n"); // the copier has found both alike
+    c.passUntil(() => c.t.P.lanes[0]!.unread !== "");
+    c.t.P.answers("mg n v f t c\r\n", "VA 1 f0 t-1 c5\r\n9\r\n");
+    c.t.pass(20);
+    c.t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown/);
+    expect(c.t.pair.stale.size).toBe(0);
+  });
+});
+
 describe("strict: a write that one side took", () => {
   test("is acknowledged when everybody must know, and it is still there", () => {
     const c = alone();
