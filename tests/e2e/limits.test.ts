@@ -33,7 +33,7 @@ describe("the first moment", () => {
     const servers = [held(await spawnMemcached()), held(await spawnMemcached())];
     for (let count = 0; count < 5; count++) {
       const port = await freePort();
-      const tandem = spawn(tandemPath(), ["-l", "127.0.0.1", "-p", String(port), "-s", server(servers[0]!), "-b", server(servers[1]!)], {
+      const tandem = spawn(tandemPath(), ["-l", "127.0.0.1", "-p", String(port), "-s", server(servers[0]!), "-b", server(servers[1]!), ...PATIENT], {
         stdio: "ignore",
       });
       try {
