@@ -1,6 +1,6 @@
 // tandem as a service of systemd: what it tells the manager, sockets that were bound before it began, and units that
 // systemd finds nothing wrong with.
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -12,7 +12,7 @@ import { tandemPath } from "../support/tandem.ts";
 const PACKAGE = resolve("scripts/debian");
 const running: Spawned[] = [], programs: Running[] = [];
 const dir = mkdtempSync(join(tmpdir(), "tandem-service-"));
-process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 afterEach(async () => {
   for (const each of programs.splice(0)) {
     each.kill("SIGKILL");

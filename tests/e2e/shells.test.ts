@@ -1,5 +1,5 @@
 // What the binary prints for shells and for man(1), taken by these programs themselves.
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { run } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "tandem-shells-"));
-process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 async function printed(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(tandemPath(), args);
   expect([code, stderr]).toEqual([0, ""]);

@@ -1,5 +1,5 @@
 // tandem watch beside a real proxy and real servers: the file that Keepalived tracks.
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const running: Spawned[] = [];
 const watches: Running[] = [];
 const dir = mkdtempSync(join(tmpdir(), "tandem-watch-"));
 const file = join(dir, "state");
-process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 afterEach(async () => {
   for (const each of watches.splice(0)) {
     each.kill("SIGKILL");
