@@ -1,9 +1,10 @@
-// Wires one proxy together from its settings: turn, pools with their doors, listeners. Starts, drains, stops; or does
-// so as one of several workers, as their supervisor says.
+// Wires one proxy together from its settings: turn, pools with their doors, listeners. Starts, takes other settings,
+// drains, stops; or does so as one of several workers, as their supervisor says.
 import { plainCopy, TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { Peers } from "./cli/peers.ts";
+import { reloadProblem, reloadText, ringChanges } from "./cli/reload.ts";
 import { fingerprint, placementText } from "./config/fingerprint.ts";
 import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
@@ -13,9 +14,10 @@ import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
 import { Recent } from "./observe/recent.ts";
 import type { BuildReport, Report } from "./observe/report.ts";
-import type { Address, CloseCause, Listener, Platform, Port } from "./platform/platform.ts";
+import type { Address, CloseCause, Listener, Platform, Port, Socket, SocketHandlers } from "./platform/platform.ts";
 import { type DrainOutcome, drainServer } from "./replication/drain.ts";
 import { Pool } from "./replication/pool.ts";
+import type { PoolOptions } from "./replication/pool_options.ts";
 import type { SiblingWord } from "./replication/siblings.ts";
 import { reportRings } from "./replication/pool_report.ts";
 import { buildRing, ringServers } from "./ring/ring.ts";
@@ -33,24 +35,43 @@ export type StartOutcome =
   | { readonly ok: true; readonly addresses: readonly Address[] }
   | { readonly ok: false; readonly reason: string };
 
+export type ReloadOutcome =
+  | { readonly ok: true; readonly changes: readonly string[] }
+  | { readonly ok: false; readonly reason: string };
+
 /** One pool with the door through which its clients come. */
 export interface Service {
-  readonly config: PoolConfig;
+  config: PoolConfig;
   readonly pool: Pool;
   readonly door: Door;
   readonly counters: Counters;
-  readonly peers: Peers;
+  readonly log: Log;
+  peers: Peers;
   /** Where its clients connect, once they can. */
   listening: readonly Address[];
 }
 
+/** Where we listen, and for whom. */
+interface Place {
+  /** As the settings say it: a port 0 is still 0. */
+  readonly wanted: Address;
+  readonly listener: Listener;
+  service: Service | null;
+}
+
+/** How long clients of a pool that is no more may wait for the answers under way, ms. */
+const GONE_MS = 5000;
+
 export class Proxy implements WorkingProxy {
   /** In the order of the configuration; at least one. */
-  readonly services: readonly Service[];
-  private readonly listeners: Listener[] = [];
+  services: readonly Service[];
+  private places: Place[] = [];
   /** What a worker accepts from, by place. */
   private readonly ports = new Map<number, Listener>();
   private readonly recent: Recent;
+  private readonly turn: Turn;
+  private readonly tails: TailPool;
+  private reloading = false;
   private started = false;
   private stopping = false;
 
@@ -63,10 +84,10 @@ export class Proxy implements WorkingProxy {
     private readonly company: Company | null = null,
   ) {
     this.recent = new Recent(log, () => platform.clock.wallSeconds());
-    const turn = new Turn((run) => platform.afterTurn(run), () => platform.clock.nowMs());
-    const tails = new TailPool(platform.copy ?? plainCopy);
+    this.turn = new Turn((run) => platform.afterTurn(run), () => platform.clock.nowMs());
+    this.tails = new TailPool(platform.copy ?? plainCopy);
     const several = config.pools.length > 1;
-    this.services = config.pools.map((pool, index) => this.serve(pool, index, turn, tails, several ? poolLog(this.recent, pool.name) : this.recent));
+    this.services = config.pools.map((pool, index) => this.serve(pool, index, several ? poolLog(this.recent, pool.name) : this.recent));
   }
 
   /** The first pool and what belongs to it: the only one, mostly. */
@@ -80,34 +101,13 @@ export class Proxy implements WorkingProxy {
     return this.services[0]!.counters;
   }
 
-  private serve(config: PoolConfig, index: number, turn: Turn, tails: TailPool, log: Log): Service {
+  private serve(config: PoolConfig, index: number, log: Log): Service {
     const counters = new Counters();
     const { company } = this;
-    const placement = placementText(config);
-    const ours = { placement, fingerprint: fingerprint(placement) };
-    const pool = new Pool(
-      this.platform,
-      {
-        primaries: config.primaries,
-        backups: config.backups,
-        primaryRing: buildRing(config.ring, ringServers(config.primaries), config.hashTag),
-        backupRing: config.backups.length === 0 ? null : buildRing(config.ring, ringServers(config.backups), config.hashTag),
-        lanes: config.lanes,
-        ack: config.ack,
-        connectTimeoutMs: config.connectTimeoutMs,
-        requestTimeoutMs: config.requestTimeoutMs,
-        itemBytesMax: config.itemBytesMax,
-        slowMs: config.slowMs,
-        proxies: config.proxies,
-        refill: config.refill,
-        comeback: config.comeback,
-        shareGets: config.shareGets,
-        siblings: company === null ? null : (word) => company.tell(index, word, "ack" in word ? word.to : -1),
-        ...ours, near: config.region.read === "nearest" ? config.region.zone : "",
-      },
-      turn, tails, counters, log,
-    );
-    const door = new Door(this.platform, pool, turn, tails, counters, log, config.clientsMax, this.build.version);
+    const options = poolOptions(config);
+    const siblings = company === null ? null : (word: SiblingWord): void => company.tell(index, word, "ack" in word ? word.to : -1);
+    const pool = new Pool(this.platform, { ...options, siblings }, this.turn, this.tails, counters, log);
+    const door = new Door(this.platform, pool, this.turn, this.tails, counters, log, config.clientsMax, this.build.version);
     pool.afterTick = () => door.tick();
     if (company !== null) {
       door.room = 0;
@@ -115,8 +115,8 @@ export class Proxy implements WorkingProxy {
       door.askAll = (done) => company.sum((report) => done(seenIn(report, index)));
       door.resetOthers = () => company.reset(index);
     }
-    const peers = new Peers(this.platform, config.region.peers, ours, counters, log);
-    return { config, pool, door, counters, peers, listening: [] };
+    const peers = new Peers(this.platform, config.region.peers, options, counters, log);
+    return { config, pool, door, counters, log, peers, listening: [] };
   }
 
   /**
@@ -151,37 +151,136 @@ export class Proxy implements WorkingProxy {
   }
 
   private listen(done: (outcome: StartOutcome) => void): void {
-    const places = this.services.flatMap((service) => service.config.listen.map((address) => ({ service, address })));
-    const addresses: Address[] = [];
-    let open = places.length;
-    let failed = false;
-    const inherited = assignInherited(places.map(({ address }) => address), this.platform.host.inherited);
+    const wanted = this.services.flatMap((service) => service.config.listen.map((address) => ({ service, address, unixMode: service.config.unixMode })));
+    const inherited = assignInherited(wanted.map(({ address }) => address), this.platform.host.inherited);
     if (typeof inherited === "string") {
       return done({ ok: false, reason: `${inherited} was bound for this process (LISTEN_FDS), which is not to listen there` });
     }
-    for (const [index, { service, address }] of places.entries()) {
-      const options = { backlog: BACKLOG, reusePort: false, unixMode: service.config.unixMode, inherited: inherited[index] };
-      this.platform.net.listen(address, options, {
+    this.bind(wanted, inherited, (bound) => {
+      if (typeof bound === "string") {
+        this.stop(0, () => {});
+        return done({ ok: false, reason: bound });
+      }
+      this.places = bound;
+      this.started = true;
+      for (const { peers } of this.services) peers.start();
+      this.tellListening();
+      done({ ok: true, addresses: bound.map(({ listener }) => listener.address) });
+    });
+  }
+
+  /** All of these addresses, or none and why. */
+  private bind(
+    wanted: readonly { readonly service: Service | null; readonly address: Address; readonly unixMode: number }[],
+    inherited: readonly (number | null)[],
+    done: (bound: Place[] | string) => void,
+  ): void {
+    const bound: Place[] = [];
+    let open = wanted.length;
+    let failed = false;
+    if (open === 0) return done(bound);
+    for (const [index, { service, address, unixMode }] of wanted.entries()) {
+      let place: Place | null = null;
+      this.platform.net.listen(address, { backlog: BACKLOG, reusePort: false, unixMode, inherited: inherited[index] ?? null }, {
         onListening: (listener) => {
           if (failed) return listener.close();
-          this.listeners.push(listener);
-          addresses[index] = listener.address;
-          if (--open > 0) return;
-          this.started = true;
-          for (const { peers } of this.services) peers.start();
-          for (const each of this.services) each.listening = addresses.filter((_, at) => places[at]!.service === each);
-          done({ ok: true, addresses });
+          bound[index] = place = { wanted: address, listener, service };
+          if (--open === 0) done(bound);
         },
-        onAccept: () => service.door.accept(),
+        // Bound for a pool that is not there yet: whoever is that quick is shown out, and comes again.
+        onAccept: () => place?.service?.door.accept() ?? new Nobody(),
         onClose: (cause, detail) => {
-          if (failed || this.stopping) return;
+          if (failed || this.stopping || open === 0) return;
           failed = true;
-          this.stop(0, () => {});
-          const why = LISTEN_WORDS[cause] ?? (detail === "" ? cause : detail);
-          done({ ok: false, reason: `cannot listen on ${addressText(address)}: ${why}` });
+          for (const each of bound) each?.listener.close();
+          done(`cannot listen on ${addressText(address)}: ${LISTEN_WORDS[cause] ?? (detail === "" ? cause : detail)}`);
         },
       });
     }
+  }
+
+  private tellListening(): void {
+    for (const service of this.services) {
+      service.listening = service.config.listen.flatMap((address) =>
+        this.places.filter((place) => place.service === service && addressText(place.wanted) === addressText(address)).map(({ listener }) => listener.address));
+    }
+  }
+
+  /**
+   * Takes other settings, all of them or, with the reason, none: new addresses are bound first, then everything changes at
+   * once. Servers that stay keep their connections, and so do clients; those of a pool that is gone get their answers.
+   * Rings change one after the other (replication/transition.ts).
+   */
+  reload(config: ProxyConfig, done: (outcome: ReloadOutcome) => void): void {
+    if (!this.started || this.stopping || this.reloading) {
+      return done({ ok: false, reason: this.reloading ? "another reload is under way" : "tandem is not serving" });
+    }
+    const serviceOf = (name: string): Service | null => this.services.find((service) => service.config.name === name) ?? null;
+    for (const pool of config.pools) {
+      const service = serviceOf(pool.name);
+      const problem = service === null ? null : reloadProblem(service.config, pool, service.pool.changes.transition !== null);
+      if (problem !== null) return done({ ok: false, reason: problem });
+    }
+    const known = new Set(this.places.map(({ wanted }) => addressText(wanted)));
+    const wanted = config.pools.flatMap((pool) =>
+      pool.listen.filter((address) => !known.has(addressText(address))).map((address) => ({ service: serviceOf(pool.name), address, unixMode: pool.unixMode })));
+    this.reloading = true;
+    this.bind(wanted, [], (bound) => {
+      this.reloading = false;
+      if (typeof bound === "string") return done({ ok: false, reason: bound });
+      this.places.push(...bound);
+      done({ ok: true, changes: this.commit(config) });
+    });
+  }
+
+  private commit(config: ProxyConfig): string[] {
+    const changes: string[] = [];
+    const before = this.services;
+    this.services = config.pools.map((pool) => {
+      const service = before.find((each) => each.config.name === pool.name);
+      if (service !== undefined) {
+        changes.push(...reloadText(service.config, pool));
+        this.renew(service, pool);
+        return service;
+      }
+      changes.push(`${pool.name}: new`);
+      const young = this.serve(pool, config.pools.indexOf(pool), poolLog(this.recent, pool.name));
+      young.pool.start();
+      young.peers.start();
+      return young;
+    });
+    const owners = new Map(this.services.flatMap((service) => service.config.listen.map((address) => [addressText(address), service])));
+    this.places = this.places.filter((place) => {
+      place.service = owners.get(addressText(place.wanted)) ?? null;
+      if (place.service === null) place.listener.close();
+      return place.service !== null;
+    });
+    this.tellListening();
+    for (const gone of before.filter((service) => !this.services.includes(service))) {
+      changes.push(`${gone.config.name}: gone`);
+      this.end([gone], GONE_MS, () => {});
+    }
+    return changes;
+  }
+
+  private renew(service: Service, config: PoolConfig): void {
+    const rings = ringChanges(service.config, config);
+    const options = poolOptions(config);
+    service.config = config;
+    service.door.room += config.clientsMax - service.door.clientsMax;
+    service.door.clientsMax = config.clientsMax;
+    service.door.slowMs = config.slowMs || Infinity;
+    service.peers.stop();
+    service.peers = new Peers(this.platform, config.region.peers, options, service.counters, service.log);
+    service.peers.start();
+    service.pool.changes.begin(options, rings);
+  }
+
+  /** Rings that are to change wait no longer for servers that are away; whether there were any. */
+  endTransition(): boolean {
+    const changing = this.services.filter(({ pool }) => pool.changes.transition !== null);
+    for (const { pool } of changing) pool.changes.hasten();
+    return changing.length > 0;
   }
 
   /** As one of several workers: connects to its servers, and lets clients in as the others leave room. */
@@ -281,7 +380,7 @@ export class Proxy implements WorkingProxy {
   /** What it listens on, for a process that takes its place; null: this runtime cannot hand it on. */
   readonly portsAreCopies = true;
   handOn(): readonly Port[] | null {
-    const ports = this.listeners.map((listener) => this.platform.crew.portOf(listener));
+    const ports = this.places.map(({ listener }) => this.platform.crew.portOf(listener));
     return ports.every((port) => port !== null) ? ports : null;
   }
 
@@ -290,7 +389,7 @@ export class Proxy implements WorkingProxy {
    * are. done once nobody is left.
    */
   retire(drainMs: number, done: () => void): void {
-    for (const listener of [...this.listeners, ...this.ports.values()]) listener.close();
+    for (const listener of [...this.places.map(({ listener }) => listener), ...this.ports.values()]) listener.close();
     const { clock } = this.platform;
     const untilMs = clock.nowMs() + drainMs;
     const look = (): void => {
@@ -306,20 +405,24 @@ export class Proxy implements WorkingProxy {
   /** Stops accepting, lets clients have the answers under way for at most drainMs, then ends everything. */
   stop(drainMs: number, done: () => void): void {
     this.stopping = true;
-    for (const listener of [...this.listeners, ...this.ports.values()]) listener.close();
-    for (const { door, peers } of this.services) {
+    for (const listener of [...this.places.map((place) => place.listener), ...this.ports.values()]) listener.close();
+    this.end(this.services, drainMs, done);
+  }
+
+  private end(services: readonly Service[], drainMs: number, done: () => void): void {
+    for (const { door, peers } of services) {
       peers.stop();
       door.drain();
     }
     const began = this.platform.clock.nowMs();
     const look = (): void => {
-      const clients = this.services.reduce((sum, { door }) => sum + door.clients.size, 0);
+      const clients = services.reduce((sum, { door }) => sum + door.clients.size, 0);
       if (clients > 0 && this.platform.clock.nowMs() - began < drainMs) {
         this.platform.clock.timer(10, look);
         return;
       }
-      let open = this.services.length;
-      for (const { door, pool } of this.services) {
+      let open = services.length;
+      for (const { door, pool } of services) {
         door.close();
         pool.farewell(() => {
           pool.stop();
@@ -329,6 +432,41 @@ export class Proxy implements WorkingProxy {
     };
     look();
   }
+}
+
+/** Whoever comes before there is a pool for him. */
+class Nobody implements SocketHandlers {
+  onOpen(socket: Socket): void {
+    socket.abort();
+  }
+  onData(): void {}
+  onDrain(): void {}
+  onEnd(): void {}
+  onClose(): void {}
+}
+
+function poolOptions(config: PoolConfig): PoolOptions {
+  const placement = placementText(config);
+  return {
+    primaries: config.primaries,
+    backups: config.backups,
+    primaryRing: buildRing(config.ring, ringServers(config.primaries), config.hashTag),
+    backupRing: config.backups.length === 0 ? null : buildRing(config.ring, ringServers(config.backups), config.hashTag),
+    lanes: config.lanes,
+    ack: config.ack,
+    connectTimeoutMs: config.connectTimeoutMs,
+    requestTimeoutMs: config.requestTimeoutMs,
+    itemBytesMax: config.itemBytesMax,
+    slowMs: config.slowMs,
+    proxies: config.proxies,
+    refill: config.refill,
+    comeback: config.comeback,
+    shareGets: config.shareGets,
+    siblings: null,
+    transitionMs: config.transitionSeconds * 1000,
+    placement, fingerprint: fingerprint(placement),
+    near: config.region.read === "nearest" ? config.region.zone : "",
+  };
 }
 
 /** With several pools each line says whose it is. */

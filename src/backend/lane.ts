@@ -81,7 +81,7 @@ export class Lane implements Flushable {
     private readonly turn: Turn,
     private readonly clock: CoarseClock,
     readonly address: Address,
-    private readonly connectTimeoutMs: number,
+    public connectTimeoutMs: number,
     /** How long a request may wait for its answer, ms. */
     public requestTimeoutMs: number,
     tails: TailPool,

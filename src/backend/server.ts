@@ -27,8 +27,8 @@ export interface BackendWorld {
   readonly turn: Turn;
   readonly clock: CoarseClock;
   readonly tails: TailPool;
-  readonly connectTimeoutMs: number;
-  readonly requestTimeoutMs: number;
+  connectTimeoutMs: number;
+  requestTimeoutMs: number;
   /** Begins the keys of items of our own. */
   readonly controlPrefix: string;
 }
@@ -155,6 +155,23 @@ export class Server implements LaneOwner, Introduced {
   get drained(): boolean {
     return this.drainedHere || this.drainedElsewhere;
   }
+
+  /** The world's deadlines have changed: for its clients' lanes from now on, for others when they are opened. */
+  deadlinesChanged(): void {
+    const { connectTimeoutMs, requestTimeoutMs } = this.world;
+    this.control.connectTimeoutMs = connectTimeoutMs;
+    for (const lane of this.lanes) {
+      lane.connectTimeoutMs = connectTimeoutMs;
+      lane.requestTimeoutMs = requestTimeoutMs;
+    }
+  }
+
+  /** Nothing is under way on it. */
+  get idle(): boolean {
+    for (const lane of [...this.lanes, ...this.bulk]) if (lane.inFlight.count > 0 || lane.out.total > 0) return false;
+    return true;
+  }
+
   get state(): HealthState {
     return this.health.state;
   }

@@ -31,6 +31,10 @@ export type StartOutcome =
   | { readonly ok: true; readonly addresses: readonly Address[] }
   | { readonly ok: false; readonly reason: string };
 
+export type ReloadOutcome =
+  | { readonly ok: true; readonly changes: readonly string[] }
+  | { readonly ok: false; readonly reason: string };
+
 /** The proxy as the commands use it. */
 export interface RunnableProxy {
   /** done is called once: when every address listens, or when one cannot. patient: its servers are waited for first. */
@@ -53,12 +57,20 @@ export interface ToldProxy extends RunnableProxy {
   drain(server: string, drained: boolean, done: (outcome: VerbOutcome) => void): void;
 }
 
+/** One whose settings may change while it serves. */
+export interface ChangingProxy extends ToldProxy {
+  /** Other settings, all of them or none. */
+  reload(config: ProxyConfig, done: (outcome: ReloadOutcome) => void): void;
+  /** Rings that are to change wait no longer for servers that are away; false: there are none. */
+  endTransition(): boolean;
+}
+
 export interface Context {
   readonly platform: Platform;
   readonly called: "tandem" | "magent";
   readonly build: Build;
   readonly args: readonly string[];
-  readonly makeProxy: (config: ProxyConfig, log: Log) => ToldProxy;
+  readonly makeProxy: (config: ProxyConfig, log: Log) => ChangingProxy;
   /** The same as one of several workers. */
   readonly makeWorker: (config: ProxyConfig, log: Log, company: Company) => WorkingProxy;
   /** The log of this process, on stderr unless write says where; called once at most. */

@@ -2,13 +2,14 @@
 // signal ends it.
 import type { ServerSpec } from "../config/config.ts";
 import { fingerprint, placementText } from "../config/fingerprint.ts";
-import type { Given, Problem } from "../config/problem.ts";
+import { checkFdLimit } from "../config/flags.ts";
+import { type Given, type Problem, problemLine } from "../config/problem.ts";
 import { addressText } from "../config/servers.ts";
 import type { Admin, AdminSource } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
 import { type AdminOutcome, openAdmin, tellAdmin } from "./admin.ts";
-import { type Context, EXIT_FAILED, fail, failProblems, failUsage, type RunnableProxy, type StartOutcome } from "./context.ts";
+import { type ChangingProxy, type Context, EXIT_FAILED, fail, failProblems, failUsage, type RunnableProxy, type StartOutcome } from "./context.ts";
 import { reportToPredecessor, Succession } from "./succession.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
@@ -32,13 +33,13 @@ export function serve(context: Context, flags: Flags): void {
   if (flags.has("heir")) {
     const toPredecessor = reportToPredecessor(context.platform, context.called);
     if (toPredecessor === null) return fail(context, EXIT_FAILED, "--heir: nobody started this process to take its place");
-    run(context, settings, toPredecessor, true);
+    run(context, flags, settings, toPredecessor, true);
   } else if (flags.has("daemon-child")) {
-    reportToParent(context, flags.one("daemon-child").text, (report) => run(context, settings, report));
+    reportToParent(context, flags.one("daemon-child").text, (report) => run(context, flags, settings, report));
   } else if (settings.background) {
     goToBackground(context, settings.logFile?.text ?? null);
   } else {
-    run(context, settings, reportInFront(context));
+    run(context, flags, settings, reportInFront(context));
   }
 }
 
@@ -73,7 +74,7 @@ function checkSocketPath(host: Host, given: Given): Problem | null {
 }
 
 /** heir: we take the place of a process that runs, as the user that it has become. */
-function run(context: Context, settings: ServeSettings, report: Report, heir = false): void {
+function run(context: Context, flags: Flags, settings: ServeSettings, report: Report, heir = false): void {
   const { host } = context.platform;
   const { logFile } = settings;
   const file = logFile === null ? null : LogFile.open(host, logFile.text, settings.rotation);
@@ -98,8 +99,22 @@ function run(context: Context, settings: ServeSettings, report: Report, heir = f
     const became = host.becomeUser(settings.user.text, settings.group?.text ?? null);
     return became.ok ? null : `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
   };
-  const proxy = workers > 1 ? supervise(context, settings, workers, log, bound) : context.makeProxy(settings.config, log);
-  const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: verbsOf(proxy, () => void context.platform.clock.timer(ANSWER_MS, () => succession.begin())) };
+  const alone = workers > 1 ? null : context.makeProxy(settings.config, log);
+  const proxy = alone ?? supervise(context, settings, workers, log, bound);
+  const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: [
+    ...verbsOf(proxy, () => void context.platform.clock.timer(ANSWER_MS, () => succession.begin())),
+    {
+      path: "/reload", help: "reads the file of settings again and takes what it says, all of it or nothing",
+      run: (_query, done) => reload(context, flags, log, alone, (ok, text) => done({ ok, text })),
+    },
+    {
+      path: "/transition/end", help: "rings that are to change wait no longer for servers that are away",
+      run: (_query, done) => {
+        const ok = alone?.endTransition() === true;
+        done({ ok, text: ok ? "rings wait no longer" : "no rings are changing" });
+      },
+    },
+  ] };
   let admin: Admin | null = null;
   const leave = (code: number): never => {
     admin?.stop();
@@ -126,6 +141,7 @@ function run(context: Context, settings: ServeSettings, report: Report, heir = f
     },
   };
   stopOnSignals(context, log, settings.drainMs, () => (ready ? running : null), leave);
+  host.onSignal("SIGHUP", () => { if (ready) reload(context, flags, log, alone, () => {}); });
 
   // Both at once: what cannot listen is known before anything else has happened.
   let opened: AdminOutcome | null = null;
@@ -156,6 +172,29 @@ function run(context: Context, settings: ServeSettings, report: Report, heir = f
     else if (heir && !found.ok) report.failed(EXIT_FAILED, found.reason);
     else settle();
   }, heir);
+}
+
+/**
+ * Reads the file again, under the same flags, and takes what it says. On any problem the settings stay as they are. The
+ * answer, for people, goes to the log as well. Null: several workers.
+ */
+export function reload(context: Context, flags: Flags, log: Log, proxy: ChangingProxy | null, done: (ok: boolean, text: string) => void): void {
+  const refuse = (reasons: readonly string[]): void => {
+    for (const reason of reasons) log.error("reload refused, the settings stay as they are", { reason });
+    done(false, reasons.join("\n"));
+  };
+  if (proxy === null) return refuse(["several workers cannot take other settings yet; restart tandem for that"]);
+  if (!flags.has("config")) return refuse(["there is no file to read again: tandem was started without -c"]);
+  const read = readServe(context.platform.host, flags, context.called);
+  if (!read.ok) return refuse(read.problems.map(problemLine));
+  const limit = checkFdLimit(read.value.config, context.platform.host.fdLimit(), read.value.clients);
+  if (limit !== null) return refuse([problemLine(limit)]);
+  proxy.reload(read.value.config, (outcome) => {
+    if (!outcome.ok) return refuse([outcome.reason]);
+    const changes = outcome.changes.length === 0 ? ["nothing has changed"] : outcome.changes;
+    for (const change of changes) log.info("reloaded", { change });
+    done(true, changes.join("\n"));
+  });
 }
 
 /**

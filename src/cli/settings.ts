@@ -121,6 +121,7 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
     zone: flags.one("zone"),
     read: READ_MODES.find((mode) => mode === flags.one("read").text) ?? "primary",
     peers: flags.all("peer"),
+    transitionSeconds: flags.number("transition"),
     strictGiven: optional(flags, "strict"),
     shareGets: flags.one("share-gets").text === "on",
     comeback: {

@@ -3,7 +3,7 @@ import type { Verb } from "../observe/admin.ts";
 import type { ToldProxy } from "./context.ts";
 
 /** upgrade: begins one. */
-export function verbsOf(proxy: ToldProxy, upgrade: () => void): Verb[] {
+export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => void): Verb[] {
   const drain = (path: string, help: string, drained: boolean): Verb => ({
     path, help,
     run: (query, done) => {

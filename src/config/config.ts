@@ -69,6 +69,8 @@ export interface PoolConfig {
   /** Gets of one key that wait in one unsent batch are one question to the server. */
   readonly shareGets: boolean;
   readonly region: RegionConfig;
+  /** How long a change of rings waits for a server that is needed for it. */
+  readonly transitionSeconds: number;
 }
 
 /** How fast a server that returns is given what it lacks, at most. */

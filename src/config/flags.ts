@@ -34,6 +34,7 @@ export interface PoolFlags {
   readonly zone: Given;
   readonly read: ReadMode;
   readonly peers: readonly Given[];
+  readonly transitionSeconds: number;
   /** At least one. */
   readonly listen: readonly Given[];
   readonly port: number;
@@ -78,7 +79,7 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
     primaries: primaries.map(({ spec }) => spec), backups: backups.map(({ spec }) => spec),
     lanes: flags.lanes, ack: flags.ack, connectTimeoutMs: flags.connectTimeoutMs,
     requestTimeoutMs: flags.requestTimeoutMs, itemBytesMax: flags.itemBytesMax, slowMs: flags.slowMs, proxies: flags.proxies, refill: flags.refill,
-    comeback: flags.comeback, shareGets: flags.shareGets, region,
+    comeback: flags.comeback, shareGets: flags.shareGets, region, transitionSeconds: flags.transitionSeconds,
   };
 }
 

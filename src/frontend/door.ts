@@ -44,7 +44,7 @@ export class Door {
   private readonly latency = new Latency(VERB.length);
   private readonly slow: SlowRequests;
   /** A request that takes as long is told of; Infinity: none is. */
-  private readonly slowMs: number;
+  slowMs: number;
 
   constructor(
     readonly platform: Platform,
@@ -53,7 +53,7 @@ export class Door {
     readonly tails: TailPool,
     readonly counters: Counters,
     readonly log: Log,
-    readonly clientsMax: number,
+    public clientsMax: number,
     readonly version: string,
   ) {
     this.startedMs = platform.clock.nowMs();

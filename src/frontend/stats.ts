@@ -114,6 +114,7 @@ function general(door: Door, seen: Seen): Lines {
 
 function proxy(door: Door, { counters, rings, residentBytes }: Seen): Lines {
   const answer: Lines = [["tandem_version", door.version], ["runtime", door.platform.host.runtime], ["fingerprint", door.pool.options.fingerprint]];
+  if (rings.transition !== "") answer.push(["transition", rings.transition.replaceAll(" ", "_")]);
   for (const [name, count] of Object.entries(counters)) answer.push([name, count]);
   answer.push(["missed_writes", rings.missedKeys], ["sync_backlog", rings.syncBacklog], ["verify_backlog", rings.verifyBacklog]);
   answer.push(["resident_bytes", residentBytes]);

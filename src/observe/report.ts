@@ -73,6 +73,8 @@ export interface RingsReport {
   readonly ring: string;
   /** Equal where placement and replication are: 16 hex digits. */
   readonly fingerprint: string;
+  /** Rings that are changing, in words: "primaries filling, then backups"; "" when none is. */
+  readonly transition: string;
   readonly ack: string;
   /** Primaries first, each role in the order of the settings. */
   readonly servers: readonly ServerReport[];

@@ -75,7 +75,7 @@ export class Board implements WallOwner {
   private readonly siblings = new Set<string>();
   /** After each change of whom a server is fenced by. */
   onFence: (server: Server) => void = () => {};
-  private readonly walls: readonly Wall[];
+  private walls: readonly Wall[];
   private readonly names = new Map<Server, string>();
   /** By whom each server is fenced, in words. */
   private readonly fences = new Map<Server, string>();
@@ -133,6 +133,12 @@ export class Board implements WallOwner {
   knowSibling(id: string): void {
     this.siblings.add(id);
     this.refence();
+  }
+
+  /** Servers came or went. */
+  serversChanged(): void {
+    this.walls = this.world.servers.map((server) => this.walls.find((wall) => wall.server === server) ?? new Wall(server, this));
+    for (const server of this.world.servers) this.names.set(server, controlName(server.label));
   }
 
   /** A dead proxy's complaints are dealt with: everybody forgets it, once our own complaints of now are posted. */

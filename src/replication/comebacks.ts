@@ -107,7 +107,7 @@ export class Comebacks {
     const flush = owed !== undefined && owed <= this.pool.nowMs;
     if (flush) this.startsOver(server); // what it held before the flush must not be served
     const full = server.cold || this.unknown.has(server) || this.overflowed(server);
-    server.warming = server.cold && !flush && this.pool.options.comeback.rejoin === "fast";
+    server.warming = server.cold && !flush && !this.foreign.has(server) && this.pool.options.comeback.rejoin === "fast";
     const overflows = this.overflows(server);
     const returning = new Returning(server, side, peers, full, this.foreign.has(server), flush, this.pool, (scope, keys, ms) => {
       this.returning.delete(server);
@@ -133,6 +133,34 @@ export class Comebacks {
       pair.filled[side] = false;
     }
     if (server.state !== "down") this.bringBack(server, why);
+  }
+
+  /** A new server: whatever it holds already is compared, and what its peers hold is copied, before it leads. */
+  enters(server: Server): void {
+    if (this.pool.backups.length === 0) return;
+    server.cold = true;
+    this.foreign.add(server);
+  }
+
+  /** Keys become its that were others': it leads nothing until doubt() has had it compared. */
+  gains(server: Server): void {
+    const side = this.sideOf(server);
+    for (const { pair } of this.peersOf(server)) {
+      pair.overflow[side] = true;
+      pair.filled[side] = false;
+    }
+    if (server.leads) server.distrust("gains keys");
+  }
+
+  /** Rings have changed: what is under way begins anew, and those who left are forgotten. */
+  ringsChanged(gone: readonly Server[]): void {
+    for (const server of gone) {
+      this.left(server);
+      this.unknown.delete(server);
+      this.foreign.delete(server);
+      this.owedFlush.delete(server);
+    }
+    for (const server of [...this.returning.keys()]) this.bringBack(server, "rings changed");
   }
 
   /** A server did not get a flush_all; delaySeconds as the client gave it. */

@@ -71,6 +71,15 @@ export class Copier {
     this.retries = this.retries.filter(({ job }) => !unwanted(job));
   }
 
+  /** Keys have moved: queued jobs of pairs that keep them no longer are forgotten. */
+  reroute(pairOf: (key: string) => Pair): void {
+    this.drop((job) => {
+      if (pairOf(job.key) === job.pair) return false;
+      if (job.generation !== 0) this.busyOf(job.pair).delete(job.key);
+      return true;
+    });
+  }
+
   private run(): void {
     // A copy that fails at once ends inside this loop: it must not begin the loop again.
     if (this.starting) return;

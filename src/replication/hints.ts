@@ -51,6 +51,10 @@ interface Said {
   broken: boolean;
 }
 
+function nothingSaid(): Said {
+  return { marked: false, from: 0, to: 0, bytes: 0, hints: 0, broken: false };
+}
+
 /** One lane of one server. */
 class LaneLog {
   readonly peers = new Map<Peer, Said>();
@@ -61,7 +65,14 @@ class LaneLog {
   readonly waiting: { count: number; run: () => void }[] = [];
 
   constructor(readonly server: Server, readonly index: number, peers: readonly Peer[]) {
-    for (const peer of peers) this.peers.set(peer, { marked: false, from: 0, to: 0, bytes: 0, hints: 0, broken: false });
+    for (const peer of peers) this.peers.set(peer, nothingSaid());
+  }
+
+  /** What was said about a pair that stays stands. */
+  meet(peers: readonly Peer[]): void {
+    const before = [...this.peers];
+    this.peers.clear();
+    for (const peer of peers) this.peers.set(peer, before.find(([known]) => known.pair === peer.pair)?.[1] ?? nothingSaid());
   }
 
   get lane(): Lane {
@@ -76,10 +87,23 @@ export class Hints {
   private bulks = 0;
 
   constructor(private readonly around: HintsAround) {
+    this.serversChanged();
+  }
+
+  /** Servers came or went: nothing more is said about pairs that are no more. */
+  serversChanged(): void {
+    const { around } = this;
+    for (const [server, logs] of this.lanes) if (!around.servers.includes(server)) for (const { peers } of logs) peers.clear();
     for (const server of around.servers) {
-      const peers = around.peersOf(server);
-      this.lanes.set(server, server.lanes.map((_, index) => new LaneLog(server, index, peers)));
+      const peers = around.peersOf(server), logs = this.lanes.get(server);
+      if (logs === undefined) this.lanes.set(server, server.lanes.map((_, index) => new LaneLog(server, index, peers)));
+      else for (const log of logs) log.meet(peers);
     }
+  }
+
+  /** A server that left has nothing under way. */
+  forget(server: Server): void {
+    this.lanes.delete(server);
   }
 
   /** The pair has a new entry (or one too many): side lacks the key, the other side has what counts. */

@@ -27,10 +27,33 @@ export class Memory implements HintsAround, RecallAround {
   private readonly peers = new Map<Server, Peer[]>();
 
   constructor(private readonly pool: Pool) {
-    for (const server of pool.servers) this.peers.set(server, pool.comebacks.peersOf(server));
+    this.meet();
     this.hints = new Hints(this);
     this.recall = new Recall(this);
-    for (const pair of pool.pairs) pair.onMissed = (of, key, side) => this.hints.missed(of, key, side);
+    this.listen();
+  }
+
+  /** Servers came or went; those who left are known until their last requests have ended. */
+  serversChanged(fresh: readonly Server[]): void {
+    for (const server of fresh) this.recall.takes(server);
+    this.meet();
+    this.hints.serversChanged();
+    this.listen();
+  }
+
+  /** Nothing is under way any more on a server that left. */
+  left(server: Server): void {
+    this.peers.delete(server);
+    this.hints.forget(server);
+    this.recall.forget(server);
+  }
+
+  private meet(): void {
+    for (const server of this.pool.servers) this.peers.set(server, this.pool.comebacks.peersOf(server));
+  }
+
+  private listen(): void {
+    for (const pair of this.pool.pairs) pair.onMissed = (of, key, side) => this.hints.missed(of, key, side);
   }
 
   get proxyId(): string {
@@ -233,6 +256,29 @@ export class Memory implements HintsAround, RecallAround {
       if (of === id) for (let n = mark?.from ?? 0; n < (mark?.to ?? 0); n++) keys.push(chunkKey(about, id, index, n));
     }
     for (const key of keys) put(lane, `md ${key}\r\n`, () => {});
+  }
+
+  /** Waits until nothing is under way and leaves word of it; done comes within the time of a request. */
+  farewell(done: () => void): void {
+    const { board, clock, options, scrubber } = this.pool;
+    const untilMs = clock.nowMs() + options.requestTimeoutMs;
+    let over = false;
+    const once = (): void => {
+      if (over) return;
+      over = true;
+      timer.cancel();
+      done();
+    };
+    const look = (): void => {
+      const leftMs = untilMs - clock.nowMs();
+      if (leftMs <= 0 || scrubber.owed) return once();
+      if (!this.idle) timer = clock.timer(10, look);
+      else {
+        timer = clock.timer(leftMs, once);
+        board!.farewell(once);
+      }
+    };
+    let timer = clock.timer(0, look);
   }
 
   /** Nothing is under way. */

@@ -56,6 +56,8 @@ export class Pair {
   near = false;
   /** Told of each new entry of a missed write and of each that has turned: side lacks the key. */
   onMissed: ((pair: Pair, key: string, side: Side) => void) | null = null;
+  /** The rings have changed and it keeps no keys any more. */
+  retired = false;
   private generation = 0;
 
   constructor(
@@ -200,6 +202,17 @@ export class Pair {
     const entry = this.stale.get(key);
     if (entry !== undefined) return entry.side === side ? (entry.generation = ++this.generation) : 0;
     return this.add(key, side);
+  }
+
+  /** Takes out the entries of keys that are others' from now on, each with the server that lacks it. */
+  takeMoved(isMine: (key: string) => boolean): { readonly key: string; readonly server: Server }[] {
+    const moved: { key: string; server: Server }[] = [];
+    for (const [key, { side }] of this.stale) {
+      if (isMine(key)) continue;
+      moved.push({ key, server: this.server(side)! });
+      this.clear(key);
+    }
+    return moved;
   }
 
   /** The outcome of a write is unknown: copies begun before it must not clear the entry. */

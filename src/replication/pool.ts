@@ -10,9 +10,10 @@ import { type BackendWorld, Server, type ServerOwner } from "../backend/server.t
 import { oldestVersion } from "../backend/server_version.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
-import type { Address, Platform, Timer } from "../platform/platform.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
 import type { Ring } from "../ring/ring.ts";
-import { Board, type BoardWorld, type ProxiesOptions } from "./board.ts";
+import { Board, type BoardWorld } from "./board.ts";
+import { Changes } from "./changes.ts";
 import { Comebacks, type Rings } from "./comebacks.ts";
 import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
@@ -20,12 +21,14 @@ import { Drains, type DrainWorld } from "./drain.ts";
 import { Memory } from "./memory.ts";
 import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
+import type { PoolOptions, PoolServer } from "./pool_options.ts";
 import { BACKUP, Pair, PRIMARY, type Room, type Side } from "./pair.ts";
 import { Scrubber, type ScrubWorld } from "./scrub.ts";
 import type { Read } from "./read.ts";
 import { Sharing } from "./sharing.ts";
-import { Siblings, type SiblingsWorld, type SiblingWord } from "./siblings.ts";
+import { Siblings, type SiblingsWorld } from "./siblings.ts";
 import { Strict, type StrictWorld, VIEW_MS } from "./strict.ts";
+import type { RingChange } from "./transition.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
 import { VersionClock } from "./version.ts";
 
@@ -45,49 +48,19 @@ const STATE_WORDS: Record<HealthState, string> = {
   up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
 };
 
-export interface PoolServer {
-  readonly label: string;
-  readonly address: Address;
-  readonly zone?: string;
-}
-
-export interface PoolOptions {
-  readonly primaries: readonly PoolServer[];
-  readonly backups: readonly PoolServer[];
-  /** What all proxies over these servers must have in common, and its digest. */
-  readonly placement: string;
-  readonly fingerprint: string;
-  /** The zone whose copies are asked first by a get; "": the primary always. */
-  readonly near: string;
-  readonly primaryRing: Ring;
-  /** Null without backups. */
-  readonly backupRing: Ring | null;
-  readonly lanes: number;
-  readonly ack: "both" | "lead" | "any";
-  readonly connectTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly itemBytesMax: number;
-  /** A request that takes as long is told of in the log, ms; 0: none is. */
-  readonly slowMs: number;
-  readonly proxies: ProxiesOptions;
-  readonly refill: PaceLimits;
-  /** The way to the other workers of this proxy; null when there are none. */
-  readonly siblings: ((word: SiblingWord) => void) | null;
-  /** Gets of one key that wait in one unsent batch are one question to the server. */
-  readonly shareGets: boolean;
-  readonly comeback: { readonly rejoin: "wait" | "fast"; readonly missedKeysMax: number };
-}
-
 export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld, DrainWorld, SiblingsWorld {
-  readonly primaries: readonly Server[];
-  readonly backups: readonly Server[];
-  readonly servers: readonly Server[];
-  readonly pairs: Pair[] = [];
+  primaries: readonly Server[];
+  backups: readonly Server[];
+  servers: readonly Server[];
+  /** A place for each primary with each backup. */
+  pairs: readonly Pair[] = [];
   readonly copier: Copier;
   /** Servers on their way back. */
   readonly comebacks = new Comebacks(this);
-  readonly ack: "both" | "lead" | "any";
-  readonly connectTimeoutMs: number;
+  ack: "both" | "lead" | "any";
+  connectTimeoutMs: number;
+  /** Of settings and rings. */
+  readonly changes = new Changes(this);
   /** Tells this proxy from others: 8 hex digits. */
   readonly proxyId: string;
   readonly versions: VersionClock;
@@ -120,18 +93,22 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   readonly settleMs: number;
   /** Called every tick, last. */
   afterTick: () => void = () => {};
-  private readonly primaryRing: Ring;
-  private readonly backupRing: Ring | null;
-  private readonly backupCount: number;
+  private primaryRing: Ring;
+  private backupRing: Ring | null;
+  /** The rings hash keys differently, in the midst of a transition. */
+  private mixed = false;
+  private backupCount = 1;
   private readonly lanes: number;
-  private readonly single: boolean;
+  private single = false;
+  private readonly world: BackendWorld;
+  private readonly room: Room;
   private timer: Timer | null = null;
   private ticks = 0;
   private stopping = false;
 
   constructor(
     private readonly platform: Platform,
-    readonly options: PoolOptions,
+    public options: PoolOptions,
     readonly turn: Turn,
     tails: TailPool,
     readonly counters: Counters,
@@ -148,28 +125,16 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.primaryRing = options.primaryRing;
     this.backupRing = options.backupRing;
     this.lanes = options.lanes;
-    const world: BackendWorld = {
+    this.world = {
       net: platform.net, random: platform.random, turn, clock: this, tails,
       connectTimeoutMs: options.connectTimeoutMs, requestTimeoutMs: options.requestTimeoutMs,
       controlPrefix: CONTROL_PREFIX,
     };
-    const make = ({ label, address }: { label: string; address: Address }): Server =>
-      new Server(label, address, options.lanes, world, this);
-    this.primaries = options.primaries.map(make);
-    this.backups = options.backups.map(make);
+    this.room = { entries: 0, max: options.comeback.missedKeysMax };
+    this.primaries = options.primaries.map((spec) => this.make(spec));
+    this.backups = options.backups.map((spec) => this.make(spec));
     this.servers = [...this.primaries, ...this.backups];
-    this.backupCount = Math.max(1, this.backups.length);
-    const room: Room = { entries: 0, max: options.comeback.missedKeysMax };
-    for (const primary of this.primaries) {
-      if (this.backups.length === 0) this.pairs.push(new Pair(primary, null));
-      for (const backup of this.backups) this.pairs.push(new Pair(primary, backup, room));
-    }
-    for (const [index, pair] of this.pairs.entries()) {
-      const primary = options.primaries[Math.floor(index / this.backupCount)]!, backup = options.backups[index % this.backupCount];
-      pair.near = options.near !== "" && primary.zone !== options.near && backup?.zone === options.near;
-    }
-    this.pair = this.pairs[0]!;
-    this.single = this.pairs.length === 1 && options.lanes === 1;
+    this.pair = this.makePairs();
     this.copier = new Copier(counters, options.lanes);
     this.verifier = new Verifier(this, options.lanes);
     this.scrubber = new Scrubber(this, this.backups.length > 0 ? options.proxies.scrubHours : 0);
@@ -186,6 +151,28 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
       this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
       this.board.onSilence = () => this.scrubber.soon();
     }
+  }
+
+  private make({ label, address }: PoolServer): Server {
+    return new Server(label, address, this.options.lanes, this.world, this);
+  }
+
+  /** A pair for each primary with each backup, known ones where both are known. Returns the first. */
+  private makePairs(): Pair {
+    const { options, room } = this;
+    const known = this.pairs;
+    const pairOf = (primary: Server, backup: Server | null): Pair =>
+      known.find((pair) => pair.primary === primary && pair.backup === backup) ?? new Pair(primary, backup, room);
+    const backups = this.backups.length === 0 ? [null] : this.backups;
+    this.pairs = this.primaries.flatMap((primary) => backups.map((backup) => pairOf(primary, backup)));
+    for (const pair of known) pair.retired = !this.pairs.includes(pair);
+    this.backupCount = backups.length;
+    for (const [index, pair] of this.pairs.entries()) {
+      const primary = options.primaries[Math.floor(index / backups.length)]!, backup = options.backups[index % backups.length];
+      pair.near = options.near !== "" && primary.zone !== options.near && backup?.zone === options.near;
+    }
+    this.single = this.pairs.length === 1 && options.lanes === 1;
+    return this.pairs[0]!;
   }
 
   get net() {
@@ -208,6 +195,35 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     return this.servers.every(({ state, health }) => state !== "down" || health.reason !== "starting");
   }
 
+  /** Other settings than before, over the same rings. */
+  settle(options: PoolOptions): void {
+    this.options = options;
+    this.ack = options.ack;
+    this.connectTimeoutMs = this.world.connectTimeoutMs = options.connectTimeoutMs;
+    this.world.requestTimeoutMs = options.requestTimeoutMs;
+    for (const server of this.servers) server.deadlinesChanged();
+    this.pair = this.makePairs();
+  }
+
+  /** Another ring in the place of one: the servers that it had and has no more, and those that are new and not started. */
+  setRing({ side, servers: specs, ring }: RingChange<PoolServer>): { gone: Server[]; fresh: Server[] } {
+    const before = side === PRIMARY ? this.primaries : this.backups;
+    const after = specs.map((spec) => before.find(({ label }) => label === spec.label) ?? this.make(spec));
+    if (side === PRIMARY) {
+      this.primaries = after;
+      this.primaryRing = ring!;
+      this.options = { ...this.options, primaries: specs, primaryRing: ring! };
+    } else {
+      this.backups = after;
+      this.backupRing = ring;
+      this.options = { ...this.options, backups: specs, backupRing: ring };
+    }
+    this.servers = [...this.primaries, ...this.backups];
+    this.mixed = this.backupRing !== null && !this.backupRing.hashesAs(this.primaryRing);
+    this.pair = this.makePairs();
+    return { gone: before.filter((server) => !after.includes(server)), fresh: after.filter((server) => !before.includes(server)) };
+  }
+
   start(): void {
     for (const server of this.servers) server.start();
     this.schedule();
@@ -215,26 +231,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** Leaves word that we end in order, where that is so; done comes within the time of a request. */
   farewell(done: () => void): void {
-    const { memory, board } = this;
-    if (memory === null || board === null || this.stopping) return done();
-    const untilMs = this.clock.nowMs() + this.options.requestTimeoutMs;
-    let over = false;
-    const once = (): void => {
-      if (over) return;
-      over = true;
-      timer.cancel();
-      done();
-    };
-    const look = (): void => {
-      const leftMs = untilMs - this.clock.nowMs();
-      if (leftMs <= 0 || this.scrubber.owed) return once();
-      if (!memory.idle) timer = this.clock.timer(10, look);
-      else {
-        timer = this.clock.timer(leftMs, once);
-        board.farewell(once);
-      }
-    };
-    let timer = this.clock.timer(0, look);
+    if (this.memory === null || this.stopping) done();
+    else this.memory.farewell(done);
   }
 
   stop(): void {
@@ -242,6 +240,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.timer?.cancel();
     this.comebacks.stop();
     this.scrubber.stop();
+    this.changes.stop();
     for (const server of this.servers) server.stop();
   }
 
@@ -250,7 +249,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     if (this.single) return;
     const hash = this.primaryRing.hash(bytes, start, end);
     const primary = this.primaryRing.ownerOfHash(hash);
-    const backup = this.backupRing === null ? 0 : this.backupRing.ownerOfHash(hash);
+    const backup = this.backupRing === null ? 0 : this.backupRing.ownerOfHash(this.mixed ? this.backupRing.hash(bytes, start, end) : hash);
     this.pair = this.pairs[primary * this.backupCount + backup]!;
     // Spread over lanes by other bits than those that chose the server.
     this.laneIndex = this.lanes === 1 ? 0 : (Math.imul(hash, 0x9e3779b1) >>> 16) % this.lanes;
@@ -278,6 +277,13 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** A side lacks the newest state of a key; it is copied when it can be. */
   lacks(pair: Pair, key: string, side: Side): void {
+    if (pair.retired) {
+      // The request began before the rings changed: who lacks it is told where the key is now.
+      const server = pair.server(side), now = this.pairOf(key);
+      if (now.primary !== server && now.backup !== server) return;
+      pair = now;
+      side = now.primary === server ? PRIMARY : BACKUP;
+    }
     this.learned(pair, key, side);
     this.siblings?.missed(pair, key, side);
   }
@@ -360,6 +366,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
 
   stateChanged(server: Server, from: HealthState, reason: string): void {
+    if (this.changes.has(server)) return;
     const bad = server.state === "down" || server.state === "suspect";
     this.log[bad ? "warn" : "info"](STATE_WORDS[server.state], {
       server: server.label, role: this.comebacks.sideOf(server) === PRIMARY ? "primary" : "backup", from, to: server.state, reason,
@@ -378,22 +385,25 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
 
   missing(server: Server, reason: string): void {
+    if (this.changes.has(server)) return;
     this.comebacks.missing(server, reason);
     this.memory?.recall.missing(server);
   }
 
   memoryLost(server: Server): void {
-    if (this.backups.length === 0) return;
+    if (this.changes.has(server) || this.backups.length === 0) return;
     this.comebacks.memoryLost(server);
     this.board?.memoryLost(server);
     this.memory?.hints.lost(server);
   }
 
   arrived(server: Server): void {
+    if (this.changes.has(server)) return;
     if (this.memory === null || this.memory.recall.admits(server)) this.comebacks.arrived(server);
   }
 
   reconnected(server: Server): void {
+    if (this.changes.has(server)) return server.trust("leaves");
     this.comebacks.reconnected(server);
   }
 
@@ -434,6 +444,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     }
     for (const server of this.primaries) server.tick(now);
     for (const server of this.backups) server.tick(now);
+    this.changes.tick(now);
     for (const upload of [...this.uploads]) upload.tick(now, this.options.requestTimeoutMs);
     this.comebacks.tickFlushes(now);
     if (this.backups.length > 0) this.tickPairs(now);

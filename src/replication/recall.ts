@@ -87,6 +87,21 @@ export class Recall {
     return this.books.get(server)?.marks ?? [];
   }
 
+  /** A server that comes while we serve: it is filled in full, whatever earlier proxies left there, so nothing is asked. */
+  takes(server: Server): void {
+    if (!this.decided) return;
+    const book = new Book(server, this.around.nowMs);
+    book.step = "read";
+    book.whole = true;
+    this.books.set(server, book);
+  }
+
+  /** It left. */
+  forget(server: Server): void {
+    this.books.delete(server);
+    this.absent.delete(server);
+  }
+
   /** True when the server may arrive; otherwise arrived() is called once it may. */
   admits(server: Server): boolean {
     const book = this.books.get(server);

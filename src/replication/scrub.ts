@@ -66,6 +66,13 @@ export class Scrubber {
   /** What is to be compared soon is not compared yet. */
   owed = false;
 
+  /** Servers came or went: what is under way is given up, and comes again in its turn. */
+  restart(): void {
+    const { dueMs } = this;
+    this.stop();
+    this.dueMs = dueMs;
+  }
+
   stop(): void {
     this.round?.dump?.abort();
     this.dueMs = Infinity;

@@ -75,6 +75,11 @@ export class Ring {
     return djb2(bytes, start, end);
   }
 
+  /** Whether keys have the same hash on both rings. */
+  hashesAs(other: Ring): boolean {
+    return this.keyHash === other.keyHash && this.tagOpen === other.tagOpen && this.tagClose === other.tagClose;
+  }
+
   /** Index of the server that owns a hash: the one with the first point ≥ the hash, going round after the last. */
   ownerOfHash(hash: number): number {
     if (this.size === 1) return 0;

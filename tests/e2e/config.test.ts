@@ -30,6 +30,7 @@ interface Started {
   /** Resolves when what it wrote matches. */
   said(pattern: RegExp): Promise<void>;
   stop(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
 }
 
 /** Somebody listens there; nothing reports that a program which says nothing has begun to. */
@@ -78,7 +79,7 @@ function started(program: string, args: readonly string[], pattern: RegExp | nul
   });
   return Promise.race([pattern === null ? Promise.resolve() : said(pattern), ended]).then(() => {
     started = true;
-    return { log: () => log, stop, said };
+    return { log: () => log, stop, said, signal: (name) => void child.kill(name) };
   });
 }
 
@@ -221,6 +222,40 @@ backups = [{ address = "127.0.0.1:${south.port}", zone = "south" }]
   expect([differ.code, differ.stdout]).toEqual([1, expect.stringContaining(`127.0.0.1:${three} differs from 127.0.0.1:${one}: ring twemproxy instead of libketama\n`)]);
   await third.said(new RegExp(`peer places or replicates differently peer=127\\.0\\.0\\.1:${one} .*differences="ring libketama instead of twemproxy"`));
   expect((await run(["check", "--against", "127.0.0.1:1"])).code).toBe(3);
+}, TEST_MS);
+
+test("at SIGHUP ports and pools come and go, or nothing does when a port is taken", async () => {
+  const [a, b] = [await memcached(), await memcached()];
+  const [one, two, three] = [await freePort(), await freePort(), await freePort()];
+  const path = join(dir, "pools.toml");
+  const pool = (name: string, port: number, server: Spawned): string => `[pools.${name}]\nlisten = ["127.0.0.1:${port}"]\nservers = ["127.0.0.1:${server.port}"]\n`;
+  writeFileSync(path, pool("first", one, a));
+  const proxy = await started(tandemPath(), ["-c", path], /server is up/);
+  const stays = await Client.open(one);
+  expect(await stays.ask("set k 0 0 1\r\nx\r\n")).toBe("STORED");
+
+  writeFileSync(path, pool("first", one, a) + pool("second", two, b));
+  proxy.signal("SIGHUP");
+  await proxy.said(/reloaded change="second: new"/);
+  const second = await Client.open(two);
+  expect(await second.ask("set k 0 0 1\r\ny\r\n")).toBe("STORED");
+
+  // A port that is taken: nothing changes, the other port is not opened either.
+  writeFileSync(path, pool("first", three, a) + pool("second", b.port, b));
+  proxy.signal("SIGHUP");
+  await proxy.said(/reload refused, .*cannot listen on 127\.0\.0\.1:\d+: something listens there already/);
+  await Client.open(three).then(() => expect("a port that is not listened on").toBe("opened"), () => {});
+
+  // A pool is gone: its clients are shown out, its port is closed; the others notice nothing, though their port is another.
+  writeFileSync(path, pool("first", three, a));
+  proxy.signal("SIGHUP");
+  await proxy.said(/reloaded change="first: listen"[^]*reloaded change="second: gone"/);
+  await second.closed;
+  const moved = await Client.open(three);
+  for (const client of [stays, moved]) expect((await client.fetch("get k\r\n")).values.length).toBe(1);
+  for (const port of [one, two]) await Client.open(port).then(() => expect("a port that is not listened on").toBe("opened"), () => {});
+  stays.close();
+  moved.close();
 }, TEST_MS);
 
 test("magent.conf is taken as it is, and converted", async () => {

@@ -36,3 +36,15 @@ test("what other proxies have posted on it since its restart does not count", ()
   expect(t.said.join("\n")).not.toContain("is not empty");
   t.ends();
 });
+
+test("restarted and not empty it is not asked first either, --rejoin fast: what it holds may be old", () => {
+  const t = new Table({ comeback: { rejoin: "fast" } });
+  t.P.lives(999, "1.6.38", 1);
+  t.passUntil(() => t.P.lanes.length === 2);
+  expect(t.states).toBe("rejoin cold up");
+  t.P.receives("");
+  t.client.sends("get k\r\n");
+  t.P.receives("");
+  t.B.answers("get k\r\n", "END\r\n");
+  t.client.receives("END\r\n");
+});

@@ -130,7 +130,7 @@ export class Table {
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
         lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, slowMs: options.slowMs ?? 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false, ...options.proxies },
         comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback }, shareGets: options.shareGets ?? false,
-        region: { zone: options.near ?? "", read: options.near === undefined ? "primary" : "nearest", peers: [] },
+        region: { zone: options.near ?? "", read: options.near === undefined ? "primary" : "nearest", peers: [] }, transitionSeconds: 3600,
       }],
     }, log);
     if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);

@@ -1,6 +1,6 @@
 // The whole of it: memcacheds, one proxy (or several) over them and clients, each on a host of its own.
 import { Proxy } from "../../src/proxy.ts";
-import type { ComebackConfig, ProxyConfig, ServerSpec } from "../../src/config/config.ts";
+import type { ComebackConfig, ProxyConfig, RingFlavour, ServerSpec } from "../../src/config/config.ts";
 import type { Log, LogFields } from "../../src/observe/log.ts";
 import type { Company } from "../../src/workers/worker.ts";
 import { SimClient } from "./client.ts";
@@ -17,6 +17,8 @@ export interface Shape {
   readonly backups: number;
   readonly clients: number;
   readonly lanes: number;
+  /** Servers of each side that no ring has at first. */
+  readonly spare?: number;
   /** 1 when not said. */
   readonly proxies?: number;
   readonly strict?: boolean;
@@ -32,6 +34,13 @@ export interface Shape {
   readonly comeback?: ComebackConfig;
   /** Keys a second that a server is given that lost its memory; many when not said. */
   readonly refillRate?: number;
+}
+
+/** Which servers a proxy's rings are made of. */
+export interface Over {
+  readonly primaries: readonly MemcachedHost[];
+  readonly backups: readonly MemcachedHost[];
+  readonly ring: RingFlavour;
 }
 
 /** Deadlines of the product's defaults, ms. */
@@ -64,8 +73,9 @@ export class PairWorld {
       if (most > 0) host.skewUs = world.dice.hosts.range(-most, most) * 1_000_000;
       return new MemcachedHost(host, { version, shortStats });
     };
-    for (let i = 0; i < shape.primaries; i++) this.primaries.push(memcached(`p${i}`, shape.versions[0]));
-    for (let i = 0; i < shape.backups; i++) this.backups.push(memcached(`b${i}`, shape.versions[1]));
+    const spare = shape.spare ?? 0;
+    for (let i = 0; i < shape.primaries + spare; i++) this.primaries.push(memcached(`p${i}`, shape.versions[0]));
+    for (let i = 0; i < shape.backups + spare; i++) this.backups.push(memcached(`b${i}`, shape.versions[1]));
     for (let i = 0; i < (shape.proxies ?? 1); i++) this.startProxy(i);
     if (shape.workers === true) this.introduce();
   }
@@ -162,7 +172,8 @@ export class PairWorld {
     }
   }
 
-  private config(): ProxyConfig {
+  /** The settings of a proxy: over all servers, or over some of them, placed by some software's ring. */
+  config(over: Over = { primaries: this.primaries.slice(0, this.shape.primaries), backups: this.backups.slice(0, this.shape.backups), ring: "libketama" }): ProxyConfig {
     const spec = ({ host }: MemcachedHost): ServerSpec => ({
       address: { kind: "tcp", host: host.ip, port: MEMCACHED_PORT }, weight: 1, name: null, label: `${host.ip}:${MEMCACHED_PORT}`,
     });
@@ -171,12 +182,12 @@ export class PairWorld {
         listen: [{ kind: "tcp", host: "0.0.0.0", port: PROXY_PORT }],
         unixMode: 0o700,
         clientsMax: 100,
-        name: "pool", ring: "libketama", hashTag: "",
-        primaries: this.primaries.map(spec), backups: this.backups.map(spec),
+        name: "pool", ring: over.ring, hashTag: "",
+        primaries: over.primaries.map(spec), backups: over.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
         itemBytesMax: 1024 * 1024, slowMs: 0, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
         shareGets: this.shape.shareGets ?? this.world.seed % 2 === 0,
-        comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] },
+        comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] }, transitionSeconds: 3600,
       }],
     };
   }

@@ -4,9 +4,10 @@ import { directScenario } from "./direct_scenario.ts";
 import { echoScenario } from "./echo_scenario.ts";
 import { pairScenario } from "./pair_scenario.ts";
 import { restartScenario } from "./restart_scenario.ts";
+import { ringsScenario } from "./rings_scenario.ts";
 import type { Scenario } from "./scenario.ts";
 
-export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), pairScenario("hot"), restartScenario(), companyScenario("two-a"), companyScenario("two-strict"), companyScenario("two-workers"), directScenario, echoScenario];
+export const SCENARIOS: readonly Scenario[] = [pairScenario("A"), pairScenario("B"), pairScenario("zombie"), pairScenario("calm"), pairScenario("hot"), restartScenario(), companyScenario("two-a"), companyScenario("two-strict"), companyScenario("two-workers"), ringsScenario(), directScenario, echoScenario];
 
 export function scenario(name: string): Scenario | null {
   return SCENARIOS.find((one) => one.name === name) ?? null;

@@ -1,0 +1,73 @@
+// What a pool has to do when its settings are read again: which of them may change while it runs, and which rings must
+// be replaced in which order.
+import type { PoolConfig, ServerSpec } from "../config/config.ts";
+import { placementDifferences, placementText } from "../config/fingerprint.ts";
+import { sameServerKey } from "../config/servers.ts";
+import { BACKUP, PRIMARY } from "../replication/pair.ts";
+import type { PoolServer } from "../replication/pool_options.ts";
+import type { RingChange } from "../replication/transition.ts";
+import { FLAVOURS } from "../ring/flavours.ts";
+import { buildRing, ringServers } from "../ring/ring.ts";
+
+/** What a running pool cannot change, with how to read it. */
+const FIXED: Readonly<Record<string, (config: PoolConfig) => string>> = {
+  lanes: (config) => String(config.lanes),
+  board: (config) => (config.proxies.board ? "on" : "off"),
+  share_gets: (config) => String(config.shareGets),
+  hints: (config) => (config.proxies.hints ? "on" : "off"),
+  strict: (config) => String(config.proxies.strict),
+  scrub: (config) => `${config.proxies.scrubHours}h`,
+  missed_keys_max: (config) => String(config.comeback.missedKeysMax),
+  unix_mode: (config) => (config.listen.some(({ kind }) => kind === "unix") ? config.unixMode.toString(8) : ""),
+};
+
+/** Why a running pool cannot take these settings, or null. */
+export function reloadProblem(before: PoolConfig, after: PoolConfig, inTransition: boolean): string | null {
+  for (const [key, read] of Object.entries(FIXED)) {
+    if (read(before) !== read(after)) return `pool ${after.name}: ${key} cannot change from ${read(before)} to ${read(after)} while tandem runs; restart it for that`;
+  }
+  if (ringChanges(before, after).length === 0) return null;
+  if (inTransition) return `pool ${after.name}: its rings are still changing from the last time; wait for that (tandem transition end hastens it)`;
+  if (after.proxies.strict) return `pool ${after.name}: servers and rings cannot change while tandem runs with strict; restart it for that`;
+  for (const [from, to, role] of [[before.primaries, after.backups, "primary"], [before.backups, after.primaries, "backup"]] as const) {
+    const moved = to.find((server) => from.some((each) => sameServerKey(each) === sameServerKey(server)));
+    if (moved !== undefined) return `pool ${after.name}: ${moved.label} was a ${role} and cannot change sides in one step; take it out first`;
+  }
+  return null;
+}
+
+/** What is to be replaced, in the order in which it loses nothing: while one ring changes the other one answers. */
+export function ringChanges(before: PoolConfig, after: PoolConfig): RingChange<PoolServer>[] {
+  const changes: RingChange<PoolServer>[] = [];
+  for (const side of [PRIMARY, BACKUP] as const) {
+    const of = (config: PoolConfig): readonly ServerSpec[] => (side === PRIMARY ? config.primaries : config.backups);
+    const [old, young] = [of(before), of(after)];
+    const text = (config: PoolConfig): string => (of(config).length === 0 ? "" : JSON.stringify([config.ring, config.hashTag, of(config).map(placeOf)]));
+    if (text(before) === text(after)) continue;
+    const ring = young.length === 0 ? null : buildRing(after.ring, ringServers(young), after.hashTag);
+    // On a circle with equal weights a server that is added takes keys, and nothing moves between the others.
+    const grew = before.ring === after.ring && before.hashTag === after.hashTag && FLAVOURS[after.ring].circle &&
+      old.every((server) => young.some((each) => placeOf(each) === placeOf(server))) && young.every(({ weight }) => weight === young[0]!.weight);
+    changes.push({ side, servers: young, ring, shifts: !grew });
+  }
+  // New backups hold nothing yet: they are filled before they are needed.
+  return before.backups.length === 0 ? changes.reverse() : changes;
+}
+
+function placeOf({ label, weight, name }: ServerSpec): string {
+  return JSON.stringify([label, weight, name]);
+}
+
+/** What changes, in words; empty when nothing does. */
+export function reloadText(before: PoolConfig, after: PoolConfig): string[] {
+  const words = placementDifferences(placementText(before), placementText(after));
+  const plain = (config: PoolConfig): Record<string, unknown> => ({
+    listen: config.listen, max_clients: config.clientsMax, connect_timeout: config.connectTimeoutMs, timeout: config.requestTimeoutMs,
+    item_size_max: config.itemBytesMax, refill_rate: config.refill.keysPerSecond, refill_bytes: config.refill.bytesPerSecond,
+    transition: config.transitionSeconds, slow: config.slowMs, rejoin: config.comeback.rejoin, read: config.region.read, zone: config.region.zone, peers: config.region.peers,
+    zones: [...config.primaries, ...config.backups].map(({ label, zone }) => [label, zone]).filter(([, zone]) => zone !== undefined),
+  });
+  const [old, young] = [plain(before), plain(after)];
+  for (const key of Object.keys(young)) if (JSON.stringify(old[key]) !== JSON.stringify(young[key])) words.push(key);
+  return words.map((word) => `${after.name}: ${word}`);
+}

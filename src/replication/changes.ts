@@ -1,0 +1,111 @@
+// Other settings for a pool at work: what holds at once, the rings that change one after the other (transition.ts), and
+// the servers that leave once nothing is under way on them any more.
+import type { Server } from "../backend/server.ts";
+import type { Log } from "../observe/log.ts";
+import { BACKUP, type Pair, PRIMARY } from "./pair.ts";
+import type { Pool } from "./pool.ts";
+import type { PoolOptions, PoolServer } from "./pool_options.ts";
+import { type Changing, type RingChange, Transition } from "./transition.ts";
+
+/** A server that left may have requests under way for so long, ms: a large value at its client's pace. */
+const LEAVING_MS = 60_000;
+/** What the notice of a deadline may be late, ms. */
+const LATE_MS = 100;
+
+export class Changes implements Changing<PoolServer> {
+  /** From one set of rings to another; null: none is under way. */
+  transition: Transition<PoolServer> | null = null;
+  /** Servers of no ring any more, and since when. */
+  private readonly leaving = new Map<Server, number>();
+
+  constructor(private readonly pool: Pool) {}
+
+  get primaries(): readonly Server[] {
+    return this.pool.primaries;
+  }
+  get backups(): readonly Server[] {
+    return this.pool.backups;
+  }
+  get pairs(): readonly Pair[] {
+    return this.pool.pairs;
+  }
+  get uploads(): ReadonlySet<object> {
+    return this.pool.uploads;
+  }
+  get log(): Log {
+    return this.pool.log;
+  }
+  /** With a change of sides. */
+  get requestMs(): number {
+    const { connectTimeoutMs, requestTimeoutMs } = this.pool.options;
+    return 2 * (connectTimeoutMs + requestTimeoutMs) + LATE_MS;
+  }
+
+  /** Lanes, board and strictness are as before. */
+  begin(options: PoolOptions, changes: RingChange<PoolServer>[]): void {
+    const { primaries, backups, primaryRing, backupRing } = this.pool.options;
+    const zoned = (now: readonly PoolServer[], then: readonly PoolServer[]): PoolServer[] =>
+      now.map((server) => then.find(({ label }) => label === server.label) ?? server);
+    this.pool.settle({ ...options, primaries: zoned(primaries, options.primaries), backups: zoned(backups, options.backups), primaryRing, backupRing });
+    if (changes.length === 0) return;
+    this.transition = new Transition(this, changes, options.transitionMs);
+    this.transition.tick(this.pool.nowMs);
+  }
+
+  /** Waits no longer for servers that are away. */
+  hasten(): void {
+    this.transition?.end(this.pool.nowMs);
+  }
+
+  replaceRing(change: RingChange<PoolServer>): readonly Server[] {
+    const { pool } = this;
+    const old = pool.pairs;
+    const { gone, fresh } = pool.setRing(change);
+    for (const server of gone) this.leaving.set(server, pool.nowMs);
+    for (const server of fresh) pool.comebacks.enters(server);
+    // What a server lacks it lacks wherever the key is now.
+    for (const pair of old) {
+      for (const { key, server } of pair.takeMoved((each) => pool.pairOf(each) === pair)) {
+        const now = pool.pairOf(key);
+        if (now.primary === server) now.mark(key, PRIMARY);
+        else if (now.backup === server) now.mark(key, BACKUP);
+      }
+    }
+    pool.copier.reroute((key) => pool.pairOf(key));
+    pool.comebacks.ringsChanged(gone);
+    pool.board?.serversChanged();
+    pool.memory?.serversChanged(fresh);
+    pool.scrubber.restart();
+    return fresh;
+  }
+
+  gains(server: Server): void {
+    this.pool.comebacks.gains(server);
+  }
+
+  fill(server: Server): void {
+    this.pool.comebacks.doubt(server, "gained keys");
+  }
+
+  /** It is of no ring any more. */
+  has(server: Server): boolean {
+    return this.leaving.size > 0 && this.leaving.has(server);
+  }
+
+  /** Called every tick. */
+  tick(now: number): void {
+    for (const [server, since] of this.leaving) {
+      server.tick(now);
+      if ((now - since < this.requestMs || !server.idle) && now - since < LEAVING_MS) continue;
+      this.leaving.delete(server);
+      server.stop();
+      this.pool.memory?.left(server);
+    }
+    this.transition?.tick(now);
+    if (this.transition?.over === true) this.transition = null;
+  }
+
+  stop(): void {
+    for (const server of this.leaving.keys()) server.stop();
+  }
+}

@@ -1,0 +1,73 @@
+// Rings that change while clients never stop asking: servers come, go and are replaced, and the placement becomes another
+// software's. Nothing fails, so every answer must be memcached's: no miss of what is stored, nothing old, no error. At the
+// end both sides of each key hold the same.
+import type { RingFlavour } from "../../src/config/config.ts";
+import { check } from "./checker.ts";
+import { CLOSING_US, drawHabits } from "./load.ts";
+import type { MemcachedHost } from "./memcached_host.ts";
+import { STRICT } from "./model.ts";
+import { differences, VERSIONS } from "./pair_scenario.ts";
+import { type Over, PairWorld, type Shape } from "./pair_world.ts";
+import type { Prng } from "./prng.ts";
+import type { Scenario, ScenarioResult } from "./scenario.ts";
+import { drawSettings } from "./settings.ts";
+import { Prng as Dice } from "./prng.ts";
+import type { World } from "./world.ts";
+
+const SECOND_US = 1_000_000;
+const READY_US = 20 * SECOND_US;
+/** How long a change may take that is in nobody's way. */
+const CHANGED_US = 120 * SECOND_US;
+const FLAVOURS: readonly RingFlavour[] = ["libketama", "libketama", "twemproxy", "magent", "magent-modulo", "twemproxy-md5"];
+
+export function ringsScenario(bend: (pair: PairWorld) => void = () => {}): Scenario {
+  return {
+    name: "rings",
+    settings: (seed) => ({ ...drawSettings(new Dice(seed ^ 0x5eed)), sendBuffer: [65_536, 262_144], receiveBuffer: [65_536, 262_144] }),
+    run: (world) => run(world, bend),
+  };
+}
+
+function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {
+  const dice = world.dice.hosts;
+  const shape: Shape = {
+    primaries: dice.range(1, 2), backups: dice.range(1, 2), spare: 2, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
+    versions: dice.pick(VERSIONS), comeback: { rejoin: dice.pick(["wait", "fast"] as const), missedKeysMax: 500_000 }, refillRate: dice.pick([20, 25_000]),
+  };
+  const pair = new PairWorld(world, shape, { ...drawHabits(world.dice.load, true), aborts: 0, halfCloses: 0 });
+  const violations: string[] = [];
+  bend(pair);
+  world.runUntil(() => pair.serving && pair.quiet(), 10 * SECOND_US, 500);
+  pair.startClients();
+  let reloads = 0, waits = 0;
+  for (let i = dice.range(1, 3); i > 0; i--) {
+    world.run(world.nowUs + dice.range(1, 3) * SECOND_US);
+    const over = draw(dice, pair);
+    pair.proxy.reload(pair.config(over), (outcome) => {
+      if (!outcome.ok) violations.push(`a reload is refused: ${outcome.reason}`);
+    });
+    world.note(`reload: ${over.ring}, ${over.primaries.length} primaries, ${over.backups.length} backups`);
+    reloads++;
+    const ended = world.runUntil(() => pair.proxy.pool.changes.transition === null && pair.quiet(), world.nowUs + CHANGED_US, 100_000);
+    if (!ended) violations.push(`rings have not changed after ${CHANGED_US / SECOND_US} s: ${pair.proxy.pool.changes.transition?.text ?? "over"}; ${pair.unquiet()}`);
+    if (!ended) waits++;
+  }
+  world.run(world.nowUs + SECOND_US);
+  world.runUntil(() => pair.quiet(), world.nowUs + READY_US, 100_000);
+  pair.known.stopped = true;
+  world.run(world.nowUs + CLOSING_US);
+  // What lies where it belonged before is nobody's: compared before its server gets the key again.
+  violations.push(...differences(pair).filter((line) => !line.endsWith("which it does not belong to")));
+  const verdict = check(pair.history, { ...STRICT, spuriousExists: !shape.versions.every((version) => version === "1.6.27"), readsDrift: true });
+  violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `reused: ${text}`));
+  for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
+  return { violations, counts: { calls: pair.history.calls.length, undecided: verdict.undecided.length, reloads, waits } };
+}
+
+function draw(dice: Prng, pair: PairWorld): Over {
+  const some = (hosts: readonly MemcachedHost[]): MemcachedHost[] => {
+    const chosen = hosts.filter(() => dice.chance(1, 2));
+    return chosen.length === 0 ? [dice.pick(hosts)] : chosen;
+  };
+  return { primaries: some(pair.primaries), backups: some(pair.backups), ring: dice.pick(FLAVOURS) };
+}
