@@ -4,6 +4,7 @@
 import { burst, churn, idle } from "./crowd.ts";
 import { hotKey } from "./hot_key.ts";
 import { collector, latency } from "./timing.ts";
+import { workers } from "./several.ts";
 import type { TargetName } from "./targets.ts";
 import type { Trial } from "./trial.ts";
 
@@ -49,5 +50,6 @@ export const trials: readonly Trial[] = [
   { name: "idle", says: "50,000 connections that asked once and stay: memory each", run: idle },
   { name: "burst", says: "10,000 connects at once: time until all are answered, connects the kernel dropped", run: burst },
   { name: "churn", says: "100,000 connections that ask once and leave, over 60 s: memory before and after", run: churn },
+  { name: "workers", says: "as small, over one worker and over two: CPU per operation, and how evenly two share it", run: workers },
   { name: "hot-key", says: "1000 connections ask for one key: gets that its server sees, --share-gets off and on", run: hotKey },
 ];

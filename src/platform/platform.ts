@@ -230,10 +230,10 @@ export interface Crew {
   ): void;
   /** Starts this program again with args, our output and these ports; it ends when it loses its channel to us. */
   start(args: readonly string[], ports: readonly Port[], handlers: ChannelHandlers): { ok: true; child: Child } | { ok: false; reason: string };
-  /** ¶ The port of a listener of ours, to be handed on; closing the listener then leaves it open. Null: this runtime cannot. */
+  /** The port of a listener of ours, to be handed on; closing the listener then leaves it open. Null: this runtime cannot. */
   portOf(listener: Listener): Port | null;
   /**
-   * ¶ Starts this program again from its file as it is by now, with our output, to take our place: the ports are its
+   * Starts this program again from its file as it is by now, with our output, to take our place: the ports are its
    * Host.inherited, and it goes on when we are gone.
    */
   startHeir(args: readonly string[], ports: readonly Port[], handlers: ChannelHandlers): { ok: true; child: Child } | { ok: false; reason: string };
