@@ -140,6 +140,9 @@ function fresh(call: Call, lenient: Leniency): Content {
 function expiry(call: Call, lenient: Leniency): { mayGoUs: number; mustGoUs: number } {
   if (call.ttl === 0) return { mayGoUs: Infinity, mustGoUs: Infinity };
   const ttlUs = Math.max(0, call.ttl) * SECOND_US;
+  // A server that was deaf executes it much later, and counts from then on.
+  const late = (call.outcome === "unknown" || call.outcome === "open") && (!call.noreply || lenient.lossy !== null);
+  if (late) return { mayGoUs: call.ttl < 0 ? call.startUs : call.startUs + ttlUs - SECOND_US - lenient.ttlSlackUs, mustGoUs: Infinity };
   const end = call.endUs === Infinity ? call.startUs + SECOND_US : call.endUs;
   if (call.ttl < 0) return { mayGoUs: call.startUs, mustGoUs: end };
   return { mayGoUs: call.startUs + ttlUs - SECOND_US - lenient.ttlSlackUs, mustGoUs: end + ttlUs + lenient.ttlSlackUs };

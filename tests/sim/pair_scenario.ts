@@ -2,6 +2,7 @@
 // claimed depends on the class of faults: A, one server at a time: nothing acknowledged is lost; B, anything: what is
 // gone is a miss, never an older value. At the end both sides hold the same and nothing is left open.
 import { CONTROL_PREFIX } from "../../src/replication/control.ts";
+import { TICK_MS } from "../../src/replication/pool.ts";
 import { check } from "./checker.ts";
 import { drawKinds, type FaultClass, type FaultKind, Nemesis, STIR_US } from "./faults.ts";
 import { type History, say } from "./history.ts";
@@ -27,8 +28,8 @@ export const NOTICE_US = 4 * SECOND_US;
 const UPHEAVAL_US = SECOND_US;
 /** … and what clients meet meanwhile, in its first part. */
 export const AFTERMATH_US = 1.5 * SECOND_US;
-/** What a client may wait: two deadlines, and some time on its own way. */
-const PATIENCE_US = 2 * REQUEST_TIMEOUT_MS * 1000 + 100_000;
+/** What a client may wait: two deadlines, each noticed at the next tick, and some time on its own way. */
+const PATIENCE_US = 2 * (REQUEST_TIMEOUT_MS + TICK_MS) * 1000 + 100_000;
 
 /**
  * "calm": no faults; then the proxy must behave exactly as one memcached. "zombie": class A, and only faults that
