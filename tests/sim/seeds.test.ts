@@ -1,5 +1,5 @@
 // Every scenario by seed: none may fail, and over all of them each kind of fault must have fired.
-// TANDEM_SIM_SEEDS: how many seeds of pair-a and pair-b (default 300), those with several proxies, or with rings that change, a tenth of it,
+// TANDEM_SIM_SEEDS: how many seeds of pair-a and pair-b (default 200), those with several proxies, or with rings that change, a tenth of it,
 // the others a third;
 // TANDEM_SIM_START: the first one (default 1).
 import { describe, expect, test } from "bun:test";
@@ -8,7 +8,7 @@ import { ALL_KINDS } from "./faults.ts";
 import { runSeed, Summary } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
-const SEEDS = Number(process.env["TANDEM_SIM_SEEDS"] ?? 300);
+const SEEDS = Number(process.env["TANDEM_SIM_SEEDS"] ?? 200);
 const START = Number(process.env["TANDEM_SIM_START"] ?? 1);
 
 const MAIN = ["pair-a", "pair-b"], COMPANY = ["two-a", "two-strict", "two-workers", "restart-a", "rings"];
