@@ -10,6 +10,7 @@ import { PairWorld, type Shape } from "./pair_world.ts";
 import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
 import { DISTANT, drawSettings, isRush } from "./settings.ts";
+import type { Watch } from "./invariants.ts";
 import type { World } from "./world.ts";
 
 const SECOND_US = 1_000_000;
@@ -19,7 +20,7 @@ const NOTICE_US = 8 * SECOND_US;
 /** How long proxies may disagree about a server: until one has noticed, told it, and the other has read it. */
 export const WINDOW_MAX_US = 3_500_000;
 
-export type Kind = "two-a" | "two-strict" | "two-workers";
+export type Kind = "two-a" | "two-strict" | "two-death" | "two-workers";
 
 /** bend may break the proxies on purpose, to show that the simulation notices; inRush says which seeds are a rush. */
 export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = () => {}, inRush = isRush): Scenario {
@@ -39,7 +40,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   const workers = kind === "two-workers", strict = kind !== "two-a";
   const shape: Shape = {
     primaries: 1, backups: 1, proxies: dice.chance(1, 4) ? 3 : 2, clients: dice.range(3, 6), lanes: dice.pick([1, 1, 2]),
-    versions: dice.pick(VERSIONS), strict: kind === "two-strict", workers,
+    versions: dice.pick(VERSIONS), strict: kind === "two-strict" || kind === "two-death", workers,
   };
   // No faults, and everybody at the same few keys: what collides last must be made alike by those that collided.
   const crowd = !rush && dice.chance(1, 6);
@@ -63,6 +64,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
     spreadUs: dice.pick([0, 2_000, 50_000]), uneven: dice.chance(1, 2),
   });
   if (!crowd) nemesis.start();
+  if (kind === "two-death" && !crowd) mortal(world, pair, watches);
   world.run(endUs);
   nemesis.end();
   if (!crowd) {
@@ -72,6 +74,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   }
   // A crowd that goes on has some key locked at any moment.
   pair.known.waning = true;
+  world.runUntil(() => pair.serving, world.nowUs + 20 * SECOND_US);
   const healed = world.runUntil(() => pair.quiet(), endUs + RECOVERY_US, 100_000);
   if (!healed) violations.push(`I5: not recovered ${RECOVERY_US / SECOND_US} s after the last fault: ${pair.unquiet()}`);
   pair.known.stopped = true;
@@ -92,7 +95,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
       windowUs = Math.max(windowUs, call.endUs - began);
     }
   }
-  if (disagreement.longestUs > WINDOW_MAX_US) violations.push(`proxies disagreed for ${disagreement.longestUs / 1000} ms`);
+  if (kind !== "two-death" && disagreement.longestUs > WINDOW_MAX_US) violations.push(`proxies disagreed for ${disagreement.longestUs / 1000} ms`);
   violations.push(...watches.flatMap(({ found }) => found), ...pair.history.wrong, ...leftovers(world, pair));
   const errors = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
   const repaired = pair.proxies.reduce((sum, { counters }) => sum + counters.divergences, 0);
@@ -105,4 +108,24 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
       slowest_ms_max: Math.floor(pair.history.slowestUs / 1000),
     },
   };
+}
+
+/** The second proxy is killed while servers are impaired, and another begins in its place, or soon, or late. */
+function mortal(world: World, pair: PairWorld, watches: Watch[]): void {
+  const host = pair.proxyHosts[1]!;
+  world.after(world.dice.faults.range(1_000, 4_500) * 1000, () => {
+    pair.died();
+    world.fired("proxy_kill");
+    world.note("proxy2 is killed");
+    watches.splice(1, 1); // nothing moves there any more
+    host.crash("kill");
+    world.after(world.dice.faults.pick([50_000, 3 * SECOND_US, 14 * SECOND_US]), () => {
+      host.restart();
+      const back = (): void => {
+        if (!pair.serving) return void world.after(1_000, back);
+        pair.excusedUntilUs = world.nowUs + SECOND_US;
+      };
+      back();
+    });
+  });
 }

@@ -231,7 +231,7 @@ export function findOut({ mood, bend, within, rush }: Mutation): { seed: number;
         if (undo !== undefined) straighten = undo;
       };
       const inRush = rush === true ? () => true : undefined;
-      const scenario = mood === "two-a" || mood === "two-strict" || mood === "two-workers" ? companyScenario(mood, bent, inRush) : pairScenario(mood, bent, inRush);
+      const scenario = mood === "two-a" || mood === "two-strict" || mood === "two-workers" || mood === "two-death" ? companyScenario(mood, bent, inRush) : pairScenario(mood, bent, inRush);
       const [violation] = runSeed(scenario, seed).violations;
       if (violation !== undefined) return { seed, violation: violation.split("\n")[0]! };
     } finally {
