@@ -7,6 +7,7 @@ import { dev } from "./cli/dev.ts";
 import { helpText } from "./cli/help.ts";
 import { openLog } from "./cli/log.ts";
 import { drain } from "./cli/drain.ts";
+import { tell, transition } from "./cli/tell.ts";
 import { upgrade } from "./cli/upgrade.ts";
 import { completionScript } from "./cli/completion.ts";
 import { manPage } from "./cli/man.ts";
@@ -59,6 +60,8 @@ function run(context: Context, line: CommandLine): void {
     case "ping": return ping(context, line);
     case "watch": return watch(context, line);
     case "drain": case "undrain": return drain(context, line);
+    case "reload": return tell(context, line.flags, "/reload");
+    case "transition": return transition(context, line.flags, ...(line.words as [string?, string?]));
     case "upgrade": return upgrade(context, line.flags);
     case "check": return check(context, line);
     case "config": return config(context, line);

@@ -48,6 +48,17 @@ export const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "tandem undrain HOST:PORT [--admin HOST:PORT]",
     "Puts it back. If it was restarted meanwhile it answers once its peers have filled it.",
   ],
+  reload: [
+    "tandem reload [--admin HOST:PORT]",
+    "Has a running proxy read its file of settings again and take what it says: all of it, or, with the",
+    "reason, nothing. Clients notice nothing. The same as SIGHUP.",
+    "Exit code: 0 taken, 1 the settings stay as they are, 3 no proxy answers.",
+  ],
+  transition: [
+    "tandem transition end [--admin HOST:PORT]",
+    "Rings that change after a reload wait no longer for servers that are down.",
+    "Exit code: 0 told, 1 no rings are changing, 3 no proxy answers.",
+  ],
   upgrade: [
     "tandem upgrade [--admin HOST:PORT]",
     "Has a running proxy replaced by the program as it is in its file by now, with the same flags: it",

@@ -2,7 +2,7 @@
 // (help.ts), `config print` and the README's table are made from it, so that they cannot disagree.
 import { ACK_MODES, REJOIN_MODES, READ_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
 
-export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "drain", "undrain", "upgrade", "check", "config", "resync", "verify", "ring", "man", "completion", "version", "help"] as const;
+export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "drain", "undrain", "reload", "transition", "upgrade", "check", "config", "resync", "verify", "ring", "man", "completion", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** Shells that `completion` knows. */
@@ -10,7 +10,7 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** What the first word of a command may be; [] for a command that takes words of any kind. Others take flags only. */
 export const WORDS: Readonly<Partial<Record<Command, readonly string[]>>> = {
-  status: [], ping: [], watch: [], drain: [], undrain: [], upgrade: [], check: [], config: ["print", "convert"], ring: ["explain", "show", "diff"], completion: SHELLS, help: COMMANDS,
+  status: [], ping: [], watch: [], drain: [], undrain: [], transition: ["end"], check: [], config: ["print", "convert"], ring: ["explain", "show", "diff"], completion: SHELLS, help: COMMANDS,
 };
 
 export const LOG_FORMATS = ["text", "json"] as const;
@@ -252,10 +252,10 @@ export const OPTIONS: readonly Option[] = [
     kind: "text", placeholder: "HOST:PORT", repeatable: true, commands: ["check"],
   }),
   row("admin", "where the admin interface listens: page, /status, /metrics, /healthz, /readyz; host:port, /socket or off", {
-    kind: "text", placeholder: "HOST:PORT", fallback: "127.0.0.1:12080", commands: [...RUN, "drain", "undrain", "upgrade"],
+    kind: "text", placeholder: "HOST:PORT", fallback: "127.0.0.1:12080", commands: [...RUN, "drain", "undrain", "reload", "transition", "upgrade"],
   }),
   row("admin-token-file", "file with the token that requests to it must bear; or TANDEM_ADMIN_TOKEN in the environment holds it", {
-    kind: "text", placeholder: "PATH", commands: [...RUN, "drain", "undrain", "upgrade"],
+    kind: "text", placeholder: "PATH", commands: [...RUN, "drain", "undrain", "reload", "transition", "upgrade"],
   }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],

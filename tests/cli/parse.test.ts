@@ -24,7 +24,7 @@ describe("commands", () => {
     expect(parse("dev").command).toBe("dev");
   });
   test("an unknown one names the known", () => {
-    expect(problem("sever")).toBe("command sever: unknown; allowed: serve, dev, status, ping, watch, drain, undrain, upgrade, check, config, resync, verify, ring, man, completion, version, help");
+    expect(problem("sever")).toBe("command sever: unknown; allowed: serve, dev, status, ping, watch, drain, undrain, reload, transition, upgrade, check, config, resync, verify, ring, man, completion, version, help");
   });
   test("words are kept in order, and after -- everything is one", () => {
     expect(parse("ring", "explain", "a", "-s", "x", "b", "--", "-c", "--d").words).toEqual(["explain", "a", "b", "-c", "--d"]);

@@ -149,7 +149,7 @@ describe("what is wrong is said in one line", () => {
   const usage: [string[], RegExp][] = [
     [[], /^-s: no server given; allowed: at least one -s host:port, or -c file$/],
     [[...SERVER, "--colour"], /^--colour: unknown flag of serve; allowed: -c --pool -s -b .*$/],
-    [["sever"], /^command sever: unknown; allowed: serve, dev, status, ping, watch, drain, undrain, upgrade, check, config, resync, verify, ring, man, completion, version, help$/],
+    [["sever"], /^command sever: unknown; allowed: serve, dev, status, ping, watch, drain, undrain, reload, transition, upgrade, check, config, resync, verify, ring, man, completion, version, help$/],
     [[...SERVER, "-p", "70000"], /^-p 70000: is too high; allowed: 0 to 65535$/],
     [["-s", "a:1", "-s", "a:1"], /^-s a:1: given twice; allowed: each server once in a ring$/],
     [["-s", "a:1:0"], /^-s a:1:0: has no such weight; allowed: a weight of 1 to 1000000$/],

@@ -1,5 +1,6 @@
 // SIGHUP under load: servers come and the placement becomes another software's, and clients notice nothing: no error, no
 // miss of what is stored, nothing old. A file with a mistake changes nothing at all.
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,7 @@ import { afterEach, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
 import { Load } from "../support/load.ts";
 import { spawnMemcached, type Spawned } from "../support/memcached.ts";
-import { spawnTandem, type Tandem } from "../support/tandem.ts";
+import { spawnTandem, tandemPath, type Tandem } from "../support/tandem.ts";
 
 const TEST_MS = 90_000, CHANGED_MS = 40_000;
 const dir = mkdtempSync(join(tmpdir(), "tandem-reload-"));
@@ -24,8 +25,8 @@ async function memcacheds(count: number): Promise<Spawned[]> {
   return servers;
 }
 
-async function started(path: string): Promise<Tandem> {
-  const tandem = await spawnTandem(["-c", path]);
+async function started(path: string, ...more: string[]): Promise<Tandem> {
+  const tandem = await spawnTandem(["-c", path, ...more]);
   running.push(tandem);
   return tandem;
 }
@@ -96,4 +97,23 @@ test("what is wrong changes nothing, and says so", async () => {
   await tandem.said(/reload refused.*lanes cannot change from 1 to 2 while tandem runs/, from);
 
   expect(await client.ask("get k\r\n")).toBe("VALUE k 0 1");
+}, TEST_MS);
+
+test("tandem reload and tandem transition end say what came of it", async () => {
+  const [a, x] = await memcacheds(2) as [Spawned, Spawned];
+  const path = join(dir, "told.toml"), admin = join(dir, "admin");
+  write(path, [a], [x], "");
+  await started(path, "--admin", admin);
+  const told = (...words: string[]): string => {
+    const { status, stdout, stderr } = spawnSync(tandemPath(), words, { encoding: "utf8" });
+    return `${status} ${stdout}${stderr}`;
+  };
+  expect(told("reload", "--admin", admin)).toBe("0 nothing has changed\n");
+  write(path, [a], [x], 'refill_rate = 100\n');
+  expect(told("reload", "--admin", admin)).toMatch(/^0 main: refill/);
+  write(path, [a], [x], "tiemout = 3\n");
+  expect(told("reload", "--admin", admin)).toMatch(/^1 tandem: .*told\.toml:4: tiemout 3: is no setting; allowed: timeout\n$/);
+  expect(told("transition", "end", "--admin", admin)).toMatch(/^1 tandem: .*: no rings are changing\n$/);
+  expect(told("transition", "--admin", admin)).toMatch(/^2 tandem: transition: no word given; allowed: end\n/);
+  expect(told("reload", "--admin", join(dir, "nobody"))).toMatch(/^3 tandem: /);
 }, TEST_MS);
