@@ -318,7 +318,8 @@ export class Server implements LaneOwner, Introduced {
     }
     const incarnation = `${started}/${pid}`;
     this.stats = stats;
-    this.clockOffset = Number(stats.get("time")) - this.nowMs / 1000;
+    // It tells whole seconds: half of one more is the best guess.
+    this.clockOffset = Number(stats.get("time")) + 0.5 - this.nowMs / 1000;
     this.version = stats.get("version") ?? "";
     if (incarnation === this.incarnation) return true;
     if (this.incarnation !== null && this.state !== "down") {

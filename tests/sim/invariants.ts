@@ -126,8 +126,9 @@ export class Watch {
 
   /** A server belongs to several pairs: each judges the questions about its own keys. */
   private listen(pair: Pair, side: 0 | 1, lane: Lane, order: WriteOrder): void {
-    const expect = lane.expect.bind(lane);
-    lane.expect = (kind, caller, role) => {
+    // Lane.expect goes through it as well.
+    const expect = lane.expectGet.bind(lane);
+    lane.expectGet = (kind, caller, role) => {
       if ((caller as { pair?: Pair }).pair === pair) {
         this.say(wrongQuestion(pair, side, kind, caller, role));
         this.say(order.asked(side, caller, role));

@@ -85,7 +85,7 @@ export const MUTATIONS: readonly Mutation[] = [
     },
   },
   {
-    name: "that reads from the side that lacks a key is seen doing it", mood: "A", within: 100, quick: true,
+    name: "that reads from the side that lacks a key is seen doing it", mood: "B", within: 100, quick: true,
     bend(pair) {
       for (const each of pair.proxy.pool.pairs) each.leadOf = () => (each.usualLead === 1 ? 1 : 0);
     },

@@ -125,6 +125,8 @@ export class Link {
 }
 
 interface Segment {
+  /** Its place among the segments of its pipe; a RST has none. */
+  readonly place: number;
   readonly bytes: Uint8Array;
   readonly fin: boolean;
   readonly rst: boolean;
@@ -144,6 +146,9 @@ export class Pipe {
   private finSent = false;
   private dead = false;
   private lastArrivalUs = 0;
+  /** Places given, and the place that the receiver waits for. */
+  private places = 0;
+  private expected = 0;
   private retries = 0;
   /** The receiver's kernel has our FIN and we know it. */
   finAcknowledged = false;
@@ -174,7 +179,7 @@ export class Pipe {
 
   /** The last step of a handshake: makes the other side's endpoint real. */
   greet(): void {
-    this.send({ bytes: NONE, fin: false, rst: false });
+    this.send({ place: this.places++, bytes: NONE, fin: false, rst: false });
   }
 
   fin(): void {
@@ -189,7 +194,7 @@ export class Pipe {
     this.queue.clear();
     this.lost = [];
     this.lostBytes = 0;
-    if (tell) this.send({ bytes: NONE, fin: false, rst: true });
+    if (tell) this.send({ place: -1, bytes: NONE, fin: false, rst: true });
   }
 
   /** The receiver reads and throws away. */
@@ -206,19 +211,23 @@ export class Pipe {
     while (queue.length > 0) {
       const window = this.to.gone ? 65_536 : this.to.receiveLimit - this.to.received.length - this.flying;
       if (window <= 0) return;
-      this.send({ bytes: queue.take(Math.min(queue.length, window, this.world.settings.segmentBytes)), fin: false, rst: false });
+      this.send({ place: this.places++, bytes: queue.take(Math.min(queue.length, window, this.world.settings.segmentBytes)), fin: false, rst: false });
     }
     if (this.finQueued && !this.finSent) {
       this.finSent = true;
-      this.send({ bytes: NONE, fin: true, rst: false });
+      this.send({ place: this.places++, bytes: NONE, fin: true, rst: false });
     }
   }
 
   private send(segment: Segment): void {
-    this.flying += segment.bytes.length;
     const arrival = this.link.arrivalUs();
     this.lastArrivalUs = arrival > this.lastArrivalUs ? arrival : this.lastArrivalUs;
-    this.world.at(this.lastArrivalUs, () => this.arrive(segment));
+    this.fly(segment, this.lastArrivalUs);
+  }
+
+  private fly(segment: Segment, arrivalUs: number): void {
+    this.flying += segment.bytes.length;
+    this.world.at(arrivalUs, () => this.arrive(segment));
   }
 
   private arrive(segment: Segment): void {
@@ -236,6 +245,12 @@ export class Pipe {
       if (!this.dead) this.keep(segment);
       return;
     }
+    if (segment.place !== this.expected) {
+      // It flew while something before it was lost, which has been sent again since and comes later.
+      if (!this.dead) this.fly(segment, this.lastArrivalUs);
+      return;
+    }
+    this.expected++;
     this.retries = 0;
     if (this.to.gone || this.to.wasReset) {
       if (segment.fin) this.acknowledge(segment);
@@ -269,7 +284,7 @@ export class Pipe {
 
   private retransmit(): void {
     this.stalled = false;
-    const again = this.lost;
+    const again = this.lost.sort((one, two) => one.place - two.place);
     this.lost = [];
     this.lostBytes = 0;
     if (this.dead) return;

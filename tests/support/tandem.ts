@@ -127,7 +127,14 @@ export function talksFrom(pid: number, port: number): boolean {
   const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const lines = readFileSync("/proc/net/tcp", "latin1").split("\n").map((line) => line.trim().split(/\s+/));
   const inodes = new Set(lines.filter((words) => words[1] === local).map((words) => `socket:[${words[9]}]`));
-  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+  let fds: string[];
+  try {
+    fds = readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    // It has ended meanwhile, and talks to nobody.
+    return false;
+  }
+  return fds.some((fd) => {
     try {
       return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
     } catch {
