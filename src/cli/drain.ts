@@ -4,6 +4,7 @@ import { askAdmin, type AdminDoor, readAdminDoor } from "./admin_client.ts";
 import { type Context, EXIT_FAILED, EXIT_UNREACHABLE, fail, failUsage } from "./context.ts";
 import type { CommandLine } from "./parse.ts";
 import { readAddress } from "./place.ts";
+import { order } from "./tell.ts";
 
 const LOOK_MS = 100;
 
@@ -19,11 +20,7 @@ export function drain(context: Context, line: CommandLine): void {
   const door = readAdminDoor(platform, line.flags);
   if (!door.ok) return failUsage(context, door.problem);
   const { label } = server.value;
-  askAdmin(platform, door.value, "POST", `/${line.command}?server=${encodeURIComponent(label)}`, (answer) => {
-    if (!answer.ok) return fail(context, EXIT_UNREACHABLE, answer.reason);
-    const text = answer.body.trim();
-    if (answer.status !== 200) return fail(context, answer.status === 409 ? EXIT_FAILED : EXIT_UNREACHABLE, `${door.value.place.label}: ${text}`);
-    platform.host.stdout(`${text}\n`);
+  order(context, door.value, `/${line.command}?server=${encodeURIComponent(label)}`, () => {
     if (!drained) return platform.host.exit(0);
     waitQuiet(context, door.value, label, line.flags.number("timeout"));
   });

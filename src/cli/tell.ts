@@ -1,22 +1,25 @@
-// tandem reload, tandem transition end: one word to a running proxy over its admin interface, and what it says to that.
-import { askAdmin, readAdminDoor } from "./admin_client.ts";
+// One word to a running proxy over its admin interface, and what it says to that: tandem reload, tandem transition end.
+import { type AdminDoor, askAdmin, readAdminDoor } from "./admin_client.ts";
 import { type Context, EXIT_FAILED, EXIT_UNREACHABLE, fail, failUsage } from "./context.ts";
 import type { Flags } from "./parse.ts";
 
 /** verb: the path of one that is told without anything else. Ends the process: 0 done, 1 refused, 3 nobody there. */
 export function tell(context: Context, flags: Flags, verb: "/reload" | "/transition/end"): void {
-  const { platform } = context;
-  const door = readAdminDoor(platform, flags);
+  const door = readAdminDoor(context.platform, flags);
   if (!door.ok) return failUsage(context, door.problem);
-  askAdmin(platform, door.value, "POST", verb, (answer) => {
+  order(context, door.value, verb, () => context.platform.host.exit(0));
+}
+
+/** Posts path (with its query) and prints what is said to that; then obeyed, unless it refused: that ends the process. */
+export function order(context: Context, door: AdminDoor, path: string, obeyed: () => void): void {
+  const { platform } = context;
+  askAdmin(platform, door, "POST", path, (answer) => {
     if (!answer.ok) return fail(context, EXIT_UNREACHABLE, answer.reason);
     const text = answer.body.trim();
-    if (answer.status === 200) {
-      platform.host.stdout(`${text}\n`);
-      return platform.host.exit(0);
-    }
     // 409: the proxy understood, and will not.
-    fail(context, answer.status === 409 ? EXIT_FAILED : EXIT_UNREACHABLE, `${door.value.place.label}: ${text}`);
+    if (answer.status !== 200) return fail(context, answer.status === 409 ? EXIT_FAILED : EXIT_UNREACHABLE, `${door.place.label}: ${text}`);
+    platform.host.stdout(`${text}\n`);
+    obeyed();
   });
 }
 
