@@ -5,8 +5,8 @@ import { afterAll, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
 import { errorsOf, figuresOf, READS, table } from "../support/figures.ts";
 import { VIOLATIONS } from "../support/history.ts";
-import { talksFrom } from "../support/tandem.ts";
 import { pass, WHOLE_MS, World } from "../support/world.ts";
+import { cutOff, type Fault, HUNG, KILLED } from "../support/world_faults.ts";
 
 const HOLD_MS = 2500;
 const AFTER_MS = 1500;
@@ -15,34 +15,8 @@ const ALL = process.env["FAULTS"] === "all";
 /** How long two proxies may take to know each other, ms. */
 const MEET_MS = 10_000;
 
-interface Fault {
-  readonly name: string;
-  begin(world: World): void;
-  end(world: World): Promise<void> | void;
-}
-
 /** In an order in which each world can go through them all; each hits the first primary. */
-const FAULTS: readonly Fault[] = [
-  {
-    name: "cut off from one proxy alone",
-    begin: (world) => {
-      const [relay, cut] = [world.relays.get(0)!, world.tandems[1]!.pid];
-      relay.admits = (port) => !talksFrom(cut, port);
-      relay.sift();
-    },
-    end: (world) => void (world.relays.get(0)!.admits = () => true),
-  },
-  {
-    name: "kill -9, back empty",
-    begin: (world) => world.servers[0]!.kill("SIGKILL"),
-    end: (world) => world.restart(0),
-  },
-  {
-    name: "SIGSTOP, SIGCONT",
-    begin: (world) => world.servers[0]!.kill("SIGSTOP"),
-    end: (world) => world.servers[0]!.kill("SIGCONT"),
-  },
-];
+const FAULTS: readonly Fault[] = [cutOff("cut off from one proxy alone", (world) => world.tandems[1]!.pid), KILLED, HUNG];
 
 const rows: Record<string, string | number>[] = [];
 afterAll(() => {

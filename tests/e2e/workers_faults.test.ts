@@ -3,50 +3,21 @@
 import { afterAll, expect, test } from "bun:test";
 import { errorsOf, figuresOf, READS, table } from "../support/figures.ts";
 import { VIOLATIONS } from "../support/history.ts";
-import { talksFrom } from "../support/tandem.ts";
 import { workersOf } from "../support/workers.ts";
 import { pass, WHOLE_MS, World } from "../support/world.ts";
+import { cutOff, type Fault, HUNG, KILLED } from "../support/world_faults.ts";
 
 const HOLD_MS = 2000;
 const AFTER_MS = 1500;
 
-interface Fault {
-  readonly name: string;
-  begin(world: World): void;
-  end(world: World): Promise<void> | void;
-}
-
 /** Each hits the first primary. */
 const FAULTS: readonly Fault[] = [
-  {
-    name: "cut off from one worker alone",
-    begin: (world) => {
-      const [relay, cut] = [world.relays.get(0)!, workersOf(world.tandems[0]!.pid)[0]!];
-      relay.admits = (port) => !talksFrom(cut, port);
-      relay.sift();
-    },
-    end: (world) => void (world.relays.get(0)!.admits = () => true),
-  },
-  {
-    name: "kill -9, back empty",
-    begin: (world) => world.servers[0]!.kill("SIGKILL"),
-    end: (world) => world.restart(0),
-  },
-  {
-    name: "SIGSTOP, SIGCONT",
-    begin: (world) => world.servers[0]!.kill("SIGSTOP"),
-    end: (world) => world.servers[0]!.kill("SIGCONT"),
-  },
-  {
-    name: "cut off from one worker, which then dies",
-    begin: (world) => {
-      const [relay, cut] = [world.relays.get(0)!, workersOf(world.tandems[0]!.pid)[1]!];
-      relay.admits = (port) => !talksFrom(cut, port);
-      relay.sift();
-      setTimeout(() => process.kill(cut, "SIGKILL"), HOLD_MS / 2);
-    },
-    end: (world) => void (world.relays.get(0)!.admits = () => true),
-  },
+  cutOff("cut off from one worker alone", (world) => workersOf(world.tandems[0]!.pid)[0]!),
+  KILLED,
+  HUNG,
+  cutOff("cut off from one worker, which then dies", (world) => workersOf(world.tandems[0]!.pid)[1]!, (pid) => {
+    setTimeout(() => process.kill(pid, "SIGKILL"), HOLD_MS / 2);
+  }),
 ];
 
 const rows: Record<string, string | number>[] = [];
