@@ -71,6 +71,8 @@ export class Dump implements SocketHandlers {
   private passes = 0;
   private newKeys = 0;
   private over = false;
+  /** What the kernel has not taken of the command. */
+  private unsent: Uint8Array = NOTHING;
   /** An escaped key as it is. */
   private readonly plain = new Uint8Array(KEY_BYTES_MAX);
 
@@ -113,7 +115,11 @@ export class Dump implements SocketHandlers {
     this.later();
   }
 
-  onDrain(): void {}
+  onDrain(): void {
+    const { unsent } = this;
+    if (this.over || unsent.length === 0) return;
+    this.unsent = unsent.subarray(this.socket!.write(unsent, 0, unsent.length));
+  }
   onEnd(): void {
     this.lost("closed");
   }
@@ -175,8 +181,8 @@ export class Dump implements SocketHandlers {
     this.newKeys = 0;
     this.asked = true;
     this.watch();
-    // A few dozen bytes on a fresh connection: the kernel always takes them whole.
-    if (this.socket!.write(command, 0, command.length) < command.length) this.finish("send buffer full");
+    this.unsent = command;
+    this.onDrain();
   }
 
   /** A million of these come at once: no text is made, no byte is looked at twice. */

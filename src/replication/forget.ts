@@ -23,12 +23,15 @@ export class Forget extends SilentCaller {
   private readonly generation: number;
   private readonly cas = new Int32Array(2);
 
-  /** done(true): the entry was turned, or has changed meanwhile; done(false): the stale side did not answer. */
+  /**
+   * done(true): the entry was turned and the key is a miss, which needs no further question; done(false): it has
+   * changed meanwhile, or the stale side did not answer.
+   */
   constructor(
     private readonly pair: Pair,
     private readonly key: string,
     private readonly laneIndex: number,
-    private readonly done: (settled: boolean) => void,
+    private readonly done: (gone: boolean) => void,
   ) {
     super();
     const entry = pair.stale.get(key)!;
@@ -47,7 +50,7 @@ export class Forget extends SilentCaller {
   override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     const entry = this.pair.stale.get(this.key);
     // A write came in between: what the side holds now is its business.
-    if (entry === undefined || entry.generation !== this.generation) return this.done(true);
+    if (entry === undefined || entry.generation !== this.generation) return this.done(false);
     if (role === Asked.READ && status === Status.HD) {
       const lane = this.pair.server(this.side)!.lanes[this.laneIndex]!;
       if (!lane.ready || !metaFlag(bytes, start + 2, end - 2, LETTER_C, this.cas)) return this.done(false);
@@ -59,7 +62,8 @@ export class Forget extends SilentCaller {
       return lane.expect(Expect.META, this, Asked.REMOVE);
     }
     if (status === Status.ERROR || status === Status.CLIENT_ERROR || status === Status.SERVER_ERROR) return this.done(false);
-    if (status !== Status.EX) this.pair.mark(this.key, other(this.side));
+    if (status === Status.EX) return this.done(false);
+    this.pair.mark(this.key, other(this.side));
     this.done(true);
   }
 

@@ -142,10 +142,10 @@ export class MultiGet extends Slot {
   private forget(index: number): void {
     this.open++;
     this.pool.counters.forgotten++;
-    const ended = (): void => {
-      const groups: Fragment[] = [];
-      this.ask(index, this.leadOf(index), groups);
-      this.send(groups);
+    const ended = (gone: boolean): void => {
+      if (!gone) return this.opened(index);
+      this.sides[index] = this.leadOf(index);
+      this.missed(index);
       this.closed();
     };
     new Forget(this.pairs[index]!, this.key(index), this.laneIndexes[index]!, ended).start();
@@ -199,7 +199,7 @@ export class MultiGet extends Slot {
     lane.wait(new Opening(this, index), 0);
   }
 
-  /** The wait for a lane or a lock ended. */
+  /** The wait for a lane or a lock ended, or what was stale has changed. */
   opened(index: number): void {
     const groups: Fragment[] = [];
     this.ask(index, this.leadOf(index), groups);

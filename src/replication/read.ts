@@ -67,11 +67,20 @@ export class Read extends Keyed {
     const pair = this.pair;
     if (pair.stale.size !== 0 && mustForget(pair, this.key)) {
       this.pool.counters.forgotten++;
-      return new Forget(pair, this.key, this.laneIndex, () => this.ask(leadFor(pair, this))).start();
+      return new Forget(pair, this.key, this.laneIndex, (gone) => this.forgotten(gone)).start();
     }
     const lead = leadFor(pair, this);
     this.early = this.op === Op.GET && (lead !== PRIMARY ? pair.mayHold(this) : pair.near && pair.mayAskNear(this)) && this.lane(other(lead)).ready;
     this.ask(this.early ? other(lead) : lead);
+  }
+
+  /** Each step may take a deadline: what is known to be gone is not asked for once more. */
+  private forgotten(gone: boolean): void {
+    const lead = leadFor(this.pair, this);
+    if (!gone) return this.ask(lead);
+    this.pool.counters.get_misses++;
+    if (lead !== PRIMARY) this.pool.counters.backup_misses++;
+    this.answer(END);
   }
 
   private ask(side: Side): void {

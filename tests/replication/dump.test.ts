@@ -3,10 +3,10 @@ import { describe, expect, test } from "bun:test";
 import { Dump, intoTexts } from "../../src/replication/dump.ts";
 import { FakePlatform, type FakeSocket } from "../support/fake_platform.ts";
 
-function dumping(byHash: boolean) {
+function dumping(byHash: boolean, room = Infinity) {
   const platform = new FakePlatform();
   const sockets: FakeSocket[] = [];
-  platform.peers.set("a:1", { welcome: "accept", accepted: (socket) => void sockets.push(socket), wrote: () => {} });
+  platform.peers.set("a:1", { welcome: "accept", accepted: (socket) => void (socket.room = room, sockets.push(socket)), wrote: () => {} });
   const keys = new Set<string>(), ended: (string | null)[] = [];
   const world = { net: platform.net, clock: platform.clock, connectTimeoutMs: 300 };
   new Dump(world, { kind: "tcp", host: "a", port: 1 }, byHash, intoTexts(keys), (problem) => void ended.push(problem)).start();
@@ -14,6 +14,10 @@ function dumping(byHash: boolean) {
   return {
     platform, keys, ended,
     asked: (): string => sockets[0]!.take(),
+    takes: (more: number): void => {
+      sockets[0]!.drain(more);
+      platform.settle();
+    },
     says: (...texts: string[]): void => {
       sockets[0]!.send(...texts);
       platform.settle();
@@ -54,6 +58,17 @@ describe("what is listed", () => {
 });
 
 describe("what goes wrong", () => {
+  test("a command that the kernel takes in pieces is sent whole", () => {
+    const d = dumping(true, 4);
+    expect(d.asked()).toBe("lru_");
+    d.takes(9);
+    expect(d.asked()).toBe("crawler m");
+    d.takes(100);
+    expect(d.asked()).toBe("etadump hash\r\n");
+    d.says(line("a"), "END\r\n");
+    d.platform.pass(20);
+    expect([[...d.keys], d.ended]).toEqual([["a"], [null]]);
+  });
   test("a busy crawler is asked again, not for ever", () => {
     const d = dumping(true);
     for (let tries = 0; tries < 50 && d.ended.length === 0; tries++) {

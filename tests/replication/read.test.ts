@@ -91,7 +91,8 @@ describe("one key", () => {
     t.pair.mark("k", 1);
     t.client.sends("get k\r\n");
     t.P.receives("get k\r\n").dies();
-    t.B.answers("mg k c\r\n", "HD c5\r\n").answers("md k C5\r\n", "HD\r\n").answers("get k\r\n", "END\r\n");
+    t.B.answers("mg k c\r\n", "HD c5\r\n").answers("md k C5\r\n", "HD\r\n");
+    // What was removed is not asked for once more: a client waits for two answers at most.
     t.client.receives("END\r\n");
     expect([t.lacks("k"), t.proxy.counters.forgotten]).toEqual(["P", 1]);
     t.ends();
@@ -287,7 +288,7 @@ describe("many keys", () => {
     t.pair.mark("b", 1);
     t.client.sends("get a b c\r\n");
     t.B.receives("mg b c\r\nget a c\r\n").sends(`HD c7\r\n${item("a", "1")}${item("c", "3")}END\r\n`);
-    t.B.answers("md b C7\r\n", "HD\r\n").answers("get b\r\n", "END\r\n");
+    t.B.answers("md b C7\r\n", "HD\r\n");
     t.client.receives(`${item("a", "1")}${item("c", "3")}END\r\n`);
     t.ends();
   });

@@ -28,8 +28,10 @@ export const NOTICE_US = 4 * SECOND_US;
 const UPHEAVAL_US = SECOND_US;
 /** … and what clients meet meanwhile, in its first part. */
 export const AFTERMATH_US = 1.5 * SECOND_US;
-/** What a client may wait: two deadlines, each noticed at the next tick, and some time on its own way. */
-const PATIENCE_US = 2 * (REQUEST_TIMEOUT_MS + TICK_MS) * 1000 + 100_000;
+/** A deadline, noticed at the next tick. */
+const DEADLINE_US = (REQUEST_TIMEOUT_MS + TICK_MS) * 1000;
+/** What a client may wait: two deadlines, and some time on its own way. */
+const PATIENCE_US = 2 * DEADLINE_US + 100_000;
 
 /**
  * "calm": no faults; then the proxy must behave exactly as one memcached. "zombie": class A, and only faults that
@@ -126,7 +128,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B" ? lossy : null, spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
   violations.push(...watches.flatMap(({ found }) => found), ...(stranger?.found ?? []), ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
-  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0));
+  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, pair.proxy.counters.forgotten > 0));
   if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));
   const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
@@ -150,12 +152,14 @@ export function watch(world: World, pair: PairWorld): Watch[] {
 }
 
 /** I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times. */
-export function impatience({ calls }: History, stalledUs: number, large: boolean): string[] {
+export function impatience({ calls }: History, stalledUs: number, large: boolean, forgot = false): string[] {
   const out: string[] = [];
   // A large value may take as long as it makes progress.
-  const patience = large ? 2 * PATIENCE_US : PATIENCE_US;
+  const usual = large ? 2 * PATIENCE_US : PATIENCE_US;
   for (const call of calls) {
     const took = call.endUs - call.startUs;
+    // What changes a key whose newest copy is out of reach first learns of the stale one, then removes it.
+    const patience = forgot && call.kind !== "get" ? usual + DEADLINE_US : usual;
     if (call.noreply || took === Infinity || took <= patience + stalledUs || call.outcome === "unknown" && !call.refused) continue;
     // Commands of one connection are answered in order, and those on one key may have to wait for each other.
     const ahead = calls.filter((other) => other.id < call.id && other.endUs > call.startUs && (other.key === call.key || other.session === call.session));

@@ -1,5 +1,8 @@
 // Somebody else who writes to the servers, between what a proxy reads and what it does about it: the same value again,
-// under another unique. Clients see nothing of it, but a copy or a removal that follows must not succeed.
+// under another unique. Clients see nothing of it, but a copy or a removal that follows must not succeed: unless what
+// the stranger wrote is gone by then. So he writes only where nothing in front of the copy can remove it: no other
+// question on the key is under way in its lane (a key has one lane per server), and the item does not end by itself.
+import type { InFlight } from "../../src/backend/inflight.ts";
 import { Status } from "../../src/protocol/reply.ts";
 import { Forget } from "../../src/replication/forget.ts";
 import { Sync } from "../../src/replication/sync.ts";
@@ -29,7 +32,7 @@ export class Stranger {
           const expect = lane.expect.bind(lane);
           lane.expect = (kind, caller, role) => {
             const changes = (caller instanceof Sync && role === SYNC_WRITE) || (caller instanceof Forget && role === FORGET_REMOVE);
-            if (changes && this.write(host.server, (caller as unknown as Asker).key)) this.follow(caller as unknown as Asker, role);
+            if (changes && alone(lane.inFlight, (caller as unknown as Asker).key) && this.write(host.server, (caller as unknown as Asker).key)) this.follow(caller as unknown as Asker, role);
             expect(kind, caller, role);
           };
         }
@@ -41,9 +44,10 @@ export class Stranger {
   private write(server: PairWorld["servers"][number]["server"], key: string): boolean {
     if (server === null || !this.world.dice.faults.chance(WRITES, 8)) return false;
     const item = server.engine.store.find(key, false);
-    if (item === null) return false;
+    if (item === null || item.exptime !== 0) return false;
     item.cas = server.engine.store.nextCas();
     this.writes++;
+    this.world.note(`a stranger writes ${key}, which is now c${item.cas}`);
     return true;
   }
 
@@ -52,9 +56,20 @@ export class Stranger {
     asker.onReply = (role, status, ...rest) => {
       if (role === asked) {
         asker.onReply = onReply;
+        this.world.note(`the change of ${asker.key} behind it is answered ${status === Status.HD ? "HD" : "otherwise"}`);
         if (status === Status.HD) this.found.push(`I8: what another one wrote to ${asker.key} is overwritten or removed unread`);
       }
       onReply(role, status, ...rest);
     };
   }
+}
+
+/** No question under way concerns the key, as far as who asks says which key he is about. */
+function alone(inFlight: InFlight, key: string): boolean {
+  const { callers } = inFlight as unknown as { callers: readonly ({ key?: unknown; of?: { key: unknown } } | null)[] };
+  return callers.every((caller) => {
+    if (caller === null) return true;
+    const about = caller.key ?? caller.of?.key;
+    return typeof about === "string" && about !== key;
+  });
 }
