@@ -58,7 +58,8 @@ test("the address comes after a second of answers, goes when the proxy is killed
   await next.said(/address="may be here"/);
   const killed = performance.now();
   tandem.kill("SIGKILL");
-  await next.said(/address must go proxy=\S+ reason=refused/);
+  // The connection that is lost with it is tried again at once: reset, when its port is closed only in the middle of that.
+  await next.said(/address must go proxy=\S+ reason=(refused|reset)\b/);
   expect(state()).toBe("1\n");
   expect(performance.now() - killed).toBeLessThan(200);
 });

@@ -3,6 +3,9 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 
+/** How long it may take to say what is waited for, ms: less than a test may take, so that it fails with what was said. */
+const SAID_MS = 20_000;
+
 export interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -21,7 +24,7 @@ export interface RunOptions {
 export interface Running {
   readonly pid: number;
   kill(signal: NodeJS.Signals): void;
-  /** Resolves once what came on stdout and stderr so far matches; rejects when the process ends before. */
+  /** Resolves once what came on stdout and stderr so far matches; rejects when the process ends before, or in 20 s. */
   said(pattern: RegExp): Promise<RegExpExecArray>;
   readonly ended: Promise<Ended>;
 }
@@ -53,15 +56,25 @@ export function start(command: string, args: readonly string[], options: RunOpti
   });
   const said = (pattern: RegExp): Promise<RegExpExecArray> =>
     new Promise((resolve, reject) => {
-      const look = (): void => {
-        const match = pattern.exec(text.stdout + text.stderr);
-        if (match === null) return;
+      const all = (): string => text.stdout + text.stderr;
+      const settle = (): void => {
+        clearTimeout(late);
         heard.delete(look);
+      };
+      const look = (): void => {
+        const match = pattern.exec(all());
+        if (match === null) return;
+        settle();
         resolve(match);
       };
+      const fail = (how: string): void => {
+        settle();
+        reject(new Error(`${how} before it said ${pattern}: ${all()}`));
+      };
+      const late = setTimeout(() => fail(`${SAID_MS} ms went by`), SAID_MS);
       heard.add(look);
       look();
-      void ended.then((end) => reject(new Error(`ended with ${end.code} before it said ${pattern}: ${end.stdout}${end.stderr}`)), reject);
+      void ended.then((end) => fail(`ended with ${end.code}`), reject);
     });
   return { pid: child.pid ?? 0, kill: (signal) => void child.kill(signal), said, ended };
 }

@@ -99,6 +99,23 @@ export async function converse(
   }
 }
 
+/**
+ * Whether two answers to the steps are memcached's own. A number that got shorter keeps the length of its item, filled
+ * with spaces, only while nobody else holds the item: memcached then writes into it, else it makes a new one that is as
+ * long as the number. A get before it in the same write may hold it, for its answer may not have left yet (memcached
+ * 1.6.38 by itself answers in both ways), or it was asked in another of its threads. So after a get spaces are not
+ * looked at; all else, and a length that nobody read before, is.
+ */
+export function isAnswer(steps: readonly Step[], recorded: string, got: string): boolean {
+  if (recorded === got) return true;
+  const held = steps.some((step) => /^get [^]*\n(?:incr|decr) /m.test(step));
+  return held && withoutPadding(recorded) === withoutPadding(got);
+}
+
+function withoutPadding(answers: string): string {
+  return comparable(bytesOf(answers), "$", new Uniques(), true);
+}
+
 /** Lets the event loop hand what was written to the kernel before the next piece. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

@@ -71,3 +71,16 @@ test("deno: name and error", () => {
 test("where no test failed, the last lines", () => {
   expect(summary("one\ntwo\n")).toBe("no test failed, but the output ended so:\n    one\n    two\n");
 });
+
+test("of a long line both ends", () => {
+  const error = `error: began ${"x".repeat(2000)} ended`;
+  const shown = summary(`tests/a.test.ts:\n${error}\n(fail) a\n`).split("\n")[1]!;
+  expect(shown).toMatch(/^ {4}error: began x+ … x+ ended$/);
+  expect(shown.length).toBeLessThan(800);
+});
+
+test("of a long error its first and last lines", () => {
+  const lines = Array.from({ length: 40 }, (_none, at) => `+ ${at}`);
+  const shown = summary(`tests/a.test.ts:\nerror: one\n${lines.join("\n")}\n(fail) a\n`).trim().split("\n").map((line) => line.trim());
+  expect(shown).toEqual(["tests/a.test.ts (fail) a", "error: one", ...lines.slice(0, 9), "…", ...lines.slice(-5)]);
+});
