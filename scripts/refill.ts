@@ -120,7 +120,13 @@ async function main(): Promise<void> {
     rows.push([name, seen, performance.now() - began]);
     return performance.now() - began;
   };
-  await stretch("before", Bun.sleep(10_000));
+  const cpuAtFirst = { backup: cpuOf(backup.pid).total, primary: cpuOf(primary.pid).total };
+  const beforeMs = await stretch("before", Bun.sleep(10_000));
+  // While the primary is filled its reads go to the backup: the two change places in what clients ask of them.
+  const byClients = {
+    source: (cpuOf(primary.pid).total - cpuAtFirst.primary) / beforeMs,
+    target: (cpuOf(backup.pid).total - cpuAtFirst.backup) / beforeMs,
+  };
   const residentBefore = memoryOf(tandem.pid).resident;
   process.kill(primary.pid, "SIGKILL");
   await primary.exited;
@@ -136,11 +142,16 @@ async function main(): Promise<void> {
   await stretch("refill, then", logged(log, "server is synchronised"));
   const refillMs = performance.now() - began;
   clearInterval(watch);
-  const share = (before: number, pid: number): string => `${((100 * (cpuOf(pid).total - before)) / 1000 / refillMs).toFixed(0)} %`;
-  const used = `tandem ${share(cpu.tandem, tandem.pid)}, source ${share(cpu.backup, backup.pid)}, target ${share(cpu.primary, primary.pid)}`;
+  const percent = (usPerMs: number): string => `${(usPerMs / 10).toFixed(0)} %`;
+  const during = (before: number, pid: number): number => (cpuOf(pid).total - before) / refillMs;
+  const busy = { tandem: during(cpu.tandem, tandem.pid), source: during(cpu.backup, backup.pid), target: during(cpu.primary, primary.pid) };
+  const used = `tandem ${percent(busy.tandem)}, source ${percent(busy.source)}, target ${percent(busy.target)}`;
+  // A proxy has one connection to a server, hence one of its threads: that thread is what clients' requests can get.
+  const refillTakes = (side: "source" | "target"): string => `${side} ${percent(Math.max(0, busy[side] - byClients[side]))}`;
   await stretch("after", Bun.sleep(5000));
   paced.stop();
   console.log(`refilled ${keys} keys in ${seconds(refillMs)} s: ${Math.round(keys / (refillMs / 1000))} keys/s; CPU of one core meanwhile: ${used}`);
+  console.log(`the refill itself took of a server's thread: ${refillTakes("source")}, ${refillTakes("target")}; the clients ${percent(byClients.source)} and ${percent(byClients.target)}`);
   console.log(`tandem's resident memory: ${Math.round(residentBefore / 1024)} MiB before, ${Math.round(resident / 1024)} MiB at most`);
   console.log(`${"phase".padEnd(30)} seconds    ops/s  hit rate  p50 ms  p99 ms  p99.9 ms  errors`);
   for (const [name, { tookMs, hitRate, errors, firstError }, ms] of rows) {
