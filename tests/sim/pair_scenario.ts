@@ -128,7 +128,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B" ? lossy : null, spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
   violations.push(...watches.flatMap(({ found }) => found), ...(stranger?.found ?? []), ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
-  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, pair.proxy.counters.forgotten > 0));
+  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, pair.proxy.counters.single_writes > 0, pair.proxy.counters.forgotten > 0));
   if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));
   const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
@@ -151,15 +151,20 @@ export function watch(world: World, pair: PairWorld): Watch[] {
   return watches;
 }
 
-/** I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times. */
-export function impatience({ calls }: History, stalledUs: number, large: boolean, forgot = false): string[] {
+/**
+ * I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times.
+ * Three for a change when one was taken by one side only: the server answers, the other's copy does not come, and the
+ * note that it lacks the key is answered by the first again, each within a deadline of its own.
+ */
+export function impatience({ calls }: History, stalledUs: number, large: boolean, oneSided: boolean, forgot = false): string[] {
   const out: string[] = [];
   // A large value may take as long as it makes progress.
   const usual = large ? 2 * PATIENCE_US : PATIENCE_US;
   for (const call of calls) {
     const took = call.endUs - call.startUs;
+    const changes = call.kind !== "get";
     // What changes a key whose newest copy is out of reach first learns of the stale one, then removes it.
-    const patience = forgot && call.kind !== "get" ? usual + DEADLINE_US : usual;
+    const patience = usual + (changes && oneSided ? DEADLINE_US : 0) + (changes && forgot ? DEADLINE_US : 0);
     if (call.noreply || took === Infinity || took <= patience + stalledUs || call.outcome === "unknown" && !call.refused) continue;
     // Commands of one connection are answered in order, and those on one key may have to wait for each other.
     const ahead = calls.filter((other) => other.id < call.id && other.endUs > call.startUs && (other.key === call.key || other.session === call.session));

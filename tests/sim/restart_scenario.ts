@@ -71,7 +71,7 @@ function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {
   const lenient: Leniency = { lossy: null, spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
   violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.filter(couldMatch).map((text) => `I6: ${text}`));
-  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0));
+  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, true));
   violations.push(...leftovers(world, pair));
   const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
   return {
