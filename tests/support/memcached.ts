@@ -71,20 +71,35 @@ function commandOf(which: Which): readonly string[] {
   return [program];
 }
 
-const given = new Set<number>();
+/** Ports come in blocks; below the range from which the kernel takes the ports of outgoing connections. */
+const BLOCK = { first: 12_000, length: 100, count: 200 };
+let untried: number[] = [];
 
 /**
- * A TCP port of host on which nobody listens, never the same twice in one process. It lies below the range from
- * which the kernel takes the ports of outgoing connections, so a busy test cannot lose it again to a client socket.
+ * A TCP port of host on which nobody listens, never the same twice in one process, nor one that another test process
+ * has had: while the server there is down on purpose, a stranger's must not stand on its port. A busy test cannot lose
+ * it to a client socket either.
  */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
   for (;;) {
-    const port = 12_000 + Math.floor(Math.random() * 20_000);
-    if (given.has(port)) continue;
-    if (await canListen(host, port)) {
-      given.add(port);
-      return port;
-    }
+    if (untried.length === 0) untried = await claimBlock();
+    const port = untried.pop()!;
+    if (await canListen(host, port)) return port;
+  }
+}
+
+/** The ports of a block that is this process's own: it listens on the block's first as long as it lives. */
+async function claimBlock(): Promise<number[]> {
+  for (;;) {
+    const first = BLOCK.first + BLOCK.length * Math.floor(Math.random() * BLOCK.count);
+    const claim = createServer();
+    const claimed = await new Promise<boolean>((resolve) => {
+      claim.once("error", () => resolve(false));
+      claim.listen({ host: "127.0.0.1", port: first, exclusive: true }, () => resolve(true));
+    });
+    if (!claimed) continue;
+    claim.unref();
+    return Array.from({ length: BLOCK.length - 1 }, (_none, at) => first + 1 + at);
   }
 }
 
