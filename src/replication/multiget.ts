@@ -300,6 +300,7 @@ export class MultiGet extends Slot {
         this.pool.counters.failover_reads++;
         this.ask(index, next, groups);
       } else {
+        this.touches?.[index]?.leadLost();
         this.pool.counters.unanswered_keys++;
         this.states[index] = MISS;
       }

@@ -169,6 +169,7 @@ export class Read extends Keyed {
     // The server could not answer this one: perhaps the other can.
     const next = this.alternative(side as Side);
     if (next !== -1 && this.restart()) return this.ask(next);
+    this.touch?.leadLost();
     this.say(bytes, start, end);
     this.finish();
   }
@@ -191,8 +192,12 @@ export class Read extends Keyed {
       this.tried = reason === "connect_timeout" ? BOTH : 0;
       return this.start();
     }
-    if (this.whole) return this.answer(END);
+    if (this.whole) {
+      this.touch?.leadSaid(true);
+      return this.answer(END);
+    }
     if (!this.restart()) {
+      this.touch?.leadSaid(true);
       this.client.cut("the value that was being sent cannot be finished");
       return this.finish();
     }
@@ -206,7 +211,10 @@ export class Read extends Keyed {
       return this.start();
     }
     const opening = this.waited || reason === "request_timeout" ? -1 : this.opening(side);
-    if (opening === -1) return this.fail("no server can answer");
+    if (opening === -1) {
+      this.touch?.leadLost();
+      return this.fail("no server can answer");
+    }
     this.waited = this.parked = true;
     this.lane(opening).wait(this, opening);
   }
@@ -238,6 +246,7 @@ export class Read extends Keyed {
 export class TouchOther extends SilentCaller {
   private leadHas: boolean | null = null;
   private has: boolean | null = null;
+  private unknown = false;
 
   constructor(
     private readonly pool: Pool,
@@ -268,7 +277,14 @@ export class TouchOther extends SilentCaller {
     this.compare();
   }
 
+  /** The lead does not answer, and nobody is asked in its place: what this side did may be all that was done. */
+  leadLost(): void {
+    this.unknown = true;
+    this.compare();
+  }
+
   private compare(): void {
+    if (this.unknown && this.has) return this.pool.lacks(this.of.pair, this.of.key, other(this.side));
     if (this.has === null || this.leadHas === null) return;
     if (this.has === this.leadHas) {
       if (this.has && this.pool.verifier.active) this.pool.verifier.wrote(this.of.pair, this.of.key, this.of.laneIndex);

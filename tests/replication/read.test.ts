@@ -195,6 +195,19 @@ describe("gat", () => {
     t.client.receives(value("k", "x"));
     expect(t.lacks("k")).toBe("B");
   });
+  for (const [keys, answer] of [["k", /^SERVER_ERROR tandem: no server can answer/], ["j k", /^END\r\n$/]] as const) {
+    test(`the replica is touched, then the lead is lost and the replica too: the lead may lack the new time (gat of ${keys})`, () => {
+      const t = new Table();
+      t.P.stopped = true;
+      t.client.sends(`gat 60 ${keys}\r\n`);
+      const touches = keys.split(" ").map((key) => `touch ${key} 60\r\n`);
+      t.B.answers(touches.join(""), touches.map(() => "TOUCHED\r\n").join(""));
+      t.B.dies();
+      t.pass(650);
+      t.client.receivesMatch(answer);
+      expect(t.lacks("k")).toBe("P");
+    });
+  }
 });
 
 describe("many keys", () => {

@@ -163,9 +163,8 @@ export function impatience({ calls }: History, stalledUs: number, large: boolean
   const usual = large ? 2 * PATIENCE_US : PATIENCE_US;
   for (const call of calls) {
     const took = call.endUs - call.startUs;
-    const changes = call.kind !== "get";
-    // What changes a key whose newest copy is out of reach first learns of the stale one, then removes it.
-    const patience = usual + (changes && oneSided ? DEADLINE_US : 0) + (changes && forgot ? DEADLINE_US : 0);
+    // Who wants a key whose newest copy is out of reach first learns of the stale one, then removes it.
+    const patience = usual + (oneSided && call.kind !== "get" ? DEADLINE_US : 0) + (forgot ? DEADLINE_US : 0);
     if (call.noreply || took === Infinity || took <= patience + stalledUs || call.outcome === "unknown" && !call.refused) continue;
     // Commands of one connection are answered in order, and those on one key may have to wait for each other.
     const ahead = calls.filter((other) => other.id < call.id && other.endUs > call.startUs && (other.key === call.key || other.session === call.session));
