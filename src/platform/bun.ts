@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import type { Address, Attempt, CloseCause, Listener, ListenHandlers, ListenOptions, Net, Platform, SocketHandlers } from "./platform.ts";
 import { causeOf, codeOf, describe, HostRandom, hostClock, messageOf, socketCeiling } from "./host_common.ts";
 import { BunSocket, createEvents, type Opening, type Raw, type SocketOwner } from "./bun_socket.ts";
+import { HostFiles } from "./host_files.ts";
 import { type Binder, createBunCrew, keepingFile } from "./bun_crew.ts";
 import { BunLibc, createBunHost } from "./bun_host.ts";
 
@@ -264,6 +265,7 @@ export function createBunPlatform(): Platform {
     clock: hostClock,
     random: new HostRandom(),
     host: createBunHost(libc),
+    files: new HostFiles(),
     // Bun runs immediates after all sockets that one poll found ready, and those asked for meanwhile a turn later.
     afterTurn: (run) => void setImmediate(run),
     // 20 ns at any length, where set(subarray()) takes 50 and leaves an object behind.

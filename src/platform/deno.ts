@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import type { Address, Attempt, CloseCause, ListenHandlers, ListenOptions, Net, Platform, SocketHandlers } from "./platform.ts";
 import { causeOf, codeOf, describe, HostRandom, hostClock, messageOf, socketCeiling } from "./host_common.ts";
 import { createDenoCrew, createDenoHost, DenoReset } from "./deno_host.ts";
+import { HostFiles } from "./host_files.ts";
 import { DenoSocket, type SocketOwner } from "./deno_socket.ts";
 
 /** How long accepting rests after it failed, ms. */
@@ -193,6 +194,7 @@ export function createDenoPlatform(): Platform {
     random: new HostRandom(),
     crew: createDenoCrew(),
     host,
+    files: new HostFiles(),
     // Deno runs immediates after all reads that one poll found ready, and those asked for meanwhile a turn later.
     afterTurn: (run) => void setImmediate(run),
     copy: null,

@@ -136,6 +136,24 @@ export interface AppendFile {
   close(): void;
 }
 
+/**
+ * Files that survive us, and the loss of power. ¶ Neither of create, append, rename and remove holds the process up: what
+ * they did they tell done later, null, or why it could not be done. They happen in the order in which they were asked for.
+ */
+export interface Files {
+  /** Names of what lies in a directory. */
+  list(directory: string): { ok: true; names: readonly string[] } | { ok: false; reason: string };
+  read(path: string): { ok: true; text: string } | { ok: false; reason: string };
+  /** ¶ create makes a file of this text, with mode 0600, or replaces what it held; it is on the disk when done comes. */
+  create(path: string, text: string, done: (reason: string | null) => void): void;
+  /** ¶ append puts text at the end of a file that exists; it is on the disk when done comes. */
+  append(path: string, text: string, done: (reason: string | null) => void): void;
+  /** ¶ rename replaces what is at `to` at once: whoever comes after us finds one or the other, whole. */
+  rename(from: string, to: string, done: (reason: string | null) => void): void;
+  /** ¶ remove takes a file away; that it was not there is no failure. */
+  remove(path: string, done: (reason: string | null) => void): void;
+}
+
 /** What the program may do to its process. The core never does: only program.ts and cli do. */
 export interface Host {
   readonly runtime: string; // "bun 1.4.5", "deno 2.9.6", "sim"
@@ -252,6 +270,7 @@ export interface Platform {
   readonly clock: Clock;
   readonly random: Random;
   readonly host: Host;
+  readonly files: Files;
   /**
    * ¶ afterTurn runs once after all ready sockets of this turn have been served. That is where batched writes
    * leave. Runs asked for inside a run come in the next turn.

@@ -15,7 +15,7 @@
 //   much       is a count of bytes that surely does not fit between two sockets when nobody reads;
 //   changed    may do nothing (a real world wakes its `until` there);
 //   blackhole  is an address where a connect is neither accepted nor refused; null where there is none;
-//   unixPath   is a fresh path for a unix socket; null where the platform has no unix sockets;
+//   unixPath   is a fresh path for a unix socket or a file; null where the platform has none;
 //   staleUnix  is a path with a socket file that nobody answers; null likewise;
 //   done       ends the world; it may check that nothing is left.
 // Where null is returned the test prints why it did not run.
@@ -24,6 +24,7 @@ import { expect, test } from "bun:test";
 import type { Address, Platform } from "../../src/platform/platform.ts";
 import { Desk } from "./desk.ts";
 import { clockSentences } from "./suite_clock.ts";
+import { fileSentences } from "./suite_files.ts";
 import { handlerSentences } from "./suite_handlers.ts";
 import { netSentences } from "./suite_net.ts";
 import { socketSentences } from "./suite_socket.ts";
@@ -65,4 +66,5 @@ export function contract(name: string, makeWorld: () => Promise<World>): void {
   handlerSentences(name, sentence);
   netSentences(name, sentence);
   clockSentences(name, sentence);
+  fileSentences(name, sentence);
 }

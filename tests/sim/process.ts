@@ -1,8 +1,9 @@
 // One life of one program on a simulated host: its Platform. It runs in turns, as an event loop does: due timers,
 // then sockets that are ready, then what asked to run after the turn; then it is busy for a while.
-import type { Clock, Crew, Host, Net, Platform, Random, Timer } from "../../src/platform/platform.ts";
+import type { Clock, Crew, Files, Host, Net, Platform, Random, Timer } from "../../src/platform/platform.ts";
+import { SimFiles } from "./files.ts";
 import type { SimHost } from "./host.ts";
-import type { Prng } from "./prng.ts";
+import { Prng } from "./prng.ts";
 import { SimExit, SimProgram } from "./program.ts";
 import { SimNet } from "./simnet.ts";
 import type { AcceptQueue, Ready, SimAttempt, SimSocket } from "./socket.ts";
@@ -69,8 +70,10 @@ export class SimProcess implements Platform {
   readonly clock: Clock;
   readonly random: Random;
   readonly host: Host;
+  readonly files: Files;
   readonly program: SimProgram;
 
+  private readonly disk: SimFiles;
   private readyList: Ready[] = [];
   private due: SimTimer[] = [];
   private afters: (() => void)[] = [];
@@ -95,6 +98,9 @@ export class SimProcess implements Platform {
     };
     this.program = new SimProgram(this, pid);
     this.host = this.program;
+    // Dice of their own: nobody else's throws depend on whether files are used.
+    this.disk = new SimFiles(this, new Prng(pid));
+    this.files = this.disk;
   }
 
   readonly copy = null;
@@ -145,6 +151,7 @@ export class SimProcess implements Platform {
   die(): void {
     this.alive = false;
     for (const socket of this.sockets) socket.forget();
+    this.disk.tear();
     this.readyList = [];
     this.due = [];
     this.afters = [];

@@ -282,6 +282,15 @@ export class FakePlatform {
     spawnSelfDetached: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
   };
 
+  readonly files = {
+    list: (_directory: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
+    read: (_path: string): { ok: false; reason: string } => ({ ok: false, reason: "no files here" }),
+    create: (_path: string, _text: string, _done: (reason: string | null) => void): void => {},
+    append: (_path: string, _text: string, _done: (reason: string | null) => void): void => {},
+    rename: (_from: string, _to: string, _done: (reason: string | null) => void): void => {},
+    remove: (_path: string, _done: (reason: string | null) => void): void => {},
+  };
+
   readonly copy = null;
 
   afterTurn(run: () => void): void {
