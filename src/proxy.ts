@@ -448,6 +448,7 @@ class Nobody implements SocketHandlers {
 function poolOptions(config: PoolConfig): PoolOptions {
   const placement = placementText(config);
   return {
+    name: config.name,
     primaries: config.primaries,
     backups: config.backups,
     primaryRing: buildRing(config.ring, ringServers(config.primaries), config.hashTag),

@@ -236,6 +236,9 @@ export const OPTIONS: readonly Option[] = [
   row("hints", "whether what a server misses is also written down on the servers that took it, for the next proxy; needs --board on", {
     scope: "pool", kind: "choice", placeholder: "WHETHER", fallback: "on", choices: ["on", "off"], commands: RUN,
   }),
+  row("state-dir", "directory where what a server misses is written down on this machine too, in case those that took the writes are restarted as well; needs --hints on", {
+    scope: "pool", kind: "text", placeholder: "DIR",
+  }),
   row("zone", "where this proxy stands, for --read nearest", {
     kind: "text", placeholder: "NAME", env: "TANDEM_ZONE", commands: RUN,
   }),

@@ -15,6 +15,7 @@ const FIXED: Readonly<Record<string, (config: PoolConfig) => string>> = {
   board: (config) => (config.proxies.board ? "on" : "off"),
   share_gets: (config) => String(config.shareGets),
   hints: (config) => (config.proxies.hints ? "on" : "off"),
+  state_dir: (config) => config.proxies.stateDir || "none",
   strict: (config) => String(config.proxies.strict),
   scrub: (config) => `${config.proxies.scrubHours}h`,
   missed_keys_max: (config) => String(config.comeback.missedKeysMax),

@@ -54,6 +54,18 @@ function checkMachine(context: Context, settings: ServeSettings): Problem | null
       if (problem !== null) return problem;
     }
   }
+  return checkStateDirs(context, settings);
+}
+
+/** As with sockets: what we may do there only doing it tells; as another user it is asked again. */
+function checkStateDirs({ platform: { host } }: Context, { config }: ServeSettings): Problem | null {
+  for (const directory of new Set(config.pools.map(({ proxies }) => proxies.stateDir))) {
+    if (directory === "") continue;
+    const probe = `${directory}/.${host.pid}`;
+    const made = host.writeText(probe, "");
+    if (!made.ok) return { flag: "--state-dir", given: directory, fault: `cannot be written (${made.reason})`, allowed: "a directory that exists and that we may write" };
+    host.removeFile(probe);
+  }
   return null;
 }
 
@@ -97,7 +109,9 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     }
     if (settings.user === null || heir) return null;
     const became = host.becomeUser(settings.user.text, settings.group?.text ?? null);
-    return became.ok ? null : `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
+    if (!became.ok) return `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
+    const problem = checkStateDirs(context, settings);
+    return problem === null ? null : problemLine(problem);
   };
   const alone = workers > 1 ? null : context.makeProxy(settings.config, log);
   const proxy = alone ?? supervise(context, settings, workers, log, bound);

@@ -116,6 +116,7 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
       strict: flags.has("strict"),
       scrubHours: flags.number("scrub"),
       hints: flags.one("hints").text === "on",
+      stateDir: flags.has("state-dir") ? flags.one("state-dir").text : "",
       verify: VERIFY_MODES.find((mode) => mode === flags.one("verify").text) ?? "auto",
     },
     zone: flags.one("zone"),
@@ -123,6 +124,7 @@ export function poolFlags({ flags, name, place }: Pick<PoolLayers, "flags" | "na
     peers: flags.all("peer"),
     transitionSeconds: flags.number("transition"),
     strictGiven: optional(flags, "strict"),
+    stateDirGiven: optional(flags, "state-dir"),
     shareGets: flags.one("share-gets").text === "on",
     comeback: {
       rejoin: REJOIN_MODES.find((mode) => mode === flags.one("rejoin").text) ?? "wait",

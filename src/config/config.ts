@@ -97,6 +97,8 @@ export interface ProxiesConfig {
   readonly verify: VerifyMode;
   /** What a server misses is written down on those that took it, for the proxy that comes after us. */
   readonly hints: boolean;
+  /** The directory on our own disk where it is written down too; "": nowhere. */
+  readonly stateDir: string;
 }
 
 export const VERIFY_MODES = ["auto", "on", "off"] as const;

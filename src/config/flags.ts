@@ -28,6 +28,7 @@ export interface PoolFlags {
   readonly proxies: ProxiesConfig;
   /** How --strict was spelled, "" when it was not. */
   readonly strictGiven: Given | null;
+  readonly stateDirGiven: Given | null;
   readonly refill: RefillConfig;
   readonly comeback: ComebackConfig;
   readonly shareGets: boolean;
@@ -65,6 +66,9 @@ export function readPool(flags: PoolFlags, problems: Problem[]): PoolConfig {
   }
   if (flags.proxies.strict && (!flags.proxies.board || flags.proxies.verify === "off")) {
     take(wrong({ flag: flags.strictGiven?.flag ?? "--strict", text: "" }, `needs ${flags.proxies.board ? "--verify" : "the board"}`, "--strict with --board on and --verify auto or on"));
+  }
+  if (flags.stateDirGiven !== null && !(flags.proxies.board && flags.proxies.hints)) {
+    take(wrong(flags.stateDirGiven, `needs ${flags.proxies.board ? "hints" : "the board"}`, "--state-dir with --board on and --hints on"));
   }
   const tag = flags.hashTag.text;
   if (tag !== "" && !/^[\x21-\x7e]{2}$/.test(tag)) {

@@ -23,12 +23,14 @@ export interface ProxiesOptions {
   readonly board: boolean;
   /** How often all keys are compared, hours; 0: never. */
   readonly scrubHours: number;
-  /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
   /** Nothing that another proxy has acknowledged is missed, at the price of waiting after a fault. */
   readonly strict: boolean;
+  /** Whether writes are looked at afterwards; auto: while another proxy writes too. */
   readonly verify: "auto" | "on" | "off";
   /** What a server misses is written down on those that took it, for the proxy that comes after us. */
   readonly hints: boolean;
+  /** The directory on our own disk where it is written down too; "": nowhere. */
+  readonly stateDir: string;
 }
 
 /** Another proxy as far as its notices tell. */

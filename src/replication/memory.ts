@@ -8,15 +8,20 @@ import { chunkKey, type MarkKind, markKey } from "./mark.ts";
 import { other, type Pair, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import { endsOf, lanesOf, Recall, type RecallAround } from "./recall.ts";
+import type { StateAround } from "./state_file.ts";
+import type { Filed } from "./state_record.ts";
+import { States } from "./states.ts";
 import type { Peer } from "./returning.ts";
 import type { Lack, Verdict } from "./verdict.ts";
 
 /** Whoever posts longer than this after we came lives, ms. */
 const LIVES_MS = 900;
 
-export class Memory implements HintsAround, RecallAround {
+export class Memory implements HintsAround, RecallAround, StateAround {
   readonly hints: Hints;
   readonly recall: Recall;
+  /** What is written down on our own disk; null: nothing is. */
+  readonly state: States | null;
   private last = 0;
   /** By "keeper about", and proxy: up to which stamp marks on `about` about `keeper` are void. */
   private readonly voids = new Map<string, Map<string, number>>();
@@ -30,6 +35,7 @@ export class Memory implements HintsAround, RecallAround {
     this.meet();
     this.hints = new Hints(this);
     this.recall = new Recall(this);
+    this.state = pool.options.proxies.stateDir === "" ? null : new States(this, pool.options.proxies.stateDir, pool.options.name);
     this.listen();
   }
 
@@ -38,6 +44,7 @@ export class Memory implements HintsAround, RecallAround {
     for (const server of fresh) this.recall.takes(server);
     this.meet();
     this.hints.serversChanged();
+    this.state?.file.serversChanged();
     this.listen();
   }
 
@@ -53,7 +60,14 @@ export class Memory implements HintsAround, RecallAround {
   }
 
   private listen(): void {
-    for (const pair of this.pool.pairs) pair.onMissed = (of, key, side) => this.hints.missed(of, key, side);
+    const { hints, state } = this;
+    const missed = state === null
+      ? (pair: Pair, key: string, side: Side): void => hints.missed(pair, key, side)
+      : (pair: Pair, key: string, side: Side): void => {
+        hints.missed(pair, key, side);
+        state.file.missed(pair, key, side);
+      };
+    for (const pair of this.pool.pairs) pair.onMissed = missed;
   }
 
   get proxyId(): string {
@@ -61,6 +75,32 @@ export class Memory implements HintsAround, RecallAround {
   }
   get servers(): readonly Server[] {
     return this.pool.servers;
+  }
+  get pairs(): readonly Pair[] {
+    return this.pool.pairs;
+  }
+  get files() {
+    return this.pool.files;
+  }
+  get fingerprint(): string {
+    return this.pool.options.fingerprint;
+  }
+  get requestTimeoutMs(): number {
+    return this.pool.options.requestTimeoutMs;
+  }
+  soon(run: () => void): void {
+    this.pool.soon(run);
+  }
+  filed(id?: string): readonly Filed[] {
+    return this.state?.filed(id) ?? [];
+  }
+  /** What an earlier proxy wrote down cannot be read: which side lacks what is not known. */
+  damaged(): void {
+    this.pool.scrubber.now();
+  }
+  /** A proxy before us: whether nothing of it can be wanted any more. */
+  isOver(id: string): boolean {
+    return this.recall.hasDecided && (this.dead.has(id) || !this.pool.board!.known.has(id));
   }
   get log() {
     return this.pool.log;
@@ -121,6 +161,12 @@ export class Memory implements HintsAround, RecallAround {
     this.pool.comebacks.arrived(server);
   }
 
+  /** Something may be lacking that was not before. */
+  look(): void {
+    this.hints.look();
+    this.state?.file.look();
+  }
+
   stateChanged(server: Server): void {
     if (server.state === "up") this.hints.certify(server);
   }
@@ -128,6 +174,7 @@ export class Memory implements HintsAround, RecallAround {
   tick(now: number): void {
     this.recall.tick(now);
     this.hints.tick(now);
+    this.state?.tick(now);
     for (const [id, done] of this.dead) {
       for (const server of this.servers) {
         if (done.has(server) || !server.lanes[0]!.ready || !this.recall.knows(server)) continue;
@@ -168,8 +215,8 @@ export class Memory implements HintsAround, RecallAround {
     this.restore(verdict);
   }
 
-  private lacked(server: Server, { keeper, why, flush }: Lack, of = ""): void {
-    if (why === null || !this.follow(`${of} ${server.label} ${keeper}`)) return;
+  private lacked(server: Server, { keeper, why, flush, filed }: Lack, of = ""): void {
+    if (why === null || !this.follow(`${of} ${server.label} ${keeper} ${filed}`)) return;
     this.log.warn("what a server missed is not known, all of it is compared", { server: server.label, on: keeper, reason: why });
     if (flush) this.pool.comebacks.owesFlush(server, 0);
     this.pool.comebacks.doubt(server, "missed writes");
@@ -182,8 +229,8 @@ export class Memory implements HintsAround, RecallAround {
     const counts = new Map<Server, number>();
     for (const server of this.servers) {
       const side = this.sideOf(server), name = controlName(server.label);
-      for (const { keeper, hints } of verdict.lacks.get(name) ?? []) {
-        if (hints.length === 0 || !this.follow(`hints ${of} ${name} ${keeper}`)) continue;
+      for (const { keeper, hints, filed } of verdict.lacks.get(name) ?? []) {
+        if (hints.length === 0 || !this.follow(`hints ${of} ${name} ${keeper} ${filed}`)) continue;
         for (const { stamp, key } of hints) {
           const pair = pool.pairOf(key);
           // Not of this pair: the rings were others then. What we know ourselves is younger.
@@ -275,7 +322,11 @@ export class Memory implements HintsAround, RecallAround {
       if (!this.idle) timer = clock.timer(10, look);
       else {
         timer = clock.timer(leftMs, once);
-        board!.farewell(once);
+        let open = 2;
+        const told = (): void => void (--open === 0 && once());
+        if (this.state === null) told();
+        else this.state.file.end(told);
+        board!.farewell(told);
       }
     };
     let timer = clock.timer(0, look);

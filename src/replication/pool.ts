@@ -184,6 +184,9 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   get clock() {
     return this.platform.clock;
   }
+  get files() {
+    return this.platform.files;
+  }
 
   /** Of its servers' memcached; "" when none is known. */
   get oldestVersion(): string {
@@ -296,14 +299,17 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** Runs once it is written down what the other side lacks, or cannot be. */
   whenNoted(pair: Pair, took: Side, laneIndex: number, run: () => void): void {
-    if (this.memory === null || pair.backup === null) run();
-    else this.memory.hints.whenKept(pair.server(took)!, laneIndex, run);
+    if (this.memory === null || pair.backup === null) return run();
+    const { hints, state } = this.memory;
+    if (state === null || state.file.settled) hints.whenKept(pair.server(took)!, laneIndex, run);
+    else hints.whenKept(pair.server(took)!, laneIndex, () => state.file.whenKept(run));
   }
 
   /** Runs once whatever servers owe is written down, or cannot be. */
   afterNotes(run: () => void): void {
-    if (this.memory === null) run();
-    else this.memory.hints.whenAllKept(run);
+    if (this.memory === null) return run();
+    const { hints, state } = this.memory;
+    hints.whenAllKept(() => (state === null ? run() : state.file.whenKept(run)));
   }
 
   recalled(server: Server): boolean {
@@ -340,13 +346,13 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   /** A server did not get a flush_all; delaySeconds as the client gave it. */
   owesFlush(server: Server, delaySeconds: number): void {
     this.comebacks.owesFlush(server, delaySeconds);
-    this.memory?.hints.look();
+    this.memory?.look();
     this.siblings?.missedFlush(server, delaySeconds);
   }
 
   learnedFlush(server: Server, delaySeconds: number): void {
     this.comebacks.owesFlush(server, delaySeconds);
-    this.memory?.hints.look();
+    this.memory?.look();
   }
 
   siblingDied(): void {

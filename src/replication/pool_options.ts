@@ -13,6 +13,7 @@ export interface PoolServer {
 }
 
 export interface PoolOptions {
+  readonly name: string;
   readonly primaries: readonly PoolServer[];
   readonly backups: readonly PoolServer[];
   /** What all proxies over these servers must have in common, and its digest. */

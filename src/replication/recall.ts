@@ -10,6 +10,7 @@ import { chunkKey, connectionKey, type Hint, markKey, parseChunk, parseMark, WHO
 import { parseNotice } from "./notice.ts";
 import { Connections, Reading } from "./questions.ts";
 import type { Peer } from "./returning.ts";
+import type { Filed } from "./state_record.ts";
 import { type Found, type FoundMark, judge, type Verdict } from "./verdict.ts";
 
 /** How often connections of an earlier proxy are looked for, and how long they are watched at least, ms. */
@@ -34,6 +35,8 @@ export interface RecallAround {
   lives(id: string): boolean;
   /** By ourselves: up to which stamp marks of id on a server about its peer are void. */
   voidedUpTo(keeper: string, about: string, id: string): number;
+  /** What is written down on our own disk, by proxies before us, or by one of them. */
+  filed(id?: string): readonly Filed[];
 }
 
 /** What one server told so far. */
@@ -63,6 +66,11 @@ export class Recall {
   private firstMs = -1;
 
   constructor(private readonly around: RecallAround) {}
+
+  /** What earlier proxies left is judged, as far as it could be reached. */
+  get hasDecided(): boolean {
+    return this.decided;
+  }
 
   /** What was read on this server is known. */
   knows(server: Server): boolean {
@@ -308,7 +316,7 @@ export class Recall {
       whole: whole || only !== undefined, vouches: only === undefined ? vouches : [],
       marks: only === undefined ? marks : marks.filter(({ id }) => id === only), ids: only === undefined ? ids : new Map([[only, false]]),
     }));
-    return judge(found, (keeper, about, id) => this.around.voidedUpTo(keeper, about, id));
+    return judge(found, (keeper, about, id) => this.around.voidedUpTo(keeper, about, id), this.around.filed(only));
   }
 
   private admit(book: Book): void {

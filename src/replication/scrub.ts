@@ -63,6 +63,11 @@ export class Scrubber {
     this.dueMs = Math.min(this.dueMs, this.world.nowMs + inMs);
     this.owed = true;
   }
+  /** All keys are to be compared as soon as servers can, whatever the period is. */
+  now(): void {
+    this.dueMs = this.world.nowMs;
+    this.owed = true;
+  }
   /** What is to be compared soon is not compared yet. */
   owed = false;
 
@@ -85,7 +90,7 @@ export class Scrubber {
     if (this.round !== null) return this.feed(this.round);
     if (this.primaries.length === 0) {
       if (now < this.dueMs) return;
-      this.dueMs = now + this.everyHours * HOUR_MS;
+      this.dueMs = this.everyHours === 0 ? Infinity : now + this.everyHours * HOUR_MS;
       this.primaries = [...this.world.primaries];
       this.compared = 0;
       this.found = this.world.counters.divergences;

@@ -1,6 +1,7 @@
 // What the marks of earlier proxies mean for the servers: who lost its memory, who lacks which writes, who must be
 // compared as a whole. Doubt means comparing.
 import type { Hint, Mark } from "./mark.ts";
+import type { Filed } from "./state_record.ts";
 
 /** A mark as it was found on a server; mark null: it is torn. */
 export interface FoundMark {
@@ -35,6 +36,8 @@ export interface Lack {
   /** Why it must be compared as a whole, or null: the hints are all. */
   readonly why: string | null;
   readonly flush: boolean;
+  /** Said by the file of this proxy; "": by the keeper. */
+  readonly filed: string;
 }
 
 export interface Verdict {
@@ -46,8 +49,11 @@ export interface Verdict {
   readonly known: Set<string>;
 }
 
-/** voided: what is known by ourselves: up to which stamp marks of id on keeper about another one are void. */
-export function judge(found: readonly Found[], voided: (keeper: string, about: string, id: string) => number): Verdict {
+/**
+ * voided: what is known by ourselves: up to which stamp marks of id on keeper about another one are void. filed: what
+ * proxies wrote down on their own disks.
+ */
+export function judge(found: readonly Found[], voided: (keeper: string, about: string, id: string) => number, filed: readonly Filed[] = []): Verdict {
   const lost = new Set<string>(), lacks = new Map<string, Lack[]>(), known = new Set<string>();
   const vouched = new Set(found.flatMap(({ vouches }) => vouches));
   // A mark on it would be gone too.
@@ -71,6 +77,17 @@ export function judge(found: readonly Found[], voided: (keeper: string, about: s
       lacks.set(about, [...(lacks.get(about) ?? []), lack]);
     }
   }
+  for (const one of filed) {
+    if (lost.has(one.about)) continue;
+    const back = (byName.get(one.about)?.marks ?? []).filter(({ about }) => about === one.keeper);
+    if (one.stamp <= Math.max(voided(one.keeper, one.about, one.id), ...back.map(({ mark }) => mark?.voids.get(one.id) ?? -1))) continue;
+    const why = lost.has(one.keeper) ? whyOf(one, null) : whyOf(one, byName.get(one.keeper) ?? null);
+    const there = valid(one.about, one.keeper);
+    const lack: Lack = { keeper: one.keeper, why, hints: one.hints, flush: one.kind === "flush", filed: one.id };
+    const behind = there.length > 0 && (why !== null || there.some(problemOf)) && latest(there) > one.stamp;
+    // Keys count one by one, by their stamps.
+    lacks.set(one.about, [...(lacks.get(one.about) ?? []), behind ? { ...lack, why: null, flush: false } : lack]);
+  }
   for (const name of new Set(found.flatMap(({ peers }) => peers))) {
     const keepers = found.filter(({ peers }) => peers.includes(name));
     // Where a proxy died that said nothing, what it had under way may have got to one side alone.
@@ -90,8 +107,17 @@ function lackOf({ name, ids }: Found, marks: readonly FoundMark[]): Lack {
   }
   return {
     keeper: name, why, hints: why === null ? marks.flatMap(({ hints }) => hints) : [],
-    flush: marks.some(({ mark }) => mark?.kind === "flush"),
+    flush: marks.some(({ mark }) => mark?.kind === "flush"), filed: "",
   };
+}
+
+/** Why what a file says is not all; keeper null: it cannot be asked, or has lost what it knew. */
+function whyOf(one: Filed, keeper: Found | null): string | null {
+  if (one.problem !== null) return one.problem;
+  if (one.kind === "compare" || one.kind === "flush") return "it was not known before";
+  // Every write that was acknowledged is in the file; of one that was not the keeper alone could tell.
+  if (one.ended || keeper === null || keeper.marks.some(({ id, about }) => id === one.id && about === one.about)) return null;
+  return `marks on ${one.keeper} are missing`;
 }
 
 function problemOf({ mark, problem }: FoundMark): string | null {

@@ -74,7 +74,7 @@ describe("flags", () => {
 
 describe("problems", () => {
   const ALL = "-c --pool -s -b -l -p -f --unix-mode -n -i --workers --drain -u -g -k -D -d --pid-file --log-file --log-rotate --log-format -v --ring --hash-tag --ack " +
-    "--connect-timeout --timeout --slow --item-size-max --refill-rate --refill-bytes --rejoin --missed-keys-max --share-gets --board --strict --verify --scrub --hints --zone --read --transition --peer --admin --admin-token-file -h -V";
+    "--connect-timeout --timeout --slow --item-size-max --refill-rate --refill-bytes --rejoin --missed-keys-max --share-gets --board --strict --verify --scrub --hints --state-dir --zone --read --transition --peer --admin --admin-token-file -h -V";
   test("an unknown flag", () => {
     expect(problem("-x")).toBe(`-x: unknown flag of serve; allowed: ${ALL}`);
     expect(problem("--prot=1")).toBe(`--prot: unknown flag of serve; allowed: ${ALL}`);

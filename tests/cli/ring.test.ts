@@ -12,7 +12,7 @@ function spec(host: string, port = 11211, weight = 1, name: string | null = null
 function pool(ring: RingFlavour, primaries: readonly ServerSpec[], backups: readonly ServerSpec[] = [], hashTag = ""): PoolConfig {
   return {
     name: "main", listen: [], unixMode: 0o700, clientsMax: 1, ring, hashTag, primaries, backups, lanes: 1, ack: "both", connectTimeoutMs: 300, requestTimeoutMs: 300,
-    itemBytesMax: 1 << 20, slowMs: 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false }, comeback: { rejoin: "wait", missedKeysMax: 1000 }, shareGets: false, region: { zone: "", read: "primary", peers: [] }, transitionSeconds: 3600,
+    itemBytesMax: 1 << 20, slowMs: 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false, stateDir: "" }, comeback: { rejoin: "wait", missedKeysMax: 1000 }, shareGets: false, region: { zone: "", read: "primary", peers: [] }, transitionSeconds: 3600,
   };
 }
 

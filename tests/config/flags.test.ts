@@ -6,10 +6,10 @@ import { type Given, type Problem, problemLine } from "../../src/config/problem.
 const given = (flag: string, ...texts: string[]): Given[] => texts.map((text) => ({ flag, text }));
 
 const BASE: PoolFlags = {
-  name: "main", place: "-s", strictGiven: null, zone: { flag: "--zone", text: "" }, read: "primary", peers: [], transitionSeconds: 3600,
+  name: "main", place: "-s", strictGiven: null, stateDirGiven: null, zone: { flag: "--zone", text: "" }, read: "primary", peers: [], transitionSeconds: 3600,
   servers: given("-s", "a:1", "b:1"), backups: given("-b", "c:1"), ring: "libketama",
   hashTag: { flag: "--hash-tag", text: "" }, lanes: 1, ack: "both", connectTimeoutMs: 300, requestTimeoutMs: 300,
-  itemBytesMax: 1 << 30, slowMs: 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, strict: false, scrubHours: 0, verify: "auto", hints: true }, comeback: { rejoin: "wait", missedKeysMax: 1000 }, shareGets: false, listen: given("--listen", "0.0.0.0"), port: 11211,
+  itemBytesMax: 1 << 30, slowMs: 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, strict: false, scrubHours: 0, verify: "auto", hints: true, stateDir: "" }, comeback: { rejoin: "wait", missedKeysMax: 1000 }, shareGets: false, listen: given("--listen", "0.0.0.0"), port: 11211,
   portGiven: { flag: "-p", text: "11211" }, socket: null, unixMode: 0o700, clientsMax: 4096,
 };
 

@@ -1,9 +1,13 @@
 // tandem is killed while it alone knows what a server missed, and started again: nothing stale is read when that server
 // comes back. The compiled binary with real memcacheds.
 import { afterEach, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client } from "../support/client.ts";
 import { spawnMemcached, type Spawned } from "../support/memcached.ts";
-import { serverStates, spawnTandem, type Tandem } from "../support/tandem.ts";
+import { serverStates, spawnTandem, type Tandem, tandemPath } from "../support/tandem.ts";
 
 const open: (Client | Spawned)[] = [];
 function held<T extends Client | Spawned>(thing: T): T {
@@ -29,10 +33,10 @@ interface Stage {
 }
 
 /** Every key is old on both sides; then the primary stops, and what is even becomes new, what is odd is deleted. */
-async function missing(): Promise<Stage> {
+async function missing(more: readonly string[] = []): Promise<Stage> {
   const primary = held(await spawnMemcached()), backup = held(await spawnMemcached());
   // Patient enough for a busy machine.
-  const args = ["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, "--timeout", "600", "--connect-timeout", "600"];
+  const args = ["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, "--timeout", "600", "--connect-timeout", "600", ...more];
   const tandem = held(await spawnTandem(args));
   const client = held(await Client.open(tandem.port));
   for (let i = 0; i < KEYS; i++) expect(await client.ask(`set k${i} 0 0 3\r\nold\r\n`)).toBe("STORED");
@@ -45,14 +49,14 @@ async function missing(): Promise<Stage> {
 }
 
 /** Reads every key until the primary is trusted again, and once more then; how many reads there were. */
-async function readsAreNew(tandem: Tandem, until: string): Promise<number> {
+async function readsAreNew(tandem: Tandem, until: string, even = "new"): Promise<number> {
   const client = held(await Client.open(tandem.port));
   const began = performance.now();
   for (let rounds = 1, last = false; ; rounds++) {
     for (let i = 0; i < KEYS; i++) {
       const { values } = await client.fetch(`get k${i}\r\n`);
       const read = values.map(({ bytes }) => new TextDecoder().decode(bytes)).join(",");
-      expect(`k${i} ${read}`).toBe(`k${i} ${i % 2 === 0 ? "new" : ""}`);
+      expect(`k${i} ${read}`).toBe(`k${i} ${i % 2 === 0 ? even : ""}`);
     }
     if (last) return rounds * KEYS;
     last = (await serverStates(client)).join(" ") === until;
@@ -107,6 +111,54 @@ describe("tandem is ended while the primary is stopped, and started again", () =
   }, 60_000);
 });
 
+describe("with --state-dir the backup, which took the writes, is started again as well", () => {
+  const dirs: string[] = [];
+  afterEach(() => {
+    for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
+  });
+  const stateDir = (): string => {
+    dirs.push(mkdtempSync(join(tmpdir(), "tandem-state-")));
+    return dirs.at(-1)!;
+  };
+  /** tandem and the backup are gone at once; the primary goes on, and both come again. */
+  async function allGone(dir: string, hurt: (path: string) => void, workers: readonly string[] = []): Promise<Tandem> {
+    const stage = await missing(["--state-dir", dir, ...workers]);
+    await stage.tandem.stop();
+    await stage.backup.stop();
+    const files = readdirSync(dir);
+    expect(files.length).toBe(workers.length === 0 ? 1 : 2);
+    for (const file of files) hurt(join(dir, file));
+    held(await spawnMemcached({ port: stage.backup.port }));
+    stage.primary.kill("SIGCONT");
+    return held(await spawnTandem(stage.args, "any"));
+  }
+
+  test("what it alone held is a miss, and nothing old is read; the file goes when it is not needed", async () => {
+    const dir = stateDir();
+    const second = await allGone(dir, () => {});
+    console.log(`${await readsAreNew(second, "up up", "")} reads`);
+    expect(second.log()).toMatch(/what servers lacked was written down by an earlier proxy .*keys=60/);
+    await settles(async () => readdirSync(dir).length === 0, 20_000);
+  }, 60_000);
+
+  test("with two workers each has written down all of it", async () => {
+    const second = await allGone(stateDir(), () => {}, ["--workers", "2"]);
+    await readsAreNew(second, "up up", "");
+  }, 60_000);
+
+  test("a file that is damaged is not trusted: all is compared, and the log says why", async () => {
+    const second = await allGone(stateDir(), (path) => writeFileSync(path, readFileSync(path, "latin1").replace("key", "kex")));
+    expect((await second.said(/a state file cannot be trusted.*/))[0]).toContain("is damaged");
+    await second.said(/all keys are compared differing/, 0, 20_000);
+  }, 60_000);
+
+  test("a directory that cannot be written is one line before anything starts", () => {
+    const { status, stderr } = spawnSync(tandemPath(), ["-s", "127.0.0.1:1", "-b", "127.0.0.1:2", "--state-dir", "/nowhere/state"], { encoding: "utf8" });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^tandem: --state-dir \/nowhere\/state: cannot be written \(.*\); allowed: a directory that exists and that we may write\n$/);
+  });
+});
+
 /** The key of one item of tandem's own that begins so, or "". */
 async function own(direct: Client, begin: string): Promise<string> {
   direct.send("lru_crawler metadump all\r\n");
@@ -119,7 +171,10 @@ async function own(direct: Client, begin: string): Promise<string> {
   return found;
 }
 
-async function settles(holds: () => Promise<boolean>): Promise<void> {
+async function settles(holds: () => Promise<boolean>, withinMs = 5000): Promise<void> {
   const began = performance.now();
-  while (!(await holds())) if (performance.now() - began > 5000) throw new Error("not within 5 s");
+  while (!(await holds())) {
+    if (performance.now() - began > withinMs) throw new Error(`not within ${withinMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }

@@ -128,7 +128,7 @@ export class Table {
       pools: [{
         listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
         name: "pool", ring: "libketama", hashTag: "", primaries: this.primaries.map(spec), backups: this.backups.map(spec),
-        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, slowMs: options.slowMs ?? 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false, ...options.proxies },
+        lanes, ack, connectTimeoutMs: 300, requestTimeoutMs: 300, itemBytesMax, slowMs: options.slowMs ?? 0, refill: { keysPerSecond: 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: false, strict: false, scrubHours: 0, verify: "off", hints: false, stateDir: "", ...options.proxies },
         comeback: { rejoin: "wait", missedKeysMax: 500_000, ...options.comeback }, shareGets: options.shareGets ?? false,
         region: { zone: options.near ?? "", read: options.near === undefined ? "primary" : "nearest", peers: [] }, transitionSeconds: 3600,
       }],

@@ -82,9 +82,11 @@ export class SimFiles implements Files {
   private begin(): void {
     const [least, most] = this.dice.chance(1, 50) ? SLOW_US : STEP_US;
     this.process.ownTimer(this.dice.range(least, most) / 1000, () => {
-      const step = this.steps.shift()!;
-      step.done(step.do(8));
+      const step = this.steps[0]!;
+      const reason = step.do(8);
+      this.steps.shift();
       if (this.steps.length > 0) this.begin();
+      step.done(reason);
     });
   }
 }

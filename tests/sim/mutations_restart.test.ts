@@ -8,8 +8,8 @@ import { runSeed } from "./scenario.ts";
 const SEEDS_MAX = 60;
 
 /** from: where to begin to look, for those that take long. */
-function found(bend: (pair: PairWorld) => void, from = 1): void {
-  const scenario = restartScenario(bend);
+function found(bend: (pair: PairWorld) => void, from = 1, disk = false): void {
+  const scenario = restartScenario(bend, disk);
   for (let seed = from; seed < from + SEEDS_MAX; seed++) {
     const [violation] = runSeed(scenario, seed).violations;
     if (violation === undefined) continue;
@@ -56,6 +56,10 @@ describe("a proxy", () => {
 
   test("that does not notice a restart which nobody saw loses what was stored", () => {
     found(believing((verdict) => verdict.lost.clear()), 15);
+  }, 300_000);
+
+  test("that does not read what it wrote to its disk serves old values when the server that took them is restarted too", () => {
+    found((pair) => Object.assign(pair.proxy.pool.memory!, { filed: () => [] }), 1, true);
   }, 300_000);
 
   test("that takes a mark back before the last key is copied serves old values", () => {

@@ -11,6 +11,8 @@ import { MEMCACHED_PORT, MemcachedHost } from "./memcached_host.ts";
 import type { World } from "./world.ts";
 
 export const PROXY_PORT = 11211;
+/** Of each proxy's machine. */
+export const STATE_DIR = "/run";
 
 export interface Shape {
   readonly primaries: number;
@@ -32,6 +34,8 @@ export interface Shape {
   readonly skewSeconds?: number;
   /** The product's defaults when not said. */
   readonly comeback?: ComebackConfig;
+  /** Proxies write what servers lack to their own disks too. */
+  readonly disk?: boolean;
   /** Keys a second that a server is given that lost its memory; many when not said. */
   readonly refillRate?: number;
 }
@@ -185,7 +189,7 @@ export class PairWorld {
         name: "pool", ring: over.ring, hashTag: "",
         primaries: over.primaries.map(spec), backups: over.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        itemBytesMax: 1024 * 1024, slowMs: 0, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
+        itemBytesMax: 1024 * 1024, slowMs: 0, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, stateDir: this.shape.disk === true ? STATE_DIR : "", scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
         shareGets: this.shape.shareGets ?? this.world.seed % 2 === 0,
         comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] }, transitionSeconds: 3600,
       }],

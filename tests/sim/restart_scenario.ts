@@ -2,6 +2,9 @@
 // loses power, or it is stopped in order, at any moment, also in the middle of a server's return. All that it knew was
 // in its memory; what the next one knows is what it finds on the servers. Nothing acknowledged may be lost and nothing
 // stale be read, as if there had been one proxy all the time.
+//
+// With a state directory (restart-disk) the server that took the writes may lose its memory in the same moment: what it
+// alone held is gone then, and a miss; but never is anything older read from the server that was away.
 import { CONTROL_PREFIX } from "../../src/replication/control.ts";
 import { check } from "./checker.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
@@ -15,26 +18,30 @@ import { drawSettings } from "./settings.ts";
 import type { World } from "./world.ts";
 
 /** How a proxy's life ends, and what is done to what it wrote down. */
-export const PROXY_FAULTS = ["proxy_kill", "proxy_power", "proxy_stop", "evict"] as const;
+export const PROXY_FAULTS = ["proxy_kill", "proxy_power", "proxy_stop", "evict", "amnesia"] as const;
 
 /** How long the world is lively before and after a death, microseconds. */
 const LIVELY_US = 500_000;
+/** Who asks as early may be told that one server cannot be reached and the other is not known yet, microseconds. */
+const FIRST_US = 50_000;
+/** A write that was under way may reach a server that is gone a moment later, microseconds. */
+const AMNESIA_US = 1_000_000;
 
 /** bend may break each proxy on purpose when it starts, to show that the simulation notices. */
-export function restartScenario(bend: (pair: PairWorld) => void = () => {}): Scenario {
+export function restartScenario(bend: (pair: PairWorld) => void = () => {}, disk = false): Scenario {
   return {
-    name: "restart-a",
+    name: disk ? "restart-disk" : "restart-a",
     settings: (seed) => drawSettings(new Prng(seed ^ 0x5eed)),
-    run: (world) => run(world, bend),
+    run: (world) => run(world, bend, disk),
   };
 }
 
-function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {
+function run(world: World, bend: (pair: PairWorld) => void, disk: boolean): ScenarioResult {
   const dice = world.dice.hosts;
   const two = dice.chance(1, 4);
   const shape: Shape = {
     primaries: two ? 2 : 1, backups: two ? dice.range(1, 2) : 1, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
-    versions: dice.pick(VERSIONS),
+    versions: dice.pick(VERSIONS), disk,
   };
   const habits = drawHabits(world.dice.load);
   const pair = new PairWorld(world, shape, habits);
@@ -68,7 +75,9 @@ function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {
 
   // No server can be asked within a deadline after a start, when one of them is slow.
   withoutUnanswered(pair.history, ({ startUs }) => reaper.starts.some((us) => startUs >= us && startUs < us + SECOND_US));
-  const lenient: Leniency = { lossy: null, spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
+  withoutUnanswered(pair.history, ({ startUs }) => reaper.starts.some((us) => startUs >= us && startUs < us + FIRST_US), 0);
+  const gone = (writtenUs: number, missedUs: number): boolean => reaper.amnesias.some((us) => writtenUs < us + AMNESIA_US && missedUs > us);
+  const lenient: Leniency = { lossy: disk ? gone : null, spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
   violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.filter(couldMatch).map((text) => `I6: ${text}`));
   violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, true));
@@ -93,6 +102,8 @@ class Reaper {
   deaths = 0;
   /** When each life began to serve, microseconds. */
   readonly starts: number[] = [];
+  /** When a server that took what another one missed lost its memory with the proxy, microseconds. */
+  readonly amnesias: number[] = [];
 
   constructor(
     private readonly world: World,
@@ -115,6 +126,7 @@ class Reaper {
     if (world.dice.faults.chance(1, 3) && this.evict()) this.fired("evict");
     this.fired(kind);
     this.deaths++;
+    if (pair.shape.disk === true && world.dice.faults.chance(1, 2)) this.forgetAll();
     pair.died();
     if (kind === "proxy_stop") return pair.proxy.stop(500, () => this.gone("kill"));
     this.gone(kind === "proxy_kill" ? "kill" : "power");
@@ -158,6 +170,19 @@ class Reaper {
     if (items.length === 0) return false;
     server.engine.store.unlink(world.dice.faults.pick(items));
     return true;
+  }
+
+  /** The server that takes what another one misses is restarted, and has forgotten it. */
+  private forgetAll(): void {
+    const { world, pair } = this;
+    const owner = pair.proxy.pool.pairs.find(({ lacking }) => lacking[0] + lacking[1] > 0);
+    if (owner === undefined) return;
+    const keeper = pair.servers.find(({ host }) => owner.server(owner.lacking[0] > 0 ? 1 : 0)!.label.startsWith(`${host.ip}:`))!.host;
+    if (keeper.process === null || keeper.hung || keeper.off || keeper.refusing) return;
+    this.fired("amnesia");
+    this.amnesias.push(world.nowUs);
+    keeper.crash("kill");
+    world.after(world.dice.faults.range(1_000, 300_000), () => void keeper.restart());
   }
 
   private fired(kind: (typeof PROXY_FAULTS)[number]): void {

@@ -11,7 +11,7 @@ import { SCENARIOS } from "./scenarios.ts";
 const SEEDS = Number(process.env["TANDEM_SIM_SEEDS"] ?? 200);
 const START = Number(process.env["TANDEM_SIM_START"] ?? 1);
 
-const MAIN = ["pair-a", "pair-b"], COMPANY = ["two-a", "two-strict", "two-workers", "rings"], DEATHS = ["restart-a", "two-death"];
+const MAIN = ["pair-a", "pair-b"], COMPANY = ["two-a", "two-strict", "two-workers", "rings"], DEATHS = ["restart-a", "restart-disk", "two-death"];
 
 describe(`seeds ${START} to ${START + SEEDS - 1}`, () => {
   const fired = new Set<string>();
