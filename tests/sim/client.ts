@@ -9,7 +9,7 @@ import { shorten } from "./values.ts";
 /** One command line (with its data) and the calls it stands for: one, or one per key of a multi-get. */
 export interface Request {
   readonly text: string;
-  readonly verb: CallKind | "gets" | "gats" | "version" | "mn" | "quit";
+  readonly verb: CallKind | "gets" | "gats" | "version" | "mn" | "quit" | "flush_all";
   readonly keys: readonly string[];
   readonly noreply: boolean;
   /** The record of each key's call; empty for commands that concern no key. */
@@ -270,7 +270,7 @@ export class SimClient implements SocketHandlers {
 
 const OUTCOMES = new Map<string, Outcome>([
   ["STORED", "stored"], ["NOT_STORED", "not_stored"], ["EXISTS", "exists"], ["NOT_FOUND", "not_found"],
-  ["DELETED", "deleted"], ["TOUCHED", "touched"],
+  ["DELETED", "deleted"], ["TOUCHED", "touched"], ["OK", "deleted"],
 ]);
 
 const ALLOWED: Partial<Record<CallKind, readonly Outcome[]>> = {
@@ -284,4 +284,5 @@ const ALLOWED: Partial<Record<CallKind, readonly Outcome[]>> = {
   decr: ["number", "not_found"],
   touch: ["touched", "not_found"],
   delete: ["deleted", "not_found"],
+  flush: ["deleted"],
 };

@@ -11,6 +11,7 @@ import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
 import { DISTANT, drawSettings, isRush } from "./settings.ts";
 import type { Watch } from "./invariants.ts";
+import { Unanswered } from "./unanswered.ts";
 import type { World } from "./world.ts";
 
 const SECOND_US = 1_000_000;
@@ -52,6 +53,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   const pair = new PairWorld(world, shape, habits);
   world.runUntil(() => pair.serving, 10 * SECOND_US, 500);
   const watches = watch(world, pair);
+  const unanswered = new Unanswered(world, pair);
   bend(pair);
   const violations: string[] = [];
   if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
@@ -60,7 +62,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   const disagreement = new Disagreement(world, pair.proxies);
   const endUs = world.nowUs + (crowd ? 2 : dice.pick([5, 10, 15])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
-    cls: "A", kinds: drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
+    cls: "A", kinds: drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, sources: (server) => pair.sources(server),
     spreadUs: dice.pick([0, 2_000, 50_000]), uneven: dice.chance(1, 2),
   });
   if (!crowd) nemesis.start();
@@ -84,6 +86,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
   if (healed) violations.push(...differences(pair));
 
+  unanswered.withdraw(pair.history);
   const counts: Record<Fault, number> = { stale: 0, lost: 0, double: 0, twice: 0 };
   let windowUs = 0;
   for (const { fault, cause, call, text } of findings(pair.history.calls, false)) {

@@ -9,6 +9,7 @@ import type { World } from "./world.ts";
 export const TIMED = [
   "crash", // the server's process is killed, and started again later, empty
   "power", // its machine loses power, and comes back later, empty
+  "flap", // it is killed and started again, or its port is closed and opened again, time after time
   "hang", // SIGSTOP, SIGCONT
   "deaf", // accepts, reads nothing for a while
   "mute", // executes, never answers on connections of that time
@@ -31,12 +32,17 @@ export const SUDDEN = [
   "stall", // the proxy's process stands still for up to 100 ms (class B: 1 s)
   "clock", // the proxy's wall clock jumps
 ] as const;
+/** What follows the return of a server that is being filled. */
+export const WOUNDS = [
+  "crash_target", // it is killed again before it was given all keys
+  "crash_source", // the one that its keys come from is killed (class B)
+] as const;
 /** What the world's settings and the clients do by themselves. */
 export const CONSTANT = ["short_write", "fragment", "client_abort", "client_half_close"] as const;
 
 export type FaultKind = (typeof TIMED)[number] | (typeof SUDDEN)[number];
 export const NEMESIS_KINDS: readonly FaultKind[] = [...TIMED, ...SUDDEN];
-export const ALL_KINDS: readonly string[] = [...NEMESIS_KINDS, "restart", ...CONSTANT];
+export const ALL_KINDS: readonly string[] = [...NEMESIS_KINDS, ...WOUNDS, "restart", ...CONSTANT];
 
 /** A: one server is impaired at a time, and all is well again before the next fault. B: anything. */
 export type FaultClass = "A" | "B";
@@ -57,14 +63,19 @@ export interface NemesisOptions {
   readonly spreadUs: number;
   /** A fault between may hit the connections of some proxies only (class A′). */
   readonly uneven?: boolean;
+  /** While a server is being given what it has lost: those that it comes from; null otherwise. */
+  readonly sources?: (server: SimHost) => readonly SimHost[] | null;
 }
 
 /** A random half of all kinds, at least one. */
 export function drawKinds(dice: Prng): FaultKind[] {
-  const kinds = NEMESIS_KINDS.filter(() => dice.chance(1, 2));
+  // A server that flaps is not trusted for long afterwards, which costs the run much time.
+  const kinds = NEMESIS_KINDS.filter((kind) => dice.chance(1, kind === "flap" ? 8 : 2));
   return kinds.length > 0 ? kinds : [dice.pick(NEMESIS_KINDS)];
 }
 
+/** How often a returned server is looked at until it is being filled, every 5 ms. */
+const WOUND_LOOKS = 600;
 /** How long the world is lively before a fault begins, microseconds. */
 const WARNING_US = 100_000;
 /** … and after one began or ended, and after a server was found to be changed. */
@@ -77,6 +88,8 @@ export class Nemesis {
   /** Stalls of the proxy so far, microseconds: time by which answers may be late. */
   stalledUs = 0;
   struck = 0;
+  /** How often servers went in all flaps. */
+  flaps = 0;
   private waited = 0;
 
   constructor(
@@ -191,6 +204,8 @@ export class Nemesis {
         if (process === null) return null;
         server.crash(kind === "crash" ? "kill" : "power");
         return () => this.restart(server);
+      case "flap":
+        return process === null || server.refusing ? null : this.flap(server);
       case "hang":
         if (process === null || server.hung) return null;
         server.hang();
@@ -266,6 +281,56 @@ export class Nemesis {
     server.restart();
     this.world.fired("restart");
     this.world.trace.event(this.world.nowUs, "fault", server, 0, "restart");
+    if (this.options.sources !== undefined && this.dice.chance(1, 4)) this.wound(server, WOUND_LOOKS);
+  }
+
+  /** Goes and comes, about once a second, until ended. */
+  private flap(server: SimHost): () => void {
+    const { world, dice } = this;
+    const forgets = dice.chance(1, 2);
+    let over = false;
+    const come = (): void => {
+      if (forgets) this.restart(server);
+      else server.refusing = false;
+      if (!over) world.after(dice.range(100_000, 1_200_000), go);
+    };
+    const go = (): void => {
+      if (over) return;
+      world.stir(STIR_US);
+      this.flaps++;
+      if (forgets) server.crash("kill");
+      else {
+        server.refusing = true;
+        this.resetAll(server, "both", this.targets.proxies);
+      }
+      world.after(dice.range(1_000, 400_000), () => {
+        if (!over) come();
+      });
+    };
+    go();
+    return () => {
+      over = true;
+      come();
+    };
+  }
+
+  /** Once it is being filled, it is killed again, or what fills it (where clients may lose what was there alone). */
+  private wound(server: SimHost, looks: number): void {
+    const { world, dice } = this;
+    if (looks === 0 || server.process === null || world.nowUs >= this.options.untilUs) return;
+    if (this.options.sources!(server) === null) return void world.after(5_000, () => this.wound(server, looks - 1));
+    world.after(dice.skewed(0, 500_000), () => {
+      const sources = this.options.sources!(server);
+      if (sources === null) return;
+      const kind = this.options.cls === "B" && dice.chance(1, 2) ? "crash_source" : "crash_target";
+      const victim = kind === "crash_source" ? dice.pick(sources) : server;
+      if (victim.process === null || victim.hung) return;
+      world.stir(STIR_US);
+      world.fired(kind);
+      world.trace.event(world.nowUs, "fault", victim, 0, kind);
+      victim.crash("kill");
+      world.after(dice.range(1_000, 1_000_000), () => this.restart(victim));
+    });
   }
 
   private resetOne(server: SimHost, ends: "both" | "near" | "far", proxies: readonly SimHost[]): boolean {

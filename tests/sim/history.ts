@@ -8,7 +8,7 @@ export type Outcome =
   | "deleted" | "touched" | "number"
   | "unknown";
 
-export type CallKind = "get" | "set" | "add" | "replace" | "append" | "prepend" | "cas" | "incr" | "decr" | "touch" | "gat" | "delete";
+export type CallKind = "get" | "set" | "add" | "replace" | "append" | "prepend" | "cas" | "incr" | "decr" | "touch" | "gat" | "delete" | "flush";
 
 /** One command on one key (a multi-get is one call per key). Times are virtual microseconds. */
 export interface Call {

@@ -214,6 +214,11 @@ function holdsNumber(number: number): boolean {
   return number % 3 === 2;
 }
 
+/** Every key that is asked for. */
+export function keysOf(habits: Habits): string[] {
+  return Array.from({ length: habits.keys }, (_, number) => keyOf(number));
+}
+
 function keyOf(number: number): string {
   return `${holdsNumber(number) ? "n" : "k"}${number}`;
 }

@@ -21,7 +21,7 @@ export interface Leniency {
    * Whether what was written at one time may be lost at another, or null: nothing may. A command may find nothing then;
    * what was overwritten or deleted must still never be seen.
    */
-  readonly lossy: ((writtenUs: number, missedUs: number) => boolean) | null;
+  readonly lossy: ((writtenUs: number, missedUs: number, key: string) => boolean) | null;
   /** A cas may be answered EXISTS although nothing changed (its token came from another server). */
   readonly spuriousExists: boolean;
   /**
@@ -45,6 +45,7 @@ export function nameOf(state: State): string {
 /** The states that may follow when `call`, with the outcome it had, takes effect in `state`; none: it cannot. */
 export function follow(state: State, call: Call, lenient: Leniency): State[] {
   if (call.outcome === "unknown" || call.outcome === "open") return effects(state, call, lenient);
+  if (call.kind === "flush") return flushed(state, call);
   const absent = isGone(state, call, lenient);
   const present = state !== null && call.startUs <= state.mustGoUs;
   switch (call.outcome) {
@@ -75,6 +76,15 @@ export function follow(state: State, call: Call, lenient: Leniency): State[] {
   }
 }
 
+/**
+ * A flush_all that was answered: what is older than memcached's second is gone. What is younger may be gone or not, on
+ * each server for itself (lossy says so); so may all, when it was being copied at that time.
+ */
+function flushed(state: State, call: Call): State[] {
+  const old = state !== null && call.value !== "weak" && state.sinceUs + 2 * SECOND_US <= call.startUs;
+  return [old ? null : state];
+}
+
 function stored(state: State, call: Call, lenient: Leniency, absent: boolean, present: boolean): State[] {
   switch (call.kind) {
     case "set":
@@ -98,6 +108,7 @@ function stored(state: State, call: Call, lenient: Leniency, absent: boolean, pr
 function effects(state: State, call: Call, lenient: Leniency): State[] {
   switch (call.kind) {
     case "get":
+    case "flush": // what it may have taken away is lossy
       return [];
     case "set":
       return [fresh(call, lenient)];
@@ -126,7 +137,7 @@ function effects(state: State, call: Call, lenient: Leniency): State[] {
 
 /** True when a command may find nothing where the state should be. */
 function isGone(state: State, call: Call, lenient: Leniency): boolean {
-  return state === null || call.endUs >= state.mayGoUs || (lenient.lossy !== null && lenient.lossy(state.sinceUs, call.endUs));
+  return state === null || call.endUs >= state.mayGoUs || (lenient.lossy !== null && lenient.lossy(state.sinceUs, call.endUs, call.key));
 }
 
 function since(call: Call, lenient: Leniency): number {

@@ -6,7 +6,8 @@ import { TICK_MS } from "../../src/replication/pool.ts";
 import { check } from "./checker.ts";
 import { drawKinds, type FaultClass, type FaultKind, Nemesis, STIR_US } from "./faults.ts";
 import { type Call, type History, say } from "./history.ts";
-import { CLOSING_US, drawHabits, type Habits } from "./load.ts";
+import { CLOSING_US, drawHabits, type Habits, keysOf } from "./load.ts";
+import { drawLosses, Losses } from "./losses.ts";
 import { Watch } from "./invariants.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT, type Leniency } from "./model.ts";
@@ -16,6 +17,7 @@ import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
 import { DISTANT, drawSettings, isRush } from "./settings.ts";
 import { Stranger } from "./stranger.ts";
+import { Unanswered } from "./unanswered.ts";
 import type { World } from "./world.ts";
 
 export const SECOND_US = 1_000_000;
@@ -89,6 +91,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   const pair = new PairWorld(world, shape, habits);
   const watches = watch(world, pair);
   const stranger = mood !== "calm" && (rush || dice.chance(1, 8)) ? new Stranger(world, pair) : null;
+  const unanswered = new Unanswered(world, pair);
   bend(pair);
   const violations: string[] = [];
   // Without faults the clients come when all is ready; else as early as they can.
@@ -99,10 +102,13 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   }
   const endUs = world.nowUs + (zombie || rush ? 10 : dice.pick([5, 10, 20])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
-    cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs,
+    cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, sources: (server) => pair.sources(server),
     spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
   });
   if (mood !== "calm") nemesis.start();
+  const losing = mood === "A" || mood === "B" ? drawLosses(world.seed) : null;
+  const losses = losing === null || stranger !== null ? null : new Losses(world, pair, keysOf(habits), endUs);
+  if (losses !== null) losses.start(losing!);
   const operator = new Operator(world, () => pair.proxies, endUs);
   // A token of an older server is refused on the other side, which is not calm.
   if (world.seed % 3 === 0 && (mood !== "calm" || shape.versions.every((version) => version === EXPLICIT))) operator.start();
@@ -119,14 +125,15 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   world.runUntil(() => pair.clients.every(({ done }) => done), world.nowUs + CLOSING_US, 100_000);
   const waiting = pair.clients.filter((client) => !client.done).length;
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
-  if (healed) violations.push(...differences(pair));
+  if (healed) violations.push(...differences(pair, (key) => losses !== null && losses.oneSided(key)));
 
   // What an upheaval may have cost; nothing is lost for no reason.
-  const lossy = (writtenUs: number, missedUs: number): boolean => world.stirred(writtenUs - UPHEAVAL_US, missedUs);
+  const lossy = (writtenUs: number, missedUs: number, key: string): boolean =>
+    (cls === "B" && world.stirred(writtenUs - UPHEAVAL_US, missedUs)) || (losses !== null && losses.lost(writtenUs, missedUs, key));
   // A token that both servers hold is good on either: only an older server may let one be refused for nothing.
   const spuriousExists = stranger !== null || !shape.versions.every((version) => version === EXPLICIT);
-  const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B" ? lossy : null, spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
-  if (cls === "B" && pair.proxy.counters.unanswered_keys > 0) withoutUnanswered(pair.history);
+  const lenient: Leniency = mood === "calm" ? STRICT : { lossy: cls === "B" || losses !== null ? lossy : null, spuriousExists, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
+  unanswered.withdraw(pair.history);
   const verdict = check(pair.history, lenient);
   violations.push(...watches.flatMap(({ found }) => found), ...(stranger?.found ?? []), ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
   violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, pair.proxy.counters.single_writes > 0, pair.proxy.counters.forgotten > 0));
@@ -138,7 +145,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
     counts: {
       calls: pair.history.calls.length, undecided: verdict.undecided.length, errors: errorCount, struck: nemesis.struck, drained: operator.drains,
       early_misses: pair.proxy.counters.warming_misses, slowest_ms_max: Math.floor(pair.history.slowestUs / 1000), recovered_ms_max: Math.floor(recoveredUs / 1000),
-      strange_writes: stranger?.writes ?? 0,
+      strange_writes: stranger?.writes ?? 0, flaps: nemesis.flaps, flushes: losses?.flushes ?? 0, evictions: losses?.evictions ?? 0,
     },
   };
 }
@@ -152,6 +159,9 @@ export function watch(world: World, pair: PairWorld): Watch[] {
   return watches;
 }
 
+/** The ways of two clients to the proxy differ by less, microseconds. */
+const UNORDERED_US = 100_000;
+
 /**
  * I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times.
  * Three for a change when one was taken by one side only: the server answers, the other's copy does not come, and the
@@ -159,16 +169,20 @@ export function watch(world: World, pair: PairWorld): Watch[] {
  */
 export function impatience({ calls }: History, stalledUs: number, large: boolean, oneSided: boolean, forgot = false): string[] {
   const out: string[] = [];
+  // A proxy that was away judges what waits anew.
+  const excuseUs = stalledUs > 0 ? stalledUs + DEADLINE_US : 0;
   // A large value may take as long as it makes progress.
   const usual = large ? 2 * PATIENCE_US : PATIENCE_US;
   for (const call of calls) {
     const took = call.endUs - call.startUs;
     // Who wants a key whose newest copy is out of reach first learns of the stale one, then removes it.
     const patience = usual + (oneSided && call.kind !== "get" ? DEADLINE_US : 0) + (forgot ? DEADLINE_US : 0);
-    if (call.noreply || took === Infinity || took <= patience + stalledUs || call.outcome === "unknown" && !call.refused) continue;
+    if (call.noreply || took === Infinity || took <= patience + excuseUs || call.outcome === "unknown" && !call.refused) continue;
     // Commands of one connection are answered in order, and those on one key may have to wait for each other.
-    const ahead = calls.filter((other) => other.id < call.id && other.endUs > call.startUs && (other.key === call.key || other.session === call.session));
-    if (took > patience * (1 + Math.min(3, ahead.length)) + stalledUs) out.push(`I11: ${took / 1000} ms, behind ${ahead.length} others: ${say(call)}`);
+    // Of two clients, whose question comes first is known only when they asked far enough apart.
+    const ahead = calls.filter((other) => other !== call && other.endUs > call.startUs &&
+      (other.session === call.session ? other.id < call.id : other.key === call.key && other.startUs < call.startUs + UNORDERED_US));
+    if (took > patience * (1 + Math.min(3, ahead.length)) + excuseUs) out.push(`I11: ${took / 1000} ms, behind ${ahead.length} others: ${say(call)}`);
   }
   return out;
 }
@@ -188,8 +202,8 @@ export function withoutUnanswered({ calls }: History, maybe: (call: Call) => boo
   }
 }
 
-/** I5: both servers of each key hold the same. */
-export function differences(pair: PairWorld): string[] {
+/** I5: both servers of each key hold the same; where it may be missing on one side, oneSided says so. */
+export function differences(pair: PairWorld, oneSided: (key: string) => boolean = () => false): string[] {
   const out: string[] = [];
   const byLabel = new Map<string, MemcachedHost>();
   for (const server of pair.servers) byLabel.set(`${server.host.ip}:11211`, server);
@@ -206,6 +220,7 @@ export function differences(pair: PairWorld): string[] {
     }
     // Near its end an item may be gone on one side only.
     if ((one?.ttl ?? 0) <= 3 && (two?.ttl ?? 0) <= 3) continue;
+    if ((one === null || two === null) && oneSided(key)) continue;
     if (one?.text !== two?.text) out.push(`I5: ${key} is ${one?.text ?? "missing"} on the primary and ${two?.text ?? "missing"} on the backup`);
     else if (one !== null && two !== null && one.ttl !== two.ttl && !(Math.abs(one.ttl - two.ttl) <= 3)) {
       out.push(`I7: ${key} lives for ${one.ttl} s on the primary and ${two.ttl} s on the backup`);

@@ -157,6 +157,15 @@ export class PairWorld {
       pool.servers.every((server) => server.state === "up" && !server.cold && !server.fenced && !server.doubted) && pool.pairs.every((pair) => pair.stale.size === 0 && pair.locks.size === 0));
   }
 
+  /** A server is being given what it lost, as one proxy sees it: by whom; null when it is not. */
+  sources(host: SimHost): readonly SimHost[] | null {
+    const sides = [this.primaries, this.backups];
+    const label = `${host.ip}:${MEMCACHED_PORT}`;
+    const filled = this.proxies.some(({ pool }) => pool.servers.some((server) => server.label === label && server.cold && server.state === "rejoin"));
+    if (!filled) return null;
+    return sides.find((side) => !side.some((one) => one.host === host))!.map((one) => one.host);
+  }
+
   /** Why quiet() does not hold. */
   unquiet(): string {
     return this.proxies.map(({ pool }) => {

@@ -55,7 +55,7 @@ function run(world: World, bend: (pair: PairWorld) => void, disk: boolean): Scen
   const endUs = world.nowUs + dice.pick([10, 20, 30]) * SECOND_US;
   const quiet = (): boolean => pair.serving && pair.quiet() && pair.settled();
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
-    cls: "A", kinds: drawKinds(world.dice.faults), quiet, untilUs: endUs, spreadUs: dice.pick([0, 2_000, 50_000]),
+    cls: "A", kinds: drawKinds(world.dice.faults), quiet, untilUs: endUs, sources: (server) => pair.sources(server), spreadUs: dice.pick([0, 2_000, 50_000]),
   });
   const reaper = new Reaper(world, pair, endUs, bend);
   nemesis.start();
