@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "../support/client.ts";
 import { findProgram, freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
-import { gone, isAlive, librariesOf, run, type Running, start, statusRow } from "../support/program.ts";
+import { gone, isAlive, librariesOf, run, type Running, standsStill, start, statusRow } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
 const NOBODY = 65534;
@@ -235,7 +235,7 @@ describe("in front", () => {
     const [client, idle] = [await Client.open(port), await Client.open(port)];
     expect(await client.ask("set a 0 0 1\r\nx\r\n")).toBe("STORED");
     expect(await idle.ask("version\r\n")).toMatch(/^VERSION /);
-    memcached.kill("SIGSTOP");
+    await standsStill(memcached.pid);
     client.send("get a\r\n");
     await child.said(/ DEBUG command .*line="get a"/);
     child.kill("SIGTERM");

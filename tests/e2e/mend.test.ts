@@ -224,7 +224,7 @@ describe("tandem resync", () => {
     const last = await tandem("resync", ...ends, "--rate", "0");
     expect([last.code, last.stderr]).toEqual([0, ""]);
     expect(roughly(await contents(to))).toEqual(roughly(await contents(from)));
-  }, 60_000);
+  }, 180_000);
 
   test("a server that stops or dies in the middle: one line, 3, in bounded time", async () => {
     const [from, to] = await memcacheds(2) as [Spawned, Spawned];
@@ -248,7 +248,7 @@ describe("tandem resync", () => {
     expect((await orphan.ended).stderr).toStartWith(`tandem: ${label(to)}: is lost: `);
 
     expect(await tandem("resync", ...ends)).toMatchObject({ code: 3, stdout: "", stderr: `tandem: ${label(to)}: cannot be reached: refused\n` });
-  }, 60_000);
+  }, 180_000);
 
   test("what is no memcached with a list of keys cannot be copied from", async () => {
     const [from, to] = await memcacheds(2) as [Spawned, Spawned];
@@ -383,7 +383,7 @@ describe("tandem verify", () => {
     await load;
     expect(writes).toBeGreaterThan(100);
     expect([ended.code, ended.stdout.split("\n")[2]]).toEqual([0, expect.stringMatching(/^2001 keys compared in .*, 0 not as they should be$/)]);
-  }, 60_000);
+  }, 180_000);
 
   test("asked wrongly: 2 and one line", async () => {
     for (const args of [[], ["-s", "a:1"], ["-s", "a:1", "-b", "b:1", "--sample", "0"], ["-s", "a:1", "-b", "b:1", "--sample", "101%"],

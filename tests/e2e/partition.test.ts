@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { Client, textOf } from "../support/client.ts";
 import { newerMemcached, type Which } from "../support/memcached.ts";
+import { STEADY } from "../support/tandem.ts";
 import { pass, World } from "../support/world.ts";
 
 /** Keys of each kind of write; as many again are left alone. */
@@ -99,7 +100,7 @@ const ABSENCES: readonly Absence[] = [
 describe("back with what it had", () => {
   for (const which of ["installed", "newer"] as const satisfies readonly Which[]) {
     test.skipIf(which === "newer" && newerMemcached() === null)(`${which} memcached`, async () => {
-      const world = await World.open({ relayed: [1], which: Array<Which>(4).fill(which), loads: [] });
+      const world = await World.open({ relayed: [1], flags: STEADY, which: Array<Which>(4).fill(which), loads: [] });
       const client = await Client.open(world.tandem.port);
       try {
         const book = new Book(client);
@@ -127,7 +128,7 @@ async function goesAndReturns(world: World, client: Client, book: Book, { name, 
   const late = [...keysOf("late-set"), ...keysOf("late-delete")];
   client.send(late.map((key) => `set ${key} 3 0 4\r\nlate\r\n`).join(""));
   for (const key of late) {
-    expect(`${key} ${await client.line(5000)}`).toBe(`${key} STORED`);
+    expect(`${key} ${await client.line(20_000)}`).toBe(`${key} STORED`);
     book.holds.set(key, "late");
   }
   const began = performance.now();
@@ -164,7 +165,7 @@ async function goesAndReturns(world: World, client: Client, book: Book, { name, 
 async function missedBy(client: Client, index: number): Promise<number> {
   client.send("stats servers\r\n");
   let missed = 0;
-  for (let line = await client.line(5000); line !== "END"; line = await client.line(5000)) {
+  for (let line = await client.line(20_000); line !== "END"; line = await client.line(20_000)) {
     const found = new RegExp(`^STAT ${index < 2 ? "primary" : "backup"}:${index % 2}:missed_writes (\\d+)$`).exec(line);
     if (found !== null) missed = Number(found[1]);
   }
@@ -176,7 +177,7 @@ async function setsOf(world: World, index: number): Promise<number> {
   const client = await Client.open(world.servers[index]!.port);
   let sets = 0;
   client.send("stats\r\n");
-  for (let line = await client.line(5000); line !== "END"; line = await client.line(5000)) {
+  for (let line = await client.line(20_000); line !== "END"; line = await client.line(20_000)) {
     if (line.startsWith("STAT cmd_set ")) sets = Number(line.slice(13));
   }
   client.close();

@@ -5,6 +5,7 @@ import { afterAll, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
 import { errorsOf, figuresOf, READS, table } from "../support/figures.ts";
 import { VIOLATIONS } from "../support/history.ts";
+import { STEADY } from "../support/tandem.ts";
 import { pass, WHOLE_MS, World } from "../support/world.ts";
 import { cutOff, type Fault, HUNG, KILLED } from "../support/world_faults.ts";
 
@@ -13,7 +14,7 @@ const AFTER_MS = 1500;
 /** All faults, not only the first two. */
 const ALL = process.env["FAULTS"] === "all";
 /** How long two proxies may take to know each other, ms. */
-const MEET_MS = 10_000;
+const MEET_MS = 30_000;
 
 /** In an order in which each world can go through them all; each hits the first primary. */
 const FAULTS: readonly Fault[] = [cutOff("cut off from one proxy alone", (world) => world.tandems[1]!.pid), KILLED, HUNG];
@@ -23,7 +24,7 @@ afterAll(() => {
   if (rows.length > 0) console.log(table(rows));
 });
 
-for (const [mode, flags] of [["default", []], ["--strict", ["--strict"]]] as const) {
+for (const [mode, flags] of [["default", STEADY], ["--strict", ["--strict", ...STEADY]]] as const) {
   test(`two proxies, ${mode}`, async () => {
     const world = await World.open({ relayed: [0], proxies: 2, flags, loads: [{ clients: 12, rate: 1500 }] });
     try {
@@ -49,7 +50,7 @@ async function meets(port: number): Promise<void> {
   const started = performance.now();
   for (let known = false; !known; await pass(50)) {
     client.send("stats proxies\r\n");
-    for (let line = await client.line(5000); line !== "END"; line = await client.line(5000)) known ||= /:state alive$/.test(line);
+    for (let line = await client.line(20_000); line !== "END"; line = await client.line(20_000)) known ||= /:state alive$/.test(line);
     if (performance.now() - started > MEET_MS) throw new Error("the two proxies do not find each other");
   }
   client.close();

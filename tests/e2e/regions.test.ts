@@ -4,17 +4,17 @@
 import { expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { type Machine, Switch, whyNoMachines } from "../support/ha/machines.ts";
-import { tandemPath } from "../support/tandem.ts";
+import { PATIENT, tandemPath } from "../support/tandem.ts";
 
 const ONE_WAY_MS = 20, PORT = 11211, CLIENTS = 12000;
 const NORTH = "10.0.0.11", SOUTH = "10.0.0.12";
 const DELAY = resolve("tests/support/ha/delay.ts");
-const FLAGS = ["-p", String(CLIENTS), "--admin", "off", "-s", `${NORTH}:${PORT}`, "-b", `${SOUTH}:${PORT}`];
+const FLAGS = ["-p", String(CLIENTS), "--admin", "off", "-s", `${NORTH}:${PORT}`, "-b", `${SOUTH}:${PORT}`, ...PATIENT];
 
 /** Resolves once what a service said matches. */
 async function said(machine: Machine, service: string, pattern: RegExp): Promise<void> {
   const { log } = machine.service(service);
-  for (const limit = performance.now() + 10_000; !pattern.test(log()); ) {
+  for (const limit = performance.now() + 40_000; !pattern.test(log()); ) {
     if (performance.now() > limit) throw new Error(`${machine.name} ${service} did not say ${pattern}:\n${log()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -75,4 +75,4 @@ test("two regions, 40 ms apart", async () => {
   } finally {
     hub.end();
   }
-}, 60_000);
+}, 120_000);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "../support/client.ts";
 import { spawnMemcached, type Spawned } from "../support/memcached.ts";
-import { serverStates, spawnTandem, type Tandem, tandemPath } from "../support/tandem.ts";
+import { serverStates, spawnTandem, STEADY, type Tandem, tandemPath } from "../support/tandem.ts";
 
 const open: (Client | Spawned)[] = [];
 function held<T extends Client | Spawned>(thing: T): T {
@@ -35,8 +35,7 @@ interface Stage {
 /** Every key is old on both sides; then the primary stops, and what is even becomes new, what is odd is deleted. */
 async function missing(more: readonly string[] = []): Promise<Stage> {
   const primary = held(await spawnMemcached()), backup = held(await spawnMemcached());
-  // Patient enough for a busy machine.
-  const args = ["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, "--timeout", "600", "--connect-timeout", "600", ...more];
+  const args = ["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, ...STEADY, ...more];
   const tandem = held(await spawnTandem(args));
   const client = held(await Client.open(tandem.port));
   for (let i = 0; i < KEYS; i++) expect(await client.ask(`set k${i} 0 0 3\r\nold\r\n`)).toBe("STORED");

@@ -3,12 +3,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Client, textOf } from "../support/client.ts";
 import { spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { standsStill } from "../support/program.ts";
 import { dice } from "../support/sessions.ts";
-import { serverStates, spawnTandem, type Tandem } from "../support/tandem.ts";
+import { PATIENT, serverStates, spawnTandem, STEADY, type Tandem } from "../support/tandem.ts";
 
 const MONTH_S = 30 * 24 * 3600;
 /** How long a return may take at most, ms. */
-const RETURN_MS = 20_000;
+const RETURN_MS = 30_000;
 
 const running: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -43,7 +44,7 @@ class Stage {
       // None, seconds, and a date beyond thirty days.
       const exptime = (i: number): number => [0, 1000 + i, now + MONTH_S + 1000 + i][i % 3]!;
       this.client.send(numbers.map((i) => `set key${i} ${i * 7} ${exptime(i)} ${`v${i}`.length}\r\nv${i}\r\n`).join(""));
-      for (const _ of numbers) expect(await this.client.line(5000)).toBe("STORED");
+      for (const _ of numbers) expect(await this.client.line(20_000)).toBe("STORED");
     }
   }
 
@@ -75,7 +76,7 @@ class Stage {
     const client = await Client.open(port);
     client.send(`stats${words}\r\n`);
     let found = NaN;
-    for (let line = await client.line(5000); line !== "END"; line = await client.line(5000)) {
+    for (let line = await client.line(20_000); line !== "END"; line = await client.line(20_000)) {
       if (line.startsWith(`STAT ${name} `)) found = Number(line.slice(`STAT ${name} `.length));
     }
     client.close();
@@ -117,10 +118,10 @@ async function contents(port: number, keys: readonly string[]): Promise<Map<stri
     client.send(some.map((key) => `mg ${key} f t v\r\n`).join(""));
     const read: [string, string, number][] = [];
     for (const key of some) {
-      const line = await client.line(5000);
+      const line = await client.line(20_000);
       if (line === "EN") continue;
       const [, flags, ttl] = /^VA \d+ f(\d+) t(-?\d+)$/.exec(line) ?? [];
-      read.push([key, `${flags} ${await client.line(5000)}`, Number(ttl)]);
+      read.push([key, `${flags} ${await client.line(20_000)}`, Number(ttl)]);
     }
     const to = performance.now() / 1000;
     for (const [key, what, ttl] of read) held.set(key, { what, ttl, from, to });
@@ -154,7 +155,7 @@ class Readers {
     for (let round = 0; !this.stopping; round++) {
       const asked = range(0, round % 2 === 0 ? 1 : 12).map(() => below(this.keys));
       client.send(`get ${asked.map((i) => `key${i}`).join(" ")}\r\n`);
-      const { values, end } = await client.values(5000);
+      const { values, end } = await client.values(20_000);
       this.reads += asked.length;
       if (end !== "END") this.misses.push(end);
       let at = 0;
@@ -174,7 +175,7 @@ class Readers {
 describe("a primary killed and started again", () => {
   for (const mode of ["wait", "fast"]) {
     test(`--rejoin ${mode}: not one miss, and all is as it was`, async () => {
-      const stage = await Stage.open("--rejoin", mode);
+      const stage = await Stage.open("--rejoin", mode, ...PATIENT);
       await stage.fill(6000);
       const readers = new Readers(stage, 6000);
       await stage.killPrimary();
@@ -193,11 +194,11 @@ describe("a primary killed and started again", () => {
       // It had been asked before it was filled, or not at all.
       if (mode === "fast") expect(await stage.stat("warming_misses", " proxy")).toBeGreaterThan(0);
       else expect(await stage.stat("warming_misses", " proxy")).toBe(0);
-    }, 40_000);
+    }, 120_000);
   }
 
   test("interrupted: the target dies again, then the source hangs; it is never up with less than all", async () => {
-    const stage = await Stage.open("--rejoin", "fast");
+    const stage = await Stage.open("--rejoin", "fast", ...STEADY);
     await stage.fill(20_000);
     await stage.killPrimary();
     await stage.until("down up");
@@ -207,7 +208,7 @@ describe("a primary killed and started again", () => {
     await stage.until("down up");
     await stage.startPrimary();
     await stage.until("rejoin up");
-    stage.backup.kill("SIGSTOP");
+    await standsStill(stage.backup.pid);
     const held = await stage.stat("curr_items", "", stage.primary.port);
     // The first request that waits for the backup finds out.
     await stage.client.ask("set other 0 0 1\r\n1\r\n");
@@ -219,16 +220,16 @@ describe("a primary killed and started again", () => {
     const keys = [...range(0, 20_000).map((i) => `key${i}`), "other"];
     expect(await stage.differences(keys)).toEqual([]);
     expect((await contents(stage.primary.port, keys)).size).toBe(20_001);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("a primary that hung", () => {
   for (const [name, flags] of [["remembered", []], ["more than are remembered", ["--missed-keys-max", "10"]]] as const) {
     test(`missed writes, ${name}: only what differs is copied, and nothing is flushed`, async () => {
-      const stage = await Stage.open(...flags);
+      const stage = await Stage.open(...STEADY, ...flags);
       await stage.fill(3000);
       await stage.client.ask("set n 0 0 1\r\n5\r\n");
-      stage.primary.kill("SIGSTOP");
+      await standsStill(stage.primary.pid);
       await stage.client.ask("set other 0 0 1\r\n1\r\n");
       await stage.until("down up");
       const wanted: [string, RegExp][] = [];
@@ -253,6 +254,6 @@ describe("a primary that hung", () => {
       expect(copied).toBeLessThanOrEqual(402);
       expect(await stage.stat("cmd_flush", "", stage.primary.port)).toBe(0);
       expect(stage.tandem.log()).toContain(name === "remembered" ? "missed=402" : "missed=10");
-    }, 40_000);
+    }, 120_000);
   }
 });

@@ -3,6 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { errorsOf, figuresOf, READS, table } from "../support/figures.ts";
 import { VIOLATIONS } from "../support/history.ts";
+import { STEADY } from "../support/tandem.ts";
 import { workersOf } from "../support/workers.ts";
 import { pass, WHOLE_MS, World } from "../support/world.ts";
 import { cutOff, type Fault, HUNG, KILLED } from "../support/world_faults.ts";
@@ -26,7 +27,7 @@ afterAll(() => {
 });
 
 test("two workers", async () => {
-  const world = await World.open({ relayed: [0], flags: ["--workers", "2"], loads: [{ clients: 16, rate: 1500 }] });
+  const world = await World.open({ relayed: [0], flags: ["--workers", "2", ...STEADY], loads: [{ clients: 16, rate: 1500 }] });
   try {
     for (const fault of FAULTS) await judge(world, fault);
     await world.stopLoads();

@@ -41,6 +41,8 @@ interface Waiter {
   fail(problem: NoReply): void;
 }
 
+/** How long an answer may take where nothing is said of time, on however busy a machine, ms. */
+const ANSWER_MS = 20_000;
 const CR = 13;
 const LF = 10;
 
@@ -180,13 +182,13 @@ export class Client {
   }
 
   /** Sends and takes one line. */
-  ask(command: string | Uint8Array, deadlineMs = 5000): Promise<string> {
+  ask(command: string | Uint8Array, deadlineMs = ANSWER_MS): Promise<string> {
     this.send(command);
     return this.line(deadlineMs);
   }
 
   /** Sends a retrieval command and takes its values. */
-  fetch(command: string, deadlineMs = 5000): Promise<Values> {
+  fetch(command: string, deadlineMs = ANSWER_MS): Promise<Values> {
     this.send(command);
     return this.values(deadlineMs);
   }

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve as resolvePath } from "node:path";
 
 /** How long a server may take to answer its first question, ms. */
-const READY_MS = 10_000;
+const READY_MS = 20_000;
 /** How long one try may wait for its answer, ms: a stranger on the port must not hold us until READY_MS. */
 const ANSWER_MS = 1_000;
 

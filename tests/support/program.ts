@@ -1,7 +1,7 @@
 // The binary run to its end, and what is needed to run one in strange places: for tests of the program itself. Its
 // servers in the sense of a proxy that answers are in tandem.ts.
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 /** How long it may take to say what is waited for, ms: less than a test may take, so that it fails with what was said. */
 const SAID_MS = 20_000;
@@ -94,6 +94,13 @@ export function statusRow(pid: number, name: string): string[] | null {
 /** False for a process that is gone or only waits to be reaped. */
 export function isAlive(pid: number): boolean {
   return existsSync(`/proc/${pid}/status`) && !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+}
+
+/** Sends SIGSTOP and resolves when every thread stands still: until then one may still take and answer a request. */
+export async function standsStill(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  const state = (task: string): string => readFileSync(`/proc/${pid}/task/${task}/stat`, "latin1").split(") ").at(-1)![0]!;
+  while (!readdirSync(`/proc/${pid}/task`).every((task) => state(task) === "T")) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 /** Resolves when pid, a process that is nobody's child here, is gone: the kernel reports that to its parent only. */

@@ -7,10 +7,13 @@ import { Client } from "./client.ts";
 import { freePort, type Spawned } from "./memcached.ts";
 
 /** How long the binary may take until it serves, ms. */
-const READY_MS = 10_000;
+const READY_MS = 20_000;
 
 /** For tests of what is answered, not of when: a machine that is busy with something else is no fault of a server. */
 export const PATIENT: readonly string[] = ["--timeout", "5000", "--connect-timeout", "5000"];
+
+/** For tests in which one server must soon be found to hang, and no other one be taken for such because it is slow. */
+export const STEADY: readonly string[] = ["--timeout", "1000", "--connect-timeout", "1000"];
 
 export interface Tandem extends Spawned {
   /** Everything it has written to stdout and stderr so far. */
