@@ -247,6 +247,8 @@ export class TouchOther extends SilentCaller {
   private leadHas: boolean | null = null;
   private has: boolean | null = null;
   private unknown = false;
+  /** The side that was touched might have led then. */
+  private trusted = false;
 
   constructor(
     private readonly pool: Pool,
@@ -268,7 +270,9 @@ export class TouchOther extends SilentCaller {
   }
 
   override onReply(_role: number, status: StatusCode): void {
+    const { pair } = this.of;
     this.has = status === Status.TOUCHED;
+    this.trusted = pair.server(this.side)!.leads && !pair.overflow[this.side];
     this.compare();
   }
 
@@ -283,8 +287,18 @@ export class TouchOther extends SilentCaller {
     this.compare();
   }
 
+  /**
+   * Of two sides that were both trusted, this one has the newest time. One that lacked the key, or is on its way back,
+   * has not become right about it by being touched: the lead's own state, with the touch or without, is the truth.
+   */
+  private alone(): void {
+    const { pair, key } = this.of;
+    if (pair.stale.has(key)) return pair.touchEntry(key); // a copy under way may have missed the touch
+    this.pool.lacks(pair, key, this.trusted ? other(this.side) : this.side);
+  }
+
   private compare(): void {
-    if (this.unknown && this.has) return this.pool.lacks(this.of.pair, this.of.key, other(this.side));
+    if (this.unknown && this.has) return this.alone();
     if (this.has === null || this.leadHas === null) return;
     if (this.has === this.leadHas) {
       if (this.has && this.pool.verifier.active) this.pool.verifier.wrote(this.of.pair, this.of.key, this.of.laneIndex);

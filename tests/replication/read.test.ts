@@ -208,6 +208,16 @@ describe("gat", () => {
       expect(t.lacks("k")).toBe("P");
     });
   }
+  test("the side that lacks the key is touched, then its lead is lost: it still lacks it", () => {
+    const t = new Table();
+    t.pair.mark("k", 0);
+    t.B.stopped = true;
+    t.client.sends("gat 60 k\r\n");
+    t.P.answers("touch k 60\r\n", "TOUCHED\r\n");
+    t.pass(650);
+    t.client.receivesMatch(/^SERVER_ERROR tandem: no server can answer/);
+    expect(t.lacks("k")).toBe("P");
+  });
 });
 
 describe("many keys", () => {

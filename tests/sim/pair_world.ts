@@ -123,6 +123,8 @@ export class PairWorld {
   /** What worker i has of the others: texts arrive in order, after a while of their own. */
   private companyOf(i: number): Company {
     const arrivals = new Map<number, number>();
+    // A channel keeps order, though timers may be late by more or less: each delivers what has waited longest.
+    const waiting = new Map<number, string[]>();
     return {
       full: () => {},
       sum: () => {},
@@ -133,7 +135,10 @@ export class PairWorld {
           if (j === i || (to !== -1 && to !== j)) continue;
           const us = Math.max(arrivals.get(j) ?? 0, this.world.nowUs + this.world.dice.hosts.range(30, 3_000));
           arrivals.set(j, us);
-          host.process?.ownTimer((us - this.world.nowUs) / 1000, () => this.proxies[j]!.heard(pool, i, JSON.parse(text)));
+          const queue = waiting.get(j) ?? [];
+          waiting.set(j, queue);
+          queue.push(text);
+          host.process?.ownTimer((us - this.world.nowUs) / 1000, () => this.proxies[j]!.heard(pool, i, JSON.parse(queue.shift()!)));
         }
       },
     };
