@@ -113,12 +113,13 @@ export class Pair {
     if (entry !== undefined) return other(entry.side);
     const usual = this.usualLead;
     if (usual !== -1) return usual;
-    // Nobody is fully trusted: the peer of a cold one, else whoever can be reached.
-    const { primary, backup } = this;
+    // Nobody is fully trusted: the peer of a cold one, then of one that lacks more than is known, else whoever can be reached.
+    const { primary, backup, overflow } = this;
     if (backup === null) return PRIMARY;
-    if (primary.cold && backup.state !== "down") return BACKUP;
-    if (backup.cold && primary.state !== "down") return PRIMARY;
-    return primary.state !== "down" ? PRIMARY : BACKUP;
+    if (primary.state === "down") return BACKUP;
+    if (backup.state === "down") return PRIMARY;
+    if (primary.cold || backup.cold) return primary.cold ? BACKUP : PRIMARY;
+    return overflow[PRIMARY] && !overflow[BACKUP] ? BACKUP : PRIMARY;
   }
 
   /**

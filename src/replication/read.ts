@@ -247,8 +247,6 @@ export class TouchOther extends SilentCaller {
   private leadHas: boolean | null = null;
   private has: boolean | null = null;
   private unknown = false;
-  /** The side that was touched might have led then. */
-  private trusted = false;
 
   constructor(
     private readonly pool: Pool,
@@ -270,9 +268,7 @@ export class TouchOther extends SilentCaller {
   }
 
   override onReply(_role: number, status: StatusCode): void {
-    const { pair } = this.of;
     this.has = status === Status.TOUCHED;
-    this.trusted = pair.server(this.side)!.leads && !pair.overflow[this.side];
     this.compare();
   }
 
@@ -281,20 +277,17 @@ export class TouchOther extends SilentCaller {
     this.compare();
   }
 
-  /** The lead does not answer, and nobody is asked in its place: what this side did may be all that was done. */
+  /** The lead does not answer, and nobody is asked in its place: the two are compared once both can be reached. */
   leadLost(): void {
     this.unknown = true;
     this.compare();
   }
 
-  /**
-   * Of two sides that were both trusted, this one has the newest time. One that lacked the key, or is on its way back,
-   * has not become right about it by being touched: the lead's own state, with the touch or without, is the truth.
-   */
+  /** A touch turns no lead: which of them is right about the key is as it was. */
   private alone(): void {
-    const { pair, key } = this.of;
+    const { pair, key, laneIndex } = this.of;
     if (pair.stale.has(key)) return pair.touchEntry(key); // a copy under way may have missed the touch
-    this.pool.lacks(pair, key, this.trusted ? other(this.side) : this.side);
+    this.pool.verifier.wrote(pair, key, laneIndex);
   }
 
   private compare(): void {

@@ -62,6 +62,16 @@ test("without a backup the primary leads, whatever its state", () => {
   }
 });
 
+test("neither is trusted: who lacks more than is known of the pair's keys does not lead, whatever its peers of other pairs think", () => {
+  for (const [primary, backup, overflow, lead] of [
+    ["rejoin", "rejoin", 0, 1], ["rejoin", "rejoin", 1, 0], ["rejoin", "down", 0, 0], ["down", "rejoin", 1, 1], ["cold", "rejoin", 1, 1], ["rejoin", "cold", 0, 0],
+  ] as const) {
+    const pair = new Pair(server(primary), server(backup));
+    pair.overflow[overflow] = true;
+    expect([primary, backup, overflow, pair.leadOf("k")]).toEqual([primary, backup, overflow, lead]);
+  }
+});
+
 test("a side whose list overflowed is not read while the other is there", () => {
   const pair = new Pair(server("suspect"), server("rejoin"));
   pair.overflow[1] = true;
