@@ -265,8 +265,11 @@ export class Decide extends Keyed {
   /** The lane we waited for serves. */
   override onReady(): void {
     this.parked = false;
-    this.begin();
-    this.client.resume();
+    if (this.pair.backup !== null) {
+      this.locked = true;
+      if (!this.pair.lock(this.key, this)) return;
+    }
+    this.lockGranted();
   }
 
   /** Nothing was sent to the lead. The other side holds the last acknowledged state: it may decide. */
@@ -282,6 +285,8 @@ export class Decide extends Keyed {
     this.waited = this.parked = true;
     this.client.block();
     this.lane(opening).wait(this, Asked.COMMAND);
+    // Nothing of it is under way. What was asked before it waits for the lane as well, and must find the key free.
+    this.release();
   }
 
   private undecided(): void {

@@ -254,6 +254,18 @@ describe("failures", () => {
     t.ends();
   });
 
+  test("what had not left when the lead's connection broke is asked again in the order it came", () => {
+    const t = new Table();
+    t.B.dies();
+    t.P.lanes[0]!.room = 0;
+    t.client.sends(`${store("set", "k", "x")}${store("append", "k", "y")}get k\r\n`);
+    t.P.receives("");
+    t.P.closes();
+    t.pass(100);
+    const set = store("set", "k", "x"), append = store("append", "k", "y");
+    expect(t.P.lanes.at(-1)!.take()).toBe(`${set}${append}mg k v f t\r\nget k\r\n`);
+  });
+
   test("an item that nobody asked for does not keep the key locked", () => {
     const t = new Table();
     t.client.sends("cas k 0 0 1 7\r\nx\r\n");
