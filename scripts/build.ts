@@ -53,7 +53,7 @@ function ownTarget(): string {
 /** Compiles for target into file; foreign: not for this machine. */
 function compile(target: string, file: string, commit: string, foreign: boolean): void {
   const run = Bun.spawnSync([
-    process.execPath, "build", "src/main.bun.ts", "--compile", "--minify", "--bytecode", "--format=esm", ...DEAF,
+    process.execPath, "build", "src/main.bun.ts", "--compile", "--splitting", "--minify", "--bytecode", "--format=esm", ...DEAF,
     ...(foreign ? [`--target=bun-${target}`] : []),
     `--define=TANDEM_COMMIT=${JSON.stringify(commit)}`, `--define=TANDEM_TARGET=${JSON.stringify(target)}`,
     `--outfile=${file}`,

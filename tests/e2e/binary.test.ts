@@ -125,6 +125,17 @@ describe("alone", () => {
     }
   });
 
+  test("what serves runs with its allocator's settings, in the process that was started; who sets one decides", async () => {
+    const environment = async (env: Record<string, string>): Promise<string[]> => {
+      const port = await freePort();
+      const child = started(tandem, ["-l", "127.0.0.1", "-p", String(port), "--admin", "off", ...SERVER], { env });
+      await child.said(/listening/);
+      return readFileSync(`/proc/${child.pid}/environ`, "latin1").split("\0").filter((entry) => entry.startsWith("MIMALLOC_")).sort();
+    };
+    expect(await environment({})).toEqual(["MIMALLOC_PURGE_DELAY=10000", "MIMALLOC_PURGE_HOLES=0"]);
+    expect(await environment({ MIMALLOC_PURGE_DELAY: "500" })).toEqual(["MIMALLOC_PURGE_DELAY=500"]);
+  });
+
   test("time from start to the first accepted client", async () => {
     const times: number[] = [];
     for (let i = 0; i < 5; i++) {
