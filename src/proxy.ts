@@ -105,7 +105,9 @@ export class Proxy implements WorkingProxy {
     const counters = new Counters();
     const { company } = this;
     const options = poolOptions(config);
-    const siblings = company === null ? null : (word: SiblingWord): void => company.tell(index, word, "ack" in word ? word.to : -1);
+    const siblings = company === null ? null : {
+      number: company.number, say: (word: SiblingWord): void => company.tell(index, word, "ack" in word ? word.to : -1),
+    };
     const pool = new Pool(this.platform, { ...options, siblings }, this.turn, this.tails, counters, log);
     const door = new Door(this.platform, pool, this.turn, this.tails, counters, log, config.clientsMax, this.build.version);
     pool.afterTick = () => door.tick();
@@ -373,7 +375,7 @@ export class Proxy implements WorkingProxy {
     return {
       build: { ...this.build, target: this.build.target === "" ? host.target : this.build.target },
       runtime: host.runtime, time: clock.wallSeconds(), uptimeSeconds,
-      state: this.stopping ? "draining" : this.started ? "serving" : "starting", workers: [worker], pools, events: this.recent.events,
+      state: this.stopping ? "draining" : this.started ? "serving" : "starting", workers: [worker], workersLost: { died: 0, hung: 0 }, pools, events: this.recent.events,
     };
   }
 

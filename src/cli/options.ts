@@ -225,7 +225,7 @@ export const OPTIONS: readonly Option[] = [
     scope: "pool",
     commands: RUN,
   }),
-  row("verify", "compare both sides of a key after writing it; auto: while another proxy writes too", {
+  row("verify", "compare both sides of a key after writing it; auto: while another proxy writes too, and what two workers write", {
     scope: "pool",
     kind: "choice", placeholder: "WHEN", fallback: "auto", choices: VERIFY_MODES, commands: RUN,
   }),

@@ -74,6 +74,8 @@ export const METRICS: readonly Metric[] = [
   row("up_seconds", "gauge", "since the start of the process", ({ uptimeSeconds }) => [{ labels: {}, value: uptimeSeconds }]),
   row("ready", "gauge", "1: it listens, and one server of each pair serves", (report) => [{ labels: {}, value: isReady(report) ? 1 : 0 }]),
   row("workers", "gauge", "processes that serve clients", ({ workers }) => [{ labels: {}, value: workers.length }]),
+  row("workers_lost_total", "counter", "workers that were started again, by why: died, hung (nothing was heard of them)", ({ workersLost }) =>
+    Object.entries(workersLost).map(([why, value]) => ({ labels: { why }, value: Number(value) }))),
   row("cpu_seconds_total", "counter", "CPU time by worker and mode", ({ workers }) => workers.flatMap((each, index) => [
     { labels: { worker: String(index), mode: "user" }, value: each.cpuUserSeconds },
     { labels: { worker: String(index), mode: "system" }, value: each.cpuSystemSeconds },

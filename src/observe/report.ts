@@ -23,9 +23,17 @@ export interface Report {
   readonly state: "starting" | "serving" | "draining";
   /** The processes that this report is the sum of. */
   readonly workers: readonly WorkerReport[];
+  /** Workers that ended though nobody wanted it since the start of the supervisor. */
+  readonly workersLost: Readonly<WorkersLost>;
   readonly pools: readonly PoolReport[];
   /** What changed lately, oldest first. */
   readonly events: readonly EventReport[];
+}
+
+export interface WorkersLost {
+  died: number;
+  /** Killed, since nothing was heard of them. */
+  hung: number;
 }
 
 export interface WorkerReport {

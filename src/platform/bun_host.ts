@@ -1,6 +1,6 @@
 // What the process may do to itself on Bun: the user it runs as, starting itself again, and two calls to libc.
 import process from "node:process";
-import { accessSync, closeSync, constants, openSync, readFileSync } from "node:fs";
+import { lstatSync, closeSync, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
@@ -126,10 +126,10 @@ export function sameCommand(args: readonly string[]): string[] {
   const running = `/proc/${process.pid}/exe`;
   if (!COMPILED || process.platform !== "linux") return selfCommand(args);
   try {
-    accessSync(running, constants.X_OK);
-    return [running, ...args];
+    // After a change of user it is root's, and a child may not run it: we could, which access would tell.
+    return lstatSync(running).uid === process.getuid!() ? [running, ...args] : selfCommand(args);
   } catch {
-    return selfCommand(args); // after a change of user it is not ours to read
+    return selfCommand(args);
   }
 }
 

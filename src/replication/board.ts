@@ -188,10 +188,10 @@ export class Board implements WallOwner {
     return since === -Infinity ? Infinity : since;
   }
 
-  /** Whether another proxy that lives wrote within the last ms. */
+  /** Whether another proxy that lives wrote within the last ms; of what our workers write they tell us. */
   othersWrote(withinMs: number): boolean {
-    for (const { notice, seenMs, dead } of this.known.values()) {
-      if (!dead && notice.wroteAgoMs >= 0 && this.nowMs - seenMs + notice.wroteAgoMs <= withinMs) return true;
+    for (const { id, notice, seenMs, dead } of this.known.values()) {
+      if (!dead && !this.siblings.has(id) && notice.wroteAgoMs >= 0 && this.nowMs - seenMs + notice.wroteAgoMs <= withinMs) return true;
     }
     return false;
   }

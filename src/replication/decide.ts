@@ -177,7 +177,7 @@ export class Decide extends Keyed {
         return this.copyByRead();
       case Asked.COPY:
         if (status !== Status.STORED && status !== Status.HD) this.pool.counters.unreplicable++; // refused: it dropped its old copy
-        if (this.pool.verifier.active) this.pool.verifier.wrote(this.pair, this.key, this.laneIndex);
+        if (this.pool.lookout.watched) this.pool.lookout.wrote(this.pair, this.key, this.laneIndex);
         return this.conclude();
       case Asked.STAMP:
         if (status === Status.HD) return this.copy(this.unstamped);

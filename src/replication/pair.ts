@@ -56,6 +56,8 @@ export class Pair {
   near = false;
   /** Told of each new entry of a missed write and of each that has turned: side lacks the key. */
   onMissed: ((pair: Pair, key: string, side: Side) => void) | null = null;
+  /** Told of each copy that changed a side, or may have. */
+  onCopied: ((key: string) => void) | null = null;
   /** The rings have changed and it keeps no keys any more. */
   retired = false;
   private generation = 0;

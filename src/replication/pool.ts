@@ -23,6 +23,7 @@ import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
 import type { PoolOptions, PoolServer } from "./pool_options.ts";
 import { BACKUP, Pair, PRIMARY, type Room, type Side } from "./pair.ts";
+import { Lookout, type LookoutWorld } from "./lookout.ts";
 import { Scrubber, type ScrubWorld } from "./scrub.ts";
 import type { Read } from "./read.ts";
 import { Sharing } from "./sharing.ts";
@@ -41,14 +42,12 @@ const AHEAD_MS = 60_000;
 /** How often stale entries of reachable pairs are worked off, in ticks. */
 const REPAIR_TICKS = 3;
 
-/** Another proxy that wrote within this time may write again, ms. */
-const OTHERS_MS = 30_000;
 
 const STATE_WORDS: Record<HealthState, string> = {
   up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
 };
 
-export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld, DrainWorld, SiblingsWorld {
+export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld, DrainWorld, SiblingsWorld, LookoutWorld {
   primaries: readonly Server[];
   backups: readonly Server[];
   servers: readonly Server[];
@@ -89,6 +88,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   readonly strict: Strict | null;
   /** Looks afterwards at what several proxies write. */
   readonly verifier: Verifier;
+  readonly lookout: Lookout;
   /** How long a lead must be the same before anything is repaired, ms: then every proxy has heard of it. */
   readonly settleMs: number;
   /** Called every tick, last. */
@@ -138,13 +138,16 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.copier = new Copier(counters, options.lanes);
     this.verifier = new Verifier(this, options.lanes);
     this.scrubber = new Scrubber(this, this.backups.length > 0 ? options.proxies.scrubHours : 0);
-    this.verifier.active = options.proxies.verify === "on";
+    this.lookout = new Lookout(this);
     this.board = options.proxies.board && this.backups.length > 0 ? new Board(this, options.proxies.strict) : null;
     this.settleMs = (this.board?.pollMs ?? 0) + VIEW_MS + options.requestTimeoutMs;
     this.siblings = this.board !== null && options.siblings !== null ? new Siblings(this, this.board, options.siblings) : null;
     const agrees = this.board !== null && (options.proxies.strict || this.siblings !== null);
     this.strict = agrees ? new Strict(this, this.board!, options.proxies.strict, this.siblings) : null;
-    for (const pair of this.pairs) pair.strict = this.strict;
+    for (const pair of this.pairs) {
+      pair.strict = this.strict;
+      if (this.siblings !== null) pair.onCopied = this.lookout.copied;
+    }
     this.sharing = options.shareGets ? new Sharing() : null;
     this.memory = this.board !== null && options.proxies.hints ? new Memory(this) : null;
     if (this.board !== null) {
@@ -355,6 +358,10 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.memory?.look();
   }
 
+  get comparesAll(): boolean {
+    return this.siblings?.first ?? true;
+  }
+
   siblingDied(): void {
     this.scrubber.soon();
   }
@@ -473,11 +480,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.board?.tick(now);
     for (const pair of this.pairs) pair.watchLead(now);
     this.strict?.tick(now);
-    const { verify } = this.options.proxies;
-    const active = verify === "on" || (verify === "auto" && this.board !== null && this.board.othersWrote(OTHERS_MS));
-    // What was written before we heard of the other was not looked at.
-    if (active && !this.verifier.active) this.scrubber.soon();
-    this.verifier.active = active;
+    this.lookout.tick(now);
     this.verifier.tick(now);
     this.scrubber.tick(now);
     this.sharing?.tick();

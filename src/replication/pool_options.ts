@@ -3,7 +3,7 @@ import type { Address } from "../platform/platform.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { ProxiesOptions } from "./board.ts";
 import type { PaceLimits } from "./pace.ts";
-import type { SiblingWord } from "./siblings.ts";
+import type { SiblingsEnd } from "./siblings.ts";
 
 export interface PoolServer {
   readonly label: string;
@@ -36,7 +36,7 @@ export interface PoolOptions {
   readonly proxies: ProxiesOptions;
   readonly refill: PaceLimits;
   /** The way to the other workers of this proxy; null when there are none. */
-  readonly siblings: ((word: SiblingWord) => void) | null;
+  readonly siblings: SiblingsEnd | null;
   /** Gets of one key that wait in one unsent batch are one question to the server. */
   readonly shareGets: boolean;
   readonly comeback: { readonly rejoin: "wait" | "fast"; readonly missedKeysMax: number };

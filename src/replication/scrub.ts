@@ -31,6 +31,8 @@ export interface ScrubWorld extends DumpWorld {
   readonly log: Log;
   laneOf(key: string): number;
   pairOf(key: string): Pair;
+  /** Of several workers one compares for all. */
+  readonly comparesAll: boolean;
 }
 
 /** A primary and its backups while they are compared. */
@@ -57,9 +59,9 @@ export class Scrubber {
     this.dueMs = everyHours === 0 ? Infinity : world.nowMs + everyHours * HOUR_MS;
   }
 
-  /** All keys are to be compared soon; not with a period of 0. */
+  /** All keys are to be compared soon; not with a period of 0, nor when another worker does it. */
   soon(inMs = SOON_MS): void {
-    if (this.everyHours === 0) return;
+    if (this.everyHours === 0 || !this.world.comparesAll) return;
     this.dueMs = Math.min(this.dueMs, this.world.nowMs + inMs);
     this.owed = true;
   }
@@ -91,6 +93,7 @@ export class Scrubber {
     if (this.primaries.length === 0) {
       if (now < this.dueMs) return;
       this.dueMs = this.everyHours === 0 ? Infinity : now + this.everyHours * HOUR_MS;
+      if (!this.owed && !this.world.comparesAll) return;
       this.primaries = [...this.world.primaries];
       this.compared = 0;
       this.found = this.world.counters.divergences;

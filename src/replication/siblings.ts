@@ -10,6 +10,7 @@
 // and his last word, which came before or with it, is what the other would have to find changed.
 import type { Server } from "../backend/server.ts";
 import type { Board } from "./board.ts";
+import { Crossings, type CrossingsWorld, type CrossingWord } from "./crossings.ts";
 import type { ComplaintReason } from "./notice.ts";
 import type { Pair, Side } from "./pair.ts";
 
@@ -32,13 +33,22 @@ export type SiblingWord =
     /** Servers that missed a flush_all, and when it takes effect, seconds from now. */
     readonly flushes?: readonly (readonly [server: number, seconds: number])[];
   }
-  | { readonly ack: number; readonly to: number };
+  | { readonly ack: number; readonly to: number }
+  | CrossingWord;
+
+/** Our end of the channel. */
+export interface SiblingsEnd {
+  /** Which of the workers we are. */
+  readonly number: number;
+  readonly say: (word: SiblingWord) => void;
+}
 
 export interface SiblingsWorld {
   readonly proxyId: string;
+  readonly nowMs: number;
+  readonly lookout: CrossingsWorld;
   readonly servers: readonly Server[];
   readonly pairs: readonly Pair[];
-  readonly nowMs: number;
   /** A side lacks a key: as if we had found it. */
   learned(pair: Pair, key: string, side: Side): void;
   /** A server missed a flush_all: as if we had sent it. */
@@ -75,13 +85,22 @@ export class Siblings {
   private readonly sideSeq: number[];
   private flushing = false;
   private readonly index = new Map<Pair, number>();
+  /** Which keys several of us write. */
+  readonly crossings: Crossings;
   /** Called when others have heard something. */
   onHeard: () => void = () => {};
 
-  constructor(private readonly world: SiblingsWorld, private readonly board: Board, private readonly say: (word: SiblingWord) => void) {
+  constructor(private readonly world: SiblingsWorld, private readonly board: Board, private readonly ends: SiblingsEnd) {
+    this.crossings = new Crossings(world.lookout, ends.say);
     this.sides = world.pairs.map(() => -1);
     this.sideSeq = world.pairs.map(() => 0);
     for (const [index, pair] of world.pairs.entries()) this.index.set(pair, index);
+  }
+
+  /** What one of us does for all is ours to do: of those that live we have the lowest number. */
+  get first(): boolean {
+    for (const number of this.others.keys()) if (number < this.ends.number) return false;
+    return true;
   }
 
   /** All that are there have told us what they knew. */
@@ -92,6 +111,7 @@ export class Siblings {
 
   /** A worker has come: it hears all that we know, and must have heard it before it serves anybody. */
   joined(number: number): void {
+    this.crossings.joined(number);
     this.others.set(number, { heard: -1, sides: this.sides.map(() => -1), complaints: [], id: "", met: false, pending: [] });
     this.tell();
     const lacks: [number, Side, string][] = [];
@@ -108,6 +128,7 @@ export class Siblings {
     const sibling = this.others.get(number);
     if (sibling === undefined) return;
     this.others.delete(number);
+    this.crossings.gone(number);
     this.refence();
     // What it knew we know.
     if (sibling.id !== "") this.board.bury(sibling.id);
@@ -175,6 +196,7 @@ export class Siblings {
   heard(from: number, word: SiblingWord): void {
     const sibling = this.others.get(from);
     if (sibling === undefined) return;
+    if ("wrote" in word) return this.crossings.hears(from, word);
     if ("ack" in word) {
       sibling.heard = Math.max(sibling.heard, word.ack);
       return this.onHeard();
@@ -189,7 +211,7 @@ export class Siblings {
     this.onHeard();
   }
 
-  private learn(sibling: Sibling, word: Exclude<SiblingWord, { ack: number }>): void {
+  private learn(sibling: Sibling, word: Exclude<SiblingWord, { ack: number } | CrossingWord>): void {
     const { pairs, servers } = this.world;
     for (const [at, side, key] of word.lacks ?? []) this.world.learned(pairs[at]!, key, side);
     for (const [at, seconds] of word.flushes ?? []) this.world.learnedFlush(servers[at]!, seconds);
@@ -206,7 +228,7 @@ export class Siblings {
     for (const [number, { pending }] of this.others) {
       let upTo = -1;
       while (pending.length > 0 && !pending[0]!.keys.some(([at, , key]) => this.isBusy(this.world.pairs[at]!, key))) upTo = pending.shift()!.seq;
-      if (upTo !== -1) this.say({ ack: upTo, to: number });
+      if (upTo !== -1) this.ends.say({ ack: upTo, to: number });
     }
   }
 
@@ -252,6 +274,6 @@ export class Siblings {
 
   private send(what: object): void {
     this.seq++;
-    if (this.others.size > 0) this.say({ seq: this.seq, id: this.world.proxyId, ...what });
+    if (this.others.size > 0) this.ends.say({ seq: this.seq, id: this.world.proxyId, ...what });
   }
 }

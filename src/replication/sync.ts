@@ -192,6 +192,7 @@ export class Sync extends SilentCaller {
     const left = syncing.get(this.key)! - 1;
     if (left === 0) syncing.delete(this.key);
     else syncing.set(this.key, left);
+    if (outcome !== "equal" && outcome !== "turned") this.pair.onCopied?.(this.key);
     this.done(outcome);
   }
 }

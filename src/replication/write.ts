@@ -257,7 +257,7 @@ export class Write extends Keyed {
       // Only one has it: near its end, or evicted. The replica becomes like the lead, or a copy would outlive it.
       this.pool.repair(pair, this.key, replica);
     }
-    if (this.pool.verifier.active) this.pool.verifier.wrote(pair, this.key, this.laneIndex);
+    if (this.pool.lookout.watched) this.pool.lookout.wrote(pair, this.key, this.laneIndex);
     // A stale entry stays, though both sides are alike now: a copy under way may still undo this on one of them, and
     // will find that out. Only the copier clears.
     this.speak();

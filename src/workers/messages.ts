@@ -48,6 +48,8 @@ export type Word =
   /** For the same pool of the others, or of one; order is kept. */
   | { readonly t: "tell"; readonly pool: number; readonly word: unknown; readonly to: number }
   | { readonly t: "accepting"; readonly place: number }
+  /** It has said nothing for a while, and works. */
+  | { readonly t: "alive" }
   /** Clients of each pool; said when it has changed. */
   | { readonly t: "load"; readonly clients: readonly number[] }
   /** A client came that it has no room for, and waits. */

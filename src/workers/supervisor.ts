@@ -4,7 +4,7 @@ import type { ProxyConfig } from "../config/config.ts";
 import { groupInherited } from "../config/inherited.ts";
 import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
-import { type Report, sumReports } from "../observe/report.ts";
+import { type Report, sumReports, type WorkersLost } from "../observe/report.ts";
 import type { Address, Child, CloseCause, Platform, Port, Timer } from "../platform/platform.ts";
 import { assign } from "./balance.ts";
 import { decodeWord, encode, type Order, type Word } from "./messages.ts";
@@ -20,6 +20,13 @@ const READY_MS = 10_000, ANSWER_MS = 1000;
 const LEAVE_MS = 2000;
 /** How often it is looked at who accepts from what. */
 const BALANCE_MS = 100;
+/**
+ * A worker that is not heard of for so long hangs: it is ended, so that its clients are cut and come back to others. Longer
+ * than any pause of its own (garbage collection: 0.01 s) or of a host that is overloaded; each says something twice a second.
+ */
+const HUNG_MS = 4000;
+/** When the supervisor itself stood still for longer, ms, nobody's silence meanwhile counts. */
+const LATE_MS = 1000;
 
 export interface SupervisorOptions {
   readonly workers: number;
@@ -51,7 +58,11 @@ interface Worker {
   ready: boolean;
   /** It knows what the others know. */
   met: boolean;
+  /** It was not heard of for too long, and is killed. */
+  hung: boolean;
   bornMs: number;
+  /** When it said something last, ms. */
+  heardMs: number;
   againMs: number;
   late: Timer | null;
 }
@@ -65,13 +76,15 @@ export class Supervisor {
   private readonly drainAsks = new Map<number, (number: number, outcome: VerbOutcome) => void>();
   /** Servers that were taken out of reads by hand: a worker that starts later is told. */
   private readonly drained = new Set<string>();
+  /** Workers that ended though nobody wanted it. */
+  private readonly lost: WorkersLost = { died: 0, hung: 0 };
   private lastAsk = 0;
   private balancing: Timer | null = null;
   private started: ((outcome: StartOutcome) => void) | null = null;
   private stopping: (() => void) | null = null;
 
   constructor(private readonly platform: Platform, private readonly log: Log, private readonly options: SupervisorOptions) {
-    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, bornMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
+    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, hung: false, bornMs: 0, heardMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
     this.shares = options.config.pools.map(({ clientsMax }) => new Shares(clientsMax, options.workers, options.clientsPerWorker));
   }
 
@@ -180,7 +193,7 @@ export class Supervisor {
       this.asks.delete(ask);
       // By number, so that what comes first in the sum is always the same worker's.
       const told = [...reports].sort(([a], [b]) => a - b).map(([, report]) => report);
-      done(told.length === 0 ? null : sumReports(told));
+      done(told.length === 0 ? null : { ...sumReports(told), workersLost: { ...this.lost } });
     };
     if (open.size === 0) return end();
     timer = this.platform.clock.timer(ANSWER_MS, end);
@@ -251,7 +264,8 @@ export class Supervisor {
     const pid = worker.child?.pid ?? 0;
     worker.child = null;
     const wasReady = worker.ready;
-    worker.ready = worker.met = false;
+    const { hung } = worker;
+    worker.ready = worker.met = worker.hung = false;
     worker.late?.cancel();
     if (wasReady) for (const other of this.workers) if (other.ready) this.order(other, { t: "gone", worker: worker.number });
     for (const shares of this.shares) shares.end(worker.number);
@@ -261,6 +275,7 @@ export class Supervisor {
     }
     if (this.stopping !== null) return this.lookGone();
     if (this.started !== null) return this.failStart(`worker ${worker.number} ended before it could work (${code === null ? "by a signal" : `exit code ${code}`})`);
+    this.lost[hung ? "hung" : "died"]++;
     this.log.error("a worker died", { worker: worker.number, pid, ...(code === null ? {} : { code }), again_ms: worker.againMs });
     this.again(worker);
     this.settle();
@@ -268,7 +283,9 @@ export class Supervisor {
   }
 
   private heard(worker: Worker, word: Word): void {
+    worker.heardMs = this.platform.clock.nowMs();
     switch (word.t) {
+      case "alive": return;
       case "ready": return this.isReady(worker);
       case "met": return this.hasMet(worker);
       case "tell": return this.relay(worker, word);
@@ -342,7 +359,10 @@ export class Supervisor {
   private balance(): void {
     this.balancing?.cancel();
     if (this.stopping !== null) return;
-    this.balancing = this.platform.clock.timer(BALANCE_MS, () => this.balance());
+    this.balancing = this.platform.clock.timer(BALANCE_MS, () => {
+      this.lookHung();
+      this.balance();
+    });
     const alive = this.workers.map(({ met }) => met);
     this.shares.forEach((shares, pool) => {
       const mine = this.places.filter((place) => place.pool === pool);
@@ -355,6 +375,22 @@ export class Supervisor {
       });
     });
   }
+
+  /** Whoever hangs is ended; what follows is as for one that died. */
+  private lookHung(): void {
+    const now = this.platform.clock.nowMs();
+    const late = now - this.lookedMs > LATE_MS;
+    this.lookedMs = now;
+    for (const worker of this.workers) {
+      if (late) worker.heardMs = now;
+      const silentMs = now - worker.heardMs;
+      if (!worker.ready || worker.hung || silentMs <= HUNG_MS) continue;
+      worker.hung = true;
+      this.log.error("a worker hangs, it is killed", { worker: worker.number, pid: worker.child!.pid, silent_ms: Math.round(silentMs) });
+      worker.child!.kill();
+    }
+  }
+  private lookedMs = 0;
 
   private settle(): void {
     this.shares.forEach((shares, pool) => {

@@ -8,6 +8,8 @@ import { decodeOrder, encode, type Order, type Word } from "./messages.ts";
 
 /** How often the number of clients is told, ms; only when it has changed. */
 const LOAD_MS = 50;
+/** A worker that has nothing to say says so this often, ms: the supervisor takes a silent one for hung. */
+const ALIVE_MS = 500;
 
 /** What a worker's proxy can be told. */
 export interface WorkingProxy {
@@ -38,6 +40,8 @@ export interface WorkingProxy {
 
 /** What a worker's proxy needs of the others. */
 export interface Company {
+  /** Which of the workers we are, from 0. */
+  readonly number: number;
   /** A client of this pool waits for room. */
   full(pool: number): void;
   /** What all workers know; done may never be called when this process is about to end. */
@@ -53,6 +57,7 @@ export class WorkerEnd implements Company {
   private proxy: WorkingProxy | null = null;
   private readonly asks = new Map<number, (report: Report) => void>();
   private lastAsk = 0;
+  number = 0;
   private told = "";
 
   /** leave ends the process: 0 after a stop, 1 when the supervisor is gone. */
@@ -80,6 +85,7 @@ export class WorkerEnd implements Company {
   }
 
   private begin(number: number, config: ProxyConfig, verbosity: number): void {
+    this.number = number;
     this.proxy = this.make(config, this.log(verbosity), this);
     this.proxy.begin(number);
     this.say({ t: "ready" });
@@ -145,6 +151,8 @@ export class WorkerEnd implements Company {
     }
   }
 
+  private saidMs = 0;
+
   private lookMet(proxy: WorkingProxy): void {
     if (this.met || !this.introduced || !proxy.met()) return;
     this.met = true;
@@ -159,10 +167,12 @@ export class WorkerEnd implements Company {
     const text = clients.join();
     if (text !== this.told) this.say({ t: "load", clients });
     this.told = text;
+    if (this.platform.clock.nowMs() - this.saidMs >= ALIVE_MS) this.say({ t: "alive" });
     this.platform.clock.timer(LOAD_MS, () => this.tellLoad());
   }
 
   private say(word: Word): void {
+    this.saidMs = this.platform.clock.nowMs();
     this.channel?.send(encode(word));
   }
 }

@@ -1,11 +1,12 @@
 // Several workers of one binary that share ports: what clients and the operator see of them.
 import { afterEach, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, NoReply } from "../support/client.ts";
 import { type Spawned, spawnMemcached } from "../support/memcached.ts";
-import { spawnTandem, type Tandem } from "../support/tandem.ts";
+import { spawnTandem, type Tandem, tandemPath } from "../support/tandem.ts";
 import { workersOf } from "../support/workers.ts";
 
 const open: (Client | Spawned)[] = [];
@@ -92,6 +93,63 @@ test("a worker that dies is started again; clients of the others notice nothing,
   expect(after).toContain(before[1]!);
   expect(tandem.log()).toMatch(/ERROR a worker died worker=\d pid=\d+ again_ms=100/);
 }, 30_000);
+
+test("a worker that hangs is found and replaced, and its clients are cut", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "tandem-hung-"));
+  try {
+    const tandem = await pair(["--workers", "2", "--admin", join(dir, "admin")]);
+    const clients = await Promise.all(Array.from({ length: 12 }, async () => (await enter(tandem.port))!));
+    const [hung, other] = workersOf(tandem.pid) as [number, number];
+    process.kill(hung, "SIGSTOP");
+    const ends = await Promise.all(clients.map((client) => client.ask("mn\r\n", 15_000).then((line) => line, (error: unknown) => (error instanceof NoReply ? "cut" : String(error)))));
+    expect([...new Set(ends)].sort()).toEqual(["MN", "cut"]);
+    await tandem.said(new RegExp(`ERROR a worker hangs, it is killed worker=\\d pid=${hung} silent_ms=\\d+[^]*ERROR a worker died[^]*INFO a worker started`));
+    const after = workersOf(tandem.pid);
+    expect([after.length, after.includes(other), after.includes(hung)]).toEqual([2, true, false]);
+    const metrics = execFileSync("curl", ["-s", "--unix-socket", join(dir, "admin"), "http://tandem/metrics"], { encoding: "utf8" });
+    expect(metrics).toContain('tandem_workers_lost_total{why="hung"} 1\n');
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}, 30_000);
+
+test("SIGINT ends several workers in order; none is left of -d and -u either", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "tandem-workers-"));
+  chmodSync(dir, 0o777);
+  try {
+    const first = await pair(["--workers", "2"]);
+    const client = held(await Client.open(first.port));
+    expect(await client.ask("set k 0 0 1\r\nx\r\n")).toBe("STORED");
+    const workers = workersOf(first.pid);
+    first.kill("SIGINT");
+    await first.exited;
+    expect(first.log()).toContain("stopping signal=SIGINT");
+    expect(workers.filter(runs)).toEqual([]);
+
+    if (process.getuid!() !== 0) return console.log("-u with workers is not tested: it needs root");
+    const primary = held(await spawnMemcached()), socket = join(dir, "socket");
+    const args = ["-d", "-u", "nobody", "--workers", "2", "-s", `127.0.0.1:${primary.port}`, "-f", socket, "--pid-file", join(dir, "pid"), "--log-file", join(dir, "log"), "--admin", "off", "-p", "0"];
+    execFileSync(tandemPath(), args, { stdio: "pipe" });
+    const pid = Number(readFileSync(join(dir, "pid"), "utf8"));
+    const all = [pid, ...workersOf(pid)];
+    try {
+      expect(all.map((each) => /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/status`, "utf8"))![1])).toEqual(["65534", "65534", "65534"]);
+      expect(execFileSync("python3", ["-c", SAYS_MN, socket], { encoding: "utf8" })).toBe("MN\r\n");
+    } finally {
+      process.kill(pid, "SIGINT");
+    }
+    for (let tries = 0; all.some(runs); tries++) {
+      if (tries > 1000) throw new Error(readFileSync(join(dir, "log"), "utf8"));
+      await new Promise((resolve) => setTimeout(resolve, 10)); // nobody tells us of another's child
+    }
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}, 30_000);
+
+const SAYS_MN = `
+import socket, sys
+client = socket.socket(socket.AF_UNIX); client.connect(sys.argv[1]); client.sendall(b"mn\\r\\n"); print(client.recv(100).decode(), end="")`;
 
 test("SIGTERM lets all workers answer and ends them; none outlives its supervisor", async () => {
   const dir = mkdtempSync(join(tmpdir(), "tandem-workers-"));

@@ -51,7 +51,7 @@ export class Disagreement {
         const server = pool.servers[i]!;
         // Suspect is no complaint, but the reason why writes pass it by.
         if (server.state !== "up" || pool.lacksWrites(server)) distrusting++;
-        else if (!server.fenced) trusting++;
+        else if (!server.fenced && !server.doubted) trusting++;
       }
       if (trusting > 0 && distrusting > 0) return true;
     }

@@ -203,6 +203,12 @@ export const MUTATIONS: readonly Mutation[] = [
     },
   },
   {
+    name: "whose workers do not tell each other what they wrote leaves both sides different", mood: "two-workers", within: 200, quick: false,
+    bend({ proxies }) {
+      for (const { pool } of proxies) Object.assign(pool.siblings!.crossings, { hears: () => {} });
+    },
+  },
+  {
     name: "that does not verify what it wrote beside another one leaves both sides different", mood: "two-a", within: 200, quick: true,
     bend({ proxies }) {
       for (const { pool } of proxies) pool.verifier.wrote = () => {};

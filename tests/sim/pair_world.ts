@@ -126,6 +126,7 @@ export class PairWorld {
     // A channel keeps order, though timers may be late by more or less: each delivers what has waited longest.
     const waiting = new Map<number, string[]>();
     return {
+      number: i,
       full: () => {},
       sum: () => {},
       reset: () => {},

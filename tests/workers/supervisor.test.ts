@@ -99,6 +99,30 @@ describe("the supervisor", () => {
     }
   });
 
+  test("kills a worker that says nothing, and not one that the supervisor could not hear", () => {
+    const crew = new Crew(2).begin();
+    const speak = (ms: number, who: readonly Child[]): void => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        crew.table.pass(500);
+        for (const child of who) child.says({ t: "alive" });
+      }
+    };
+    speak(10_000, crew.children);
+    expect(crew.children.map(({ killed }) => killed)).toEqual([false, false]);
+    crew.table.nowMs += 60_000; // the whole host stood still
+    speak(3000, []);
+    speak(3000, crew.children);
+    expect(crew.children.map(({ killed }) => killed)).toEqual([false, false]);
+    speak(4500, [crew.children[0]!]);
+    expect(crew.children.map(({ killed }) => killed)).toEqual([false, true]);
+    expect(crew.lines.at(-1)).toBe("a worker hangs, it is killed");
+    crew.children[1]!.handlers.onGone(null);
+    let lost: unknown = null;
+    crew.supervisor.collect((report) => (lost = report?.workersLost));
+    crew.children[0]!.says({ t: "report", ask: 1, report: { pools: [] } });
+    expect(lost).toEqual({ died: 0, hung: 1 });
+  });
+
   test("sums what those tell that answer in time", () => {
     const crew = new Crew(2).begin();
     const heard: (Report | null)[] = [];
