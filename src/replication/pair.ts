@@ -82,9 +82,16 @@ export class Pair {
     const { primary, backup } = this;
     const first = this.firstLead;
     if (first !== -1) return first;
-    // What others say of both is no reason to trust neither.
-    if (primary.leads) return PRIMARY;
-    return backup !== null && backup.leads ? BACKUP : -1;
+    // What others say of both is no reason to trust neither; that we have just begun is one to wait for the other.
+    if (primary.leads) return this.isUnmet(BACKUP) ? -1 : PRIMARY;
+    return backup !== null && backup.leads && !this.isUnmet(PRIMARY) ? BACKUP : -1;
+  }
+
+  /** Strict: we have just begun, and whether the side can be reached is not known yet. */
+  private isUnmet(side: Side): boolean {
+    if (this.strict === null) return false;
+    const server = this.server(side);
+    return server !== null && server.state === "down" && server.health.reason === "starting";
   }
 
   /** Trusted by everybody; -1 when neither side is. */
@@ -118,8 +125,8 @@ export class Pair {
     // Nobody is fully trusted: the peer of a cold one, then of one that lacks more than is known, else whoever can be reached.
     const { primary, backup, overflow } = this;
     if (backup === null) return PRIMARY;
-    if (primary.state === "down") return BACKUP;
-    if (backup.state === "down") return PRIMARY;
+    if (primary.state === "down") return this.isUnmet(PRIMARY) ? PRIMARY : BACKUP;
+    if (backup.state === "down") return this.isUnmet(BACKUP) ? BACKUP : PRIMARY;
     if (primary.cold || backup.cold) return primary.cold ? BACKUP : PRIMARY;
     return overflow[PRIMARY] && !overflow[BACKUP] ? BACKUP : PRIMARY;
   }
@@ -162,7 +169,7 @@ export class Pair {
     if (server === null || server.state === "down") return false;
     if (key !== null && this.stale.get(key)?.side === side) return false;
     // Which keys it lacks is not known in full while it is cold or fenced, or its list has overflowed.
-    return (!server.cold && !server.fenced && !server.doubted && !this.overflow[side]) || this.server(other(side))!.state === "down";
+    return (!server.cold && !server.fenced && !server.doubted && !this.overflow[side]) || (this.server(other(side))!.state === "down" && !this.isUnmet(other(side)));
   }
 
   /** Side lacks the newest acknowledged state of the key. */

@@ -121,3 +121,16 @@ const SIDES: readonly Side[] = [0, 1];
 test("the two sides are each other's other", () => {
   for (const side of SIDES) expect(new Pair(server("up"), server("down")).server(side)!.state).toBe(side === 0 ? "up" : "down");
 });
+
+test("strict: a side that others distrust waits for the other one while we have just begun", () => {
+  const starting = { ...server("down"), health: { reason: "starting" } }, fenced = { ...server("up"), fenced: true };
+  for (const distrusted of [0, 1] as const) {
+    const sides = distrusted === 0 ? [fenced, starting] : [starting, fenced];
+    const pair = new Pair(sides[0] as Server, sides[1] as Server);
+    pair.strict = { distrusts: () => false, wellKnown: () => true };
+    expect([pair.usualLead, pair.leadOf("k"), pair.mayServe(distrusted, null)]).toEqual([-1, (1 - distrusted) as Side, false]);
+    starting.health.reason = "connect_timeout";
+    expect([pair.usualLead, pair.leadOf("k"), pair.mayServe(distrusted, null)]).toEqual([distrusted, distrusted, true]);
+    starting.health.reason = "starting";
+  }
+});
