@@ -8,7 +8,7 @@ import type { Flushable } from "../bytes/turn.ts";
 import type { Socket, SocketHandlers } from "../platform/platform.ts";
 import { BAD_CHUNK, RESERVED_KEY, TOO_LARGE } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
-import { Found, RequestReader } from "../protocol/request.ts";
+import { Found, type RequestReader } from "../protocol/request.ts";
 import { LANE_BYTES_HIGH } from "../replication/write.ts";
 import type { Client, Slot, Upstream } from "../replication/slot.ts";
 import { Upload } from "../replication/upload.ts";
@@ -34,7 +34,8 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
   joined = false;
   closed = false;
   readonly door: Door;
-  readonly reader = new RequestReader();
+  /** The door's: it speaks of a line only until the line's request is made, which the slots of all clients keep to. */
+  readonly reader: RequestReader;
   private readonly out: Outbound;
   private socket: Socket | null = null;
   /** Bytes not yet understood: input[inputStart, inputEnd). */
@@ -62,6 +63,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
 
   constructor(door: Door) {
     this.door = door;
+    this.reader = door.reader;
     this.out = new Outbound(door.tails);
   }
 
@@ -277,8 +279,9 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
       return this.consume(reader.next);
     }
     if (reader.valueBytes < 0 || reader.error !== null) {
-      dispatch(this, input, start);
-      return this.consume(reader.next);
+      const { next } = reader;
+      dispatch(this, input, start); // another client may read its next line in here
+      return this.consume(next);
     }
     return this.takeStore(input, start, end);
   }
