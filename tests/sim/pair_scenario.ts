@@ -136,7 +136,7 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   unanswered.withdraw(pair.history);
   const verdict = check(pair.history, lenient);
   violations.push(...watches.flatMap(({ found }) => found), ...(stranger?.found ?? []), ...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `I6: ${text}`));
-  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, pair.proxy.counters.single_writes > 0, pair.proxy.counters.forgotten > 0));
+  violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, pair.proxy.counters.single_writes > 0, pair.proxy.counters.forgotten > 0, mood === "hot" ? HOT_AHEAD_MAX : AHEAD_MAX));
   if (mood === "calm") for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
   violations.push(...leftovers(world, pair));
   const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
@@ -159,15 +159,17 @@ export function watch(world: World, pair: PairWorld): Watch[] {
   return watches;
 }
 
+/** Of those that are ahead of a call so many may take their own time; where all want one key, each waits for each. */
+const AHEAD_MAX = 3, HOT_AHEAD_MAX = 16;
 /** The ways of two clients to the proxy differ by less, microseconds. */
 const UNORDERED_US = 100_000;
 
 /**
- * I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most three times.
+ * I11: calls that waited longer than two deadlines for themselves and for what was ahead of them, at most `most` times.
  * Three for a change when one was taken by one side only: the server answers, the other's copy does not come, and the
  * note that it lacks the key is answered by the first again, each within a deadline of its own.
  */
-export function impatience({ calls }: History, stalledUs: number, large: boolean, oneSided: boolean, forgot = false): string[] {
+export function impatience({ calls }: History, stalledUs: number, large: boolean, oneSided: boolean, forgot = false, most = AHEAD_MAX): string[] {
   const out: string[] = [];
   // A proxy that was away judges what waits anew.
   const excuseUs = stalledUs > 0 ? stalledUs + DEADLINE_US : 0;
@@ -182,7 +184,7 @@ export function impatience({ calls }: History, stalledUs: number, large: boolean
     // Of two clients, whose question comes first is known only when they asked far enough apart.
     const ahead = calls.filter((other) => other !== call && other.endUs > call.startUs &&
       (other.session === call.session ? other.id < call.id : other.key === call.key && other.startUs < call.startUs + UNORDERED_US));
-    if (took > patience * (1 + Math.min(3, ahead.length)) + excuseUs) out.push(`I11: ${took / 1000} ms, behind ${ahead.length} others: ${say(call)}`);
+    if (took > patience * (1 + Math.min(most, ahead.length)) + excuseUs) out.push(`I11: ${took / 1000} ms, behind ${ahead.length} others: ${say(call)}`);
   }
   return out;
 }
