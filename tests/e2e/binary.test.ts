@@ -138,8 +138,12 @@ describe("alone", () => {
 
   test("time from start to the first accepted client", async () => {
     const times: number[] = [];
+    let anyway = Infinity;
     for (let i = 0; i < 5; i++) {
       const port = await freePort();
+      const asked = performance.now();
+      await run(tandem, ["version"]);
+      anyway = Math.min(anyway, performance.now() - asked);
       const begun = performance.now();
       const child = started(tandem, [...SERVER, "-l", "127.0.0.1", "-p", String(port)]);
       await child.said(/ INFO listening /);
@@ -151,8 +155,8 @@ describe("alone", () => {
     }
     times.sort((a, b) => a - b);
     console.log(`first accept after ${times.map((ms) => ms.toFixed(0)).join(", ")} ms (goal 50)`);
-    // The goal is measured by scripts/bench; here a machine under load may be slow, but not this slow.
-    expect(times[0]!).toBeLessThan(500);
+    // The goal is measured by scripts/bench; here a machine under load may be slow, but not this slow beside a run that serves nobody.
+    expect(times[0]!).toBeLessThan(Math.max(500, 5 * anyway));
   });
 });
 
@@ -266,12 +270,12 @@ describe("in front", () => {
     expect((await child.ended).code).toBe(0);
   });
   test("a second SIGTERM ends it at once, with code 1", async () => {
-    const begun = performance.now();
     const { child, client } = await stoppedInFlight();
+    const begun = performance.now();
     child.kill("SIGTERM");
     expect((await child.ended).code).toBe(1);
-    // Long before the drain of 5 s is over.
-    expect(performance.now() - begun).toBeLessThan(4500);
+    // Long before the drain of 30 s is over.
+    expect(performance.now() - begun).toBeLessThan(15_000);
     client.close();
   });
 });
