@@ -1,5 +1,6 @@
 // When proxies think differently of a server: one does not trust it and another neither knows that by itself nor has
-// read it. Looked at every few milliseconds.
+// read it; or one has read already that it is trusted again and another has not, so that they let different sides lead.
+// Looked at every few milliseconds.
 import type { Proxy } from "../../src/proxy.ts";
 import type { World } from "./world.ts";
 
@@ -55,6 +56,16 @@ export class Disagreement {
       }
       if (trusting > 0 && distrusting > 0) return true;
     }
-    return false;
+    return this.proxies[0]!.pool.pairs.some((_pair, i) => this.leadersOf(i).size > 1);
+  }
+
+  /** The sides that lead a pair, as each proxy sees it. With --strict who decides is asked for each time, whoever leads. */
+  private leadersOf(index: number): Set<number> {
+    const sides = new Set<number>();
+    for (const { pool } of this.proxies) {
+      const side = pool.strict === null ? pool.pairs[index]!.usualLead : -1;
+      if (side !== -1) sides.add(side);
+    }
+    return sides;
   }
 }
