@@ -5,6 +5,7 @@ import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import type { Clock } from "../platform/platform.ts";
 import { controlName } from "./control.ts";
+import type { LeaseAround } from "./lease.ts";
 import { type Complaint, type ComplaintReason, complaintText, type Notice } from "./notice.ts";
 import { Wall, type WallOwner } from "./wall.ts";
 
@@ -62,7 +63,7 @@ export interface BoardWorld {
   lacksWrites(server: Server): boolean;
 }
 
-export class Board implements WallOwner {
+export class Board implements WallOwner, LeaseAround {
   readonly known = new Map<string, Neighbour>();
   /** How many chunks of hints tell what a server missed of our writes; supplied by whoever writes them. */
   chunksOf: (server: Server) => number = () => 0;
@@ -187,6 +188,22 @@ export class Board implements WallOwner {
     }
     return since === -Infinity ? Infinity : since;
   }
+
+  /** No other proxy is known to live. */
+  get alone(): boolean {
+    for (const { id, dead } of this.known.values()) if (!dead && !this.gone.has(id)) return false;
+    return true;
+  }
+
+  isGone(id: string): boolean {
+    return this.gone.has(id);
+  }
+
+  /** Higher than all before. */
+  serial(): number {
+    return ++this.leases;
+  }
+  private leases = 0;
 
   /** Whether another proxy that lives wrote within the last ms; of what our workers write they tell us. */
   othersWrote(withinMs: number): boolean {

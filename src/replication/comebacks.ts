@@ -121,6 +121,9 @@ export class Comebacks {
         server: server.label, scope, keys, ms: Math.round(ms),
       });
       server.trust("synchronised");
+    }, () => {
+      this.pool.log.info("another proxy copies to the server", { server: server.label });
+      this.bringBack(server, why);
     });
     this.returning.set(server, returning);
   }

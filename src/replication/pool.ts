@@ -18,6 +18,7 @@ import { Comebacks, type Rings } from "./comebacks.ts";
 import { CONTROL_PREFIX, controlName } from "./control.ts";
 import { Copier } from "./copier.ts";
 import { Drains, type DrainWorld } from "./drain.ts";
+import { Lease } from "./lease.ts";
 import { Memory } from "./memory.ts";
 import type { Complaint } from "./notice.ts";
 import type { PaceLimits } from "./pace.ts";
@@ -265,6 +266,10 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     const bytes = latin1(key);
     this.route(bytes, 0, bytes.length);
     return this.laneIndex;
+  }
+
+  leaseOf(server: Server, early: boolean): Lease | null {
+    return this.board === null ? null : new Lease(server, "", early, this.nowMs, this.board);
   }
 
   pairsOf(server: Server): number {

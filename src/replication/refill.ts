@@ -65,6 +65,11 @@ export class Refill implements FillOwner {
     this.list();
   }
 
+  /** Keys are being listed. */
+  get listing(): boolean {
+    return this.dump !== null;
+  }
+
   stop(): void {
     this.stopped = true;
     this.dump?.abort();

@@ -14,6 +14,7 @@ import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
 import { isControlAt } from "./control.ts";
 import type { Copier } from "./copier.ts";
 import { Dump, type DumpedKeys, dumpsByHash, type DumpWorld } from "./dump.ts";
+import type { Lease } from "./lease.ts";
 import { Listing } from "./listing.ts";
 import { Pace, type PaceLimits } from "./pace.ts";
 import type { Pair, Side } from "./pair.ts";
@@ -50,6 +51,8 @@ export interface Around extends DumpWorld {
   pairOf(key: string): Pair;
   /** In how many pairs a server is. */
   pairsOf(server: Server): number;
+  /** So that one of several proxies copies to a server; null: they do not know of each other. early: see lease.ts. */
+  leaseOf(server: Server, early: boolean): Lease | null;
 }
 
 /** Missed writes; all keys of its peers, since its memory is lost; or all keys of both sides, compared. */
@@ -75,6 +78,8 @@ export class Returning {
   private readonly missed: number;
   private readonly pace: Pace;
   private toldMs: number;
+  /** Of what is not our own knowledge alone. */
+  private readonly lease: Lease | null;
 
   /**
    * full: every key of its pairs is compared; otherwise its stale entries are enough. foreign: it may hold keys that
@@ -89,10 +94,14 @@ export class Returning {
     private owesFlush: boolean,
     private readonly around: Around,
     private readonly done: (scope: Scope, keys: number, ms: number) => void,
+    /** Another proxy copies to it meanwhile: this one is to begin anew. */
+    private readonly lost: () => void,
   ) {
     this.scope = !full ? "missed writes" : server.cold ? "refill" : "comparison";
     this.missed = peers.reduce((sum, { pair }) => sum + pair.lacking[side], 0);
     this.toldMs = this.begunMs = around.clock.nowMs();
+    const early = this.scope === "refill" && !peers.some(({ pair }) => pair.overflow[side]);
+    this.lease = this.scope === "missed writes" ? null : around.leaseOf(server, early);
     this.pace = new Pace(around.refillLimits, this.scope === "refill" ? STEP_BURST_MS : TICK_BURST_MS, this.begunMs);
   }
 
@@ -124,6 +133,7 @@ export class Returning {
 
   /** It left again, or was stopped. */
   stop(): void {
+    if (!this.stopped) this.lease?.end(false);
     this.stopped = true;
     this.refill?.stop();
     for (const dump of this.dumps) dump.abort();
@@ -134,15 +144,39 @@ export class Returning {
   tick(nowMs: number): void {
     if (this.stopped) return;
     this.tell(nowMs);
+    const { lease } = this;
+    if (lease !== null && !this.owesFlush) {
+      lease.tick(nowMs, this.listing ? nowMs : this.progress.listed + this.progress.done);
+      if (this.waits && this.working) return this.lost();
+    }
     if (nowMs < this.atMs) return;
     if (this.owesFlush) return this.flush();
-    // What it holds by itself comes first: a refill only adds to it.
-    if ((this.scope === "comparison" || (this.scope === "refill" && this.foreign)) && !this.compared(nowMs)) return;
-    if (this.scope === "refill" && !this.refilled()) return;
+    if (this.waits || (lease?.done !== true && !this.copied(nowMs))) return;
     if (this.peers.some(({ pair }) => pair.lacking[this.side] > 0)) return;
     for (const { pair } of this.peers) pair.overflow[this.side] = false;
     this.stopped = true;
+    lease?.end(true);
     this.done(this.scope, this.scope === "missed writes" ? this.missed : this.progress.done, nowMs - this.begunMs);
+  }
+
+  /** Another proxy copies to it: what it does need not be done twice. */
+  get waits(): boolean {
+    return this.lease !== null && !this.lease.mine && !this.lease.done;
+  }
+
+  private get listing(): boolean {
+    return this.dumps.length > 0 || this.refill?.listing === true;
+  }
+
+  private get working(): boolean {
+    return this.refill !== null || this.listing || this.iterator !== null;
+  }
+
+  /** Everything that its peers hold is there, as far as it does not come from missed writes that we know of. */
+  private copied(nowMs: number): boolean {
+    // What it holds by itself comes first: a refill only adds to it.
+    if ((this.scope === "comparison" || this.foreign) && this.scope !== "missed writes" && !this.compared(nowMs)) return false;
+    return this.scope !== "refill" || this.refilled();
   }
 
   /** The flush_all it missed comes first. */
@@ -229,7 +263,7 @@ export class Returning {
     this.toldMs = nowMs;
     const { progress, etaSeconds } = this;
     this.around.log.info("server is being synchronised", {
-      server: this.server.label, scope: this.scope, keys: progress.done, left: this.left, per_second: Math.round(this.perSecond),
+      server: this.server.label, scope: this.scope, ...(this.waits ? { by: "another proxy" } : {}), keys: progress.done, left: this.left, per_second: Math.round(this.perSecond),
       ...(etaSeconds === null ? {} : { eta_s: etaSeconds }),
     });
   }
