@@ -28,6 +28,8 @@ export class Comebacks {
   private readonly away = new Set<Server>();
   /** Servers that lost what they held, and held something when they came: another memcached's, or stored past us. */
   private readonly foreign = new Set<Server>();
+  /** Servers that came into the rings, and are not trusted yet: other proxies' rings may have had them before. */
+  readonly entered = new Set<Server>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
   readonly owedFlush = new Map<Server, number>();
 
@@ -117,6 +119,7 @@ export class Comebacks {
       if (flush) this.owedFlush.delete(server);
       this.unknown.delete(server);
       this.foreign.delete(server);
+      this.entered.delete(server);
       this.pool.log.info("server is synchronised", {
         server: server.label, scope, keys, ms: Math.round(ms),
       });
@@ -143,6 +146,7 @@ export class Comebacks {
     if (this.pool.backups.length === 0) return;
     server.cold = true;
     this.foreign.add(server);
+    this.entered.add(server);
   }
 
   /** Keys become its that were others': it leads nothing until doubt() has had it compared. */
@@ -161,6 +165,7 @@ export class Comebacks {
       this.left(server);
       this.unknown.delete(server);
       this.foreign.delete(server);
+      this.entered.delete(server);
       this.owedFlush.delete(server);
     }
     for (const server of [...this.returning.keys()]) this.bringBack(server, "rings changed");

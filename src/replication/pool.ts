@@ -269,7 +269,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
 
   leaseOf(server: Server, early: boolean): Lease | null {
-    return this.board === null ? null : new Lease(server, "", early, this.nowMs, this.board);
+    return this.board === null ? null : new Lease(server, "", early && !this.comebacks.entered.has(server), this.nowMs, this.board);
   }
 
   pairsOf(server: Server): number {
