@@ -61,6 +61,8 @@ export class Server implements LaneOwner, Introduced {
   held = false;
   /** It lost its memory and was not filled since. */
   cold = false;
+  /** It missed a flush_all that it has not done yet: nothing that it holds counts. */
+  unflushed = false;
   /** Another proxy does not trust it: it is written, and read when its peer is down, but does not lead. */
   fenced = false;
   /** The operator took it out of reads, here or at another proxy: it has all that is written, and leads nothing. */

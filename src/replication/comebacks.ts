@@ -99,6 +99,16 @@ export class Comebacks {
     for (const { pair } of this.peersOf(server)) pair.filled[side] = false;
   }
 
+  /** Its peers did the flush_all: what they lacked before is gone, and what they hold of it is newer. */
+  private flushedElsewhere(server: Server): void {
+    this.startsOver(server);
+    const side = this.sideOf(server);
+    for (const { server: peer, pair } of this.peersOf(server)) {
+      if (peer.unflushed || (peer.state === "down" && this.flushDue(peer))) continue;
+      for (const [key, entry] of pair.stale) if (entry.side !== side) pair.mark(key, side);
+    }
+  }
+
   /** Takes it out of the lead until it holds what its peers hold; begins anew when that was under way. */
   bringBack(server: Server, why: string): void {
     if (server.leads) server.distrust(why);
@@ -107,7 +117,8 @@ export class Comebacks {
     const peers = this.peersOf(server);
     const owed = this.owedFlush.get(server);
     const flush = owed !== undefined && owed <= this.pool.nowMs;
-    if (flush) this.startsOver(server); // what it held before the flush must not be served
+    if (flush) this.flushedElsewhere(server); // what it held before the flush must not be served
+    server.unflushed = flush;
     const full = server.cold || this.unknown.has(server) || this.overflowed(server);
     server.warming = server.cold && !flush && !this.foreign.has(server) && this.pool.options.comeback.rejoin === "fast";
     const overflows = this.overflows(server);

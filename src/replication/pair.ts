@@ -122,11 +122,13 @@ export class Pair {
     if (entry !== undefined) return other(entry.side);
     const usual = this.usualLead;
     if (usual !== -1) return usual;
-    // Nobody is fully trusted: the peer of a cold one, then of one that lacks more than is known, else whoever can be reached.
+    // Nobody is fully trusted: the peer of one that is still to be flushed, of a cold one, of one that lacks more than is
+    // known, else whoever can be reached.
     const { primary, backup, overflow } = this;
     if (backup === null) return PRIMARY;
     if (primary.state === "down") return this.isUnmet(PRIMARY) ? PRIMARY : BACKUP;
     if (backup.state === "down") return this.isUnmet(BACKUP) ? BACKUP : PRIMARY;
+    if (primary.unflushed !== backup.unflushed) return primary.unflushed ? BACKUP : PRIMARY;
     if (primary.cold || backup.cold) return primary.cold ? BACKUP : PRIMARY;
     return overflow[PRIMARY] && !overflow[BACKUP] ? BACKUP : PRIMARY;
   }

@@ -186,7 +186,7 @@ export class Returning {
     this.atMs = Infinity;
     lane.out.push(FLUSH_ALL, 0, FLUSH_ALL.length);
     lane.expect(Expect.OK, new Told((flushed) => {
-      this.owesFlush = !flushed;
+      this.owesFlush = this.server.unflushed = !flushed;
       this.atMs = 0;
     }), 0);
   }

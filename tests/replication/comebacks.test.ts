@@ -190,3 +190,13 @@ test("a bound that is full does not keep a copy from its entry", () => {
   expect([t.lacks("k"), t.pair.overflow[0], t.pair.leadOf("k")]).toEqual(["P", false, other(0)]);
   both(t, "");
 });
+
+test("who owes a flush_all lacks what the other side lacked before it: that was flushed there", () => {
+  const t = new Table();
+  t.pair.mark("k", 0);
+  t.proxy.pool.owesFlush(t.proxy.pool.backups[0]!, 0);
+  t.passUntil(() => t.states === "up rejoin cold");
+  expect([t.lacks("k"), t.proxy.pool.backups[0]!.unflushed]).toEqual(["B", true]);
+  t.B.sends("OK\r\n");
+  expect(t.proxy.pool.backups[0]!.unflushed).toBe(false);
+});

@@ -3,12 +3,13 @@ import { describe, expect, test } from "bun:test";
 import { Pair, type Side } from "../../src/replication/pair.ts";
 import type { Server } from "../../src/backend/server.ts";
 
-/** What a pair looks at of a server, in short: state, "cold" when it lost its memory. */
-type Look = "up" | "suspect" | "down" | "rejoin" | "cold";
+/** What a pair looks at of a server, in short: state, "cold" when it lost its memory, "owing" when it is still to do a flush_all. */
+type Look = "up" | "suspect" | "down" | "rejoin" | "cold" | "owing";
 
 function server(look: Look): Server {
-  const state = look === "cold" ? "rejoin" : look;
-  const seen = { state, cold: look === "cold", leads: look === "up" || look === "suspect" };
+  const cold = look === "cold" || look === "owing";
+  const state = cold ? "rejoin" : look;
+  const seen = { state, cold, unflushed: look === "owing", leads: look === "up" || look === "suspect" };
   return seen as Partial<Server> as Server;
 }
 
@@ -40,6 +41,9 @@ const TABLE: readonly string[] = [
   "rejoin   rejoin   - P  PB",
   "cold     rejoin   - B  .B",
   "rejoin   cold     - P  P.",
+  "cold     owing    - P  ..",
+  "owing    cold     - B  ..",
+  "owing    rejoin   - B  .B",
   "suspect  suspect  - P  PB",
   "suspect  suspect  B P  P.",
 ];
