@@ -88,7 +88,7 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
       return fd < 0 ? null : new BunPort(listener.address, fd, libc);
     },
     startHeir: (args, ports, handlers) => startHeir(selfCommand(args), ports.map((each) => (each as BunPort).fd), handlers),
-    start: (args, ports, handlers) => startChild(sameCommand(args), ports.map((each) => (each as BunPort).fd), handlers),
+    start: (args, ports, handlers) => startChild(sameCommand(args, libc.program), ports.map((each) => (each as BunPort).fd), handlers),
     parent: parentChannel,
     accept(place, address, handlers) {
       setImmediate(() => {

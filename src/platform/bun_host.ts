@@ -1,6 +1,6 @@
 // What the process may do to itself on Bun: the user it runs as, starting itself again, and two calls to libc.
 import process from "node:process";
-import { lstatSync, closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
@@ -9,6 +9,8 @@ import { type Inherited, inheritedSockets, notifier, type ServiceCalls } from ".
 const LIBC_NAMES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`, "libSystem.B.dylib"];
 
 const F_DUPFD_CLOEXEC = 1030;
+/** Above the descriptors that a child is given, which would take its place before it is run. */
+const PROGRAM_FD_MIN = 200;
 
 function openLibc() {
   for (const name of LIBC_NAMES) {
@@ -56,6 +58,17 @@ export class BunLibc {
     this.calls?.close(fd);
   }
 
+  /** Our own file, kept open while we may still look where it lies; -1: not kept. */
+  program = -1;
+
+  /** To be called before a change of user. */
+  keepProgram(): void {
+    if (!COMPILED || process.platform !== "linux" || this.calls === null) return;
+    const fd = openSync(process.execPath, "r");
+    this.program = this.calls.fcntl(fd, F_DUPFD_CLOEXEC, PROGRAM_FD_MIN);
+    closeSync(fd);
+  }
+
   /** The soft limit of open files; 0 when it is not known or without a limit. */
   fdLimit(): number {
     if (process.platform === "linux" || this.calls === null) return fdLimitOfProc();
@@ -78,7 +91,10 @@ export function createBunHost(libc: BunLibc): Host {
   return createHost({
     runtime: `bun ${Bun.version}`,
     fdLimit: () => libc.fdLimit(),
-    becomeUser,
+    becomeUser(user, group) {
+      libc.keepProgram();
+      return becomeUser(user, group);
+    },
     spawnSelfDetached,
     inherited: libc.inherited.map(({ address }) => address),
     notify: notifier(libc.service),
@@ -121,16 +137,13 @@ export function selfCommand(args: readonly string[]): string[] {
   return COMPILED ? [SELF, ...args] : [SELF, Bun.main, ...args];
 }
 
-/** The very program that runs here, even when another one stands in its file by now; where the system has no name for it: as above. */
-export function sameCommand(args: readonly string[]): string[] {
-  const running = `/proc/${process.pid}/exe`;
-  if (!COMPILED || process.platform !== "linux") return selfCommand(args);
-  try {
-    // After a change of user it is root's, and a child may not run it: we could, which access would tell.
-    return lstatSync(running).uid === process.getuid!() ? [running, ...args] : selfCommand(args);
-  } catch {
-    return selfCommand(args);
-  }
+/**
+ * The very program that runs here, even when another one stands in its file by now; where the system has no name for
+ * it: as above. kept: the descriptor of it that was kept before a change of user, after which /proc/…/exe is root's; -1: none.
+ */
+export function sameCommand(args: readonly string[], kept: number): string[] {
+  if (kept !== -1) return [`/proc/self/fd/${kept}`, ...args];
+  return COMPILED && process.platform === "linux" ? [`/proc/${process.pid}/exe`, ...args] : selfCommand(args);
 }
 
 function spawnSelfDetached(args: readonly string[], outputPath: string | null): ReturnType<Host["spawnSelfDetached"]> {

@@ -1,7 +1,7 @@
 // Several workers of one binary that share ports: what clients and the operator see of them.
 import { afterEach, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, NoReply } from "../support/client.ts";
@@ -129,7 +129,11 @@ test("SIGINT ends several workers in order; none is left of -d and -u either", a
     if (process.getuid!() !== 0) return console.log("-u with workers is not tested: it needs root");
     const primary = held(await spawnMemcached()), socket = join(dir, "socket");
     const args = ["-d", "-u", "nobody", "--workers", "2", "-s", `127.0.0.1:${primary.port}`, "-f", socket, "--pid-file", join(dir, "pid"), "--log-file", join(dir, "log"), "--admin", "off", "-p", "0"];
-    execFileSync(tandemPath(), args, { stdio: "pipe" });
+    // Where the new user may not look: workers are started from there all the same.
+    const own = join(dir, "own"), program = join(own, "tandem");
+    mkdirSync(own, { mode: 0o700 });
+    copyFileSync(tandemPath(), program);
+    execFileSync(program, args, { stdio: "pipe" });
     const pid = Number(readFileSync(join(dir, "pid"), "utf8"));
     const all = [pid, ...workersOf(pid)];
     try {

@@ -69,7 +69,7 @@ export const MUTATIONS: readonly Mutation[] = [
     bend: (pair) => void (pair.proxy.pool.versions.next = () => {}),
   },
   {
-    name: "that trusts a restarted server at once loses what was stored", mood: "A", within: 100, quick: true,
+    name: "that trusts a restarted server at once loses what was stored", mood: "A", within: 300, quick: true,
     bend: (pair) => void (pair.proxy.pool.memoryLost = () => {}),
   },
   {
