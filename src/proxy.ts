@@ -4,7 +4,7 @@ import { plainCopy, TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { Peers } from "./cli/peers.ts";
-import { reloadProblem, reloadText, ringChanges } from "./cli/reload.ts";
+import { reloadProblem, reloadText, ringChanges, sharedProblem } from "./cli/reload.ts";
 import { fingerprint, placementText } from "./config/fingerprint.ts";
 import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
@@ -217,12 +217,9 @@ export class Proxy implements WorkingProxy {
     if (!this.started || this.stopping || this.reloading) {
       return done({ ok: false, reason: this.reloading ? "another reload is under way" : "tandem is not serving" });
     }
+    const problem = this.problemWith(config);
+    if (problem !== null) return done({ ok: false, reason: problem });
     const serviceOf = (name: string): Service | null => this.services.find((service) => service.config.name === name) ?? null;
-    for (const pool of config.pools) {
-      const service = serviceOf(pool.name);
-      const problem = service === null ? null : reloadProblem(service.config, pool, service.pool.changes.transition !== null);
-      if (problem !== null) return done({ ok: false, reason: problem });
-    }
     const known = new Set(this.places.map(({ wanted }) => addressText(wanted)));
     const wanted = config.pools.flatMap((pool) =>
       pool.listen.filter((address) => !known.has(addressText(address))).map((address) => ({ service: serviceOf(pool.name), address, unixMode: pool.unixMode })));
@@ -231,11 +228,24 @@ export class Proxy implements WorkingProxy {
       this.reloading = false;
       if (typeof bound === "string") return done({ ok: false, reason: bound });
       this.places.push(...bound);
-      done({ ok: true, changes: this.commit(config) });
+      done({ ok: true, changes: this.take(config) });
     });
   }
 
-  private commit(config: ProxyConfig): string[] {
+  problemWith(config: ProxyConfig): string | null {
+    if (this.company !== null) {
+      const problem = sharedProblem(this.services.map((service) => service.config), config.pools);
+      if (problem !== null) return problem;
+    }
+    for (const pool of config.pools) {
+      const service = this.services.find((each) => each.config.name === pool.name);
+      const problem = service === undefined ? null : reloadProblem(service.config, pool, service.pool.changes.transition !== null);
+      if (problem !== null) return problem;
+    }
+    return null;
+  }
+
+  take(config: ProxyConfig): string[] {
     const changes: string[] = [];
     const before = this.services;
     this.services = config.pools.map((pool) => {
@@ -257,7 +267,7 @@ export class Proxy implements WorkingProxy {
       if (place.service === null) place.listener.close();
       return place.service !== null;
     });
-    this.tellListening();
+    if (this.company === null) this.tellListening();
     for (const gone of before.filter((service) => !this.services.includes(service))) {
       changes.push(`${gone.config.name}: gone`);
       this.end([gone], GONE_MS, () => {});
@@ -269,12 +279,12 @@ export class Proxy implements WorkingProxy {
     const rings = ringChanges(service.config, config);
     const options = poolOptions(config);
     service.config = config;
-    service.door.room += config.clientsMax - service.door.clientsMax;
+    service.door.room += config.clientsMax - service.door.clientsMax; // workers: no difference
     service.door.clientsMax = config.clientsMax;
     service.door.slowMs = config.slowMs || Infinity;
     service.peers.stop();
     service.peers = new Peers(this.platform, config.region.peers, options, service.counters, service.log);
-    service.peers.start();
+    if ((this.company?.number ?? 0) === 0) service.peers.start();
     service.pool.changes.begin(options, rings);
   }
 

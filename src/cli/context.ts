@@ -57,10 +57,13 @@ export interface ToldProxy extends RunnableProxy {
   drain(server: string, drained: boolean, done: (outcome: VerbOutcome) => void): void;
 }
 
-/** One whose settings may change while it serves. */
-export interface ChangingProxy extends ToldProxy {
-  /** Other settings, all of them or none. */
+/** What takes other settings while it runs: all of them or none. */
+export interface ReloadableProxy {
   reload(config: ProxyConfig, done: (outcome: ReloadOutcome) => void): void;
+}
+
+/** One whose settings and rings may change while it serves. */
+export interface ChangingProxy extends ToldProxy, ReloadableProxy {
   /** Rings that are to change wait no longer for servers that are away; false: there are none. */
   endTransition(): boolean;
 }

@@ -37,6 +37,20 @@ export function reloadProblem(before: PoolConfig, after: PoolConfig, inTransitio
   return null;
 }
 
+/** Why several workers cannot take these settings together, or null: what they share stays as it is. */
+export function sharedProblem(before: readonly PoolConfig[], after: readonly PoolConfig[]): string | null {
+  const again = "cannot change while several workers run; restart tandem for that";
+  const names = (pools: readonly PoolConfig[]): string => pools.map(({ name }) => name).join(", ");
+  if (names(before) !== names(after)) return `the pools (${names(before)}) ${again}`;
+  for (const [index, old] of before.entries()) {
+    const young = after[index]!;
+    if (JSON.stringify(old.listen) !== JSON.stringify(young.listen)) return `pool ${old.name}: where it listens ${again}`;
+    if (old.clientsMax !== young.clientsMax) return `pool ${old.name}: max_clients ${again}`;
+    if (ringChanges(old, young).length > 0) return `pool ${old.name}: servers and rings ${again}`;
+  }
+  return null;
+}
+
 /** What is to be replaced, in the order in which it loses nothing: while one ring changes the other one answers. */
 export function ringChanges(before: PoolConfig, after: PoolConfig): RingChange<PoolServer>[] {
   const changes: RingChange<PoolServer>[] = [];

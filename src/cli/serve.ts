@@ -9,7 +9,7 @@ import type { Admin, AdminSource } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
 import { type AdminOutcome, openAdmin, tellAdmin } from "./admin.ts";
-import { type ChangingProxy, type Context, EXIT_FAILED, fail, failProblems, failUsage, type RunnableProxy, type StartOutcome } from "./context.ts";
+import { type Context, EXIT_FAILED, fail, failProblems, failUsage, type ReloadableProxy, type RunnableProxy, type StartOutcome } from "./context.ts";
 import { reportToPredecessor, Succession } from "./succession.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
@@ -119,7 +119,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     ...verbsOf(proxy, () => void context.platform.clock.timer(ANSWER_MS, () => succession.begin())),
     {
       path: "/reload", help: "reads the file of settings again and takes what it says, all of it or nothing",
-      run: (_query, done) => reload(context, flags, log, alone, (ok, text) => done({ ok, text })),
+      run: (_query, done) => reload(context, flags, log, proxy, workers, (ok, text) => done({ ok, text })),
     },
     {
       path: "/transition/end", help: "rings that are to change wait no longer for servers that are away",
@@ -155,7 +155,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     },
   };
   stopOnSignals(context, log, settings.drainMs, () => (ready ? running : null), leave);
-  host.onSignal("SIGHUP", () => { if (ready) reload(context, flags, log, alone, () => {}); });
+  host.onSignal("SIGHUP", () => { if (ready) reload(context, flags, log, proxy, workers, () => {}); });
 
   // Both at once: what cannot listen is known before anything else has happened.
   let opened: AdminOutcome | null = null;
@@ -190,18 +190,17 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
 
 /**
  * Reads the file again, under the same flags, and takes what it says. On any problem the settings stay as they are. The
- * answer, for people, goes to the log as well. Null: several workers.
+ * answer, for people, goes to the log as well.
  */
-export function reload(context: Context, flags: Flags, log: Log, proxy: ChangingProxy | null, done: (ok: boolean, text: string) => void): void {
+export function reload(context: Context, flags: Flags, log: Log, proxy: ReloadableProxy, workers: number, done: (ok: boolean, text: string) => void): void {
   const refuse = (reasons: readonly string[]): void => {
     for (const reason of reasons) log.error("reload refused, the settings stay as they are", { reason });
     done(false, reasons.join("\n"));
   };
-  if (proxy === null) return refuse(["several workers cannot take other settings yet; restart tandem for that"]);
   if (!flags.has("config")) return refuse(["there is no file to read again: tandem was started without -c"]);
   const read = readServe(context.platform.host, flags, context.called);
   if (!read.ok) return refuse(read.problems.map(problemLine));
-  const limit = checkFdLimit(read.value.config, context.platform.host.fdLimit(), read.value.clients);
+  const limit = checkFdLimit(read.value.config, context.platform.host.fdLimit(), read.value.clients, workers);
   if (limit !== null) return refuse([problemLine(limit)]);
   proxy.reload(read.value.config, (outcome) => {
     if (!outcome.ok) return refuse([outcome.reason]);

@@ -24,6 +24,12 @@ export type Order =
   | { readonly t: "summed"; readonly ask: number; readonly report: Report }
   /** Take a server out of reads, or put it back; answered with `drained`. force: whatever its peers are. */
   | { readonly t: "drain"; readonly ask: number; readonly server: string; readonly drained: boolean; readonly force: boolean }
+  /** Could you take these settings? Answered with `prepared`; nothing changes yet. */
+  | { readonly t: "prepare"; readonly ask: number; readonly config: ProxyConfig }
+  /** Take what you prepared last; answered with `committed`. */
+  | { readonly t: "commit"; readonly ask: number }
+  /** What you prepared does not come. */
+  | { readonly t: "forget"; readonly ask: number }
   /** A client of another worker asked for counters to begin again at 0. */
   | { readonly t: "reset"; readonly pool: number }
   /** Another worker has come; all that there are, once `company` follows; or it is gone. */
@@ -57,6 +63,10 @@ export type Word =
   | { readonly t: "gave"; readonly pool: number; readonly clients: number }
   | { readonly t: "report"; readonly ask: number; readonly report: Report }
   | { readonly t: "drained"; readonly ask: number; readonly outcome: VerbOutcome }
+  /** reason: why it cannot take them; null: it can. */
+  | { readonly t: "prepared"; readonly ask: number; readonly reason: string | null }
+  /** What has changed, in words. */
+  | { readonly t: "committed"; readonly ask: number; readonly changes: readonly string[] }
   | { readonly t: "sum"; readonly ask: number }
   | { readonly t: "reset"; readonly pool: number }
   /** A line for the one log. */

@@ -7,6 +7,7 @@ import type { Log } from "../observe/log.ts";
 import { type Report, sumReports, type WorkersLost } from "../observe/report.ts";
 import type { Address, Child, CloseCause, Platform, Port, Timer } from "../platform/platform.ts";
 import { assign } from "./balance.ts";
+import { Generations, type ReloadOutcome } from "./generation.ts";
 import { decodeWord, encode, type Order, type Word } from "./messages.ts";
 import { Shares } from "./shares.ts";
 
@@ -72,6 +73,9 @@ export class Supervisor {
   private readonly shares: readonly Shares[];
   private readonly places: Place[] = [];
   private readonly addresses: Address[] = [];
+  /** What a worker begins with. */
+  private config: ProxyConfig;
+  private readonly generations: Generations;
   private readonly asks = new Map<number, (number: number, report: Report) => void>();
   private readonly drainAsks = new Map<number, (number: number, outcome: VerbOutcome) => void>();
   /** Servers that were taken out of reads by hand: a worker that starts later is told. */
@@ -84,6 +88,13 @@ export class Supervisor {
   private stopping: (() => void) | null = null;
 
   constructor(private readonly platform: Platform, private readonly log: Log, private readonly options: SupervisorOptions) {
+    this.config = options.config;
+    this.generations = new Generations({
+      clock: platform.clock,
+      serving: () => (this.workers.every(({ met }) => met) ? this.workers.map(({ number }) => number) : null),
+      order: (worker, order) => this.order(this.workers[worker]!, order),
+      decided: (config) => void (this.config = config),
+    });
     this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, hung: false, bornMs: 0, heardMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
     this.shares = options.config.pools.map(({ clientsMax }) => new Shares(clientsMax, options.workers, options.clientsPerWorker));
   }
@@ -232,6 +243,12 @@ export class Supervisor {
     for (const number of open) this.order(this.workers[number]!, { t: "drain", ask, server, drained, force: false });
   }
 
+  /** Other settings, for all workers or for none. */
+  reload(config: ProxyConfig, done: (outcome: ReloadOutcome) => void): void {
+    if (this.started !== null || this.stopping !== null) return done({ ok: false, reason: "tandem is not serving" });
+    this.generations.begin(config, done);
+  }
+
   private startWorker(worker: Worker): void {
     if (this.stopping !== null) return;
     const { crew, clock } = this.platform;
@@ -246,7 +263,7 @@ export class Supervisor {
       return this.again(worker);
     }
     worker.child = started.child;
-    this.order(worker, { t: "begin", number: worker.number, config: this.options.config, verbosity: this.log.verbosity });
+    this.order(worker, { t: "begin", number: worker.number, config: this.config, verbosity: this.log.verbosity });
     worker.late = clock.timer(READY_MS, () => {
       this.log.error("a worker does not become ready", { worker: worker.number, pid: started.child.pid });
       started.child.kill();
@@ -268,6 +285,7 @@ export class Supervisor {
     worker.ready = worker.met = worker.hung = false;
     worker.late?.cancel();
     if (wasReady) for (const other of this.workers) if (other.ready) this.order(other, { t: "gone", worker: worker.number });
+    this.generations.gone(worker.number);
     for (const shares of this.shares) shares.end(worker.number);
     for (const place of this.places) {
       if (place.holder === worker.number) place.holder = -1;
@@ -300,6 +318,8 @@ export class Supervisor {
       case "gave":
         this.shares[word.pool]!.gave(worker.number, word.clients);
         return this.settle();
+      case "prepared": return this.generations.prepared(worker.number, word.ask, word.reason);
+      case "committed": return this.generations.committed(worker.number, word.ask, word.changes);
       case "drained": return this.drainAsks.get(word.ask)?.(worker.number, word.outcome);
       case "report": return this.asks.get(word.ask)?.(worker.number, word.report);
       case "sum": return this.collect((report) => report !== null && this.order(worker, { t: "summed", ask: word.ask, report }));

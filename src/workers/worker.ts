@@ -32,6 +32,10 @@ export interface WorkingProxy {
   clients(): readonly number[];
   report(): Report;
   resetCounters(pool: number): void;
+  /** Why it cannot take these settings while it is one of several workers; null: it can. Nothing changes. */
+  problemWith(config: ProxyConfig): string | null;
+  /** Takes settings that it has no problem with; returns what changed, in words. */
+  take(config: ProxyConfig): string[];
   /** Takes a server out of reads, or puts it back; force: whatever its peers are. */
   drainNow(server: string, drained: boolean, force: boolean): VerbOutcome;
   stop(drainMs: number, done: () => void): void;
@@ -146,12 +150,20 @@ export class WorkerEnd implements Company {
         return this.met ? undefined : this.lookMet(proxy);
       case "reset": return proxy.resetCounters(order.pool);
       case "drain": return this.say({ t: "drained", ask: order.ask, outcome: proxy.drainNow(order.server, order.drained, order.force) });
+      case "prepare":
+        this.prepared = order.config;
+        return this.say({ t: "prepared", ask: order.ask, reason: proxy.problemWith(order.config) });
+      case "commit": return this.say({ t: "committed", ask: order.ask, changes: proxy.take(this.prepared!) });
+      case "forget":
+        this.prepared = null;
+        return;
       case "stop": return this.stop(order.drainMs);
       case "retire": return proxy.retire(order.drainMs, () => this.leave(0));
     }
   }
 
   private saidMs = 0;
+  private prepared: ProxyConfig | null = null;
 
   private lookMet(proxy: WorkingProxy): void {
     if (this.met || !this.introduced || !proxy.met()) return;

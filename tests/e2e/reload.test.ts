@@ -99,6 +99,40 @@ test("what is wrong changes nothing, and says so", async () => {
   expect(await client.ask("get k\r\n")).toBe("VALUE k 0 1");
 }, TEST_MS);
 
+test("several workers take other settings together under load, or none of them", async () => {
+  const [a, x] = await memcacheds(2) as [Spawned, Spawned];
+  const path = join(dir, "workers.toml"), admin = join(dir, "workers-admin");
+  write(path, [a], [x], 'workers = "2"\n');
+  const tandem = await started(path, "--admin", admin);
+  const load = new Load({ ports: [tandem.port], clients: 8, rate: 400, seed: 6 });
+  const told = async (): Promise<string> => {
+    const child = Bun.spawn([tandemPath(), "reload", "--admin", admin], { stdout: "pipe", stderr: "pipe" });
+    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    return `${await child.exited} ${out}${err}`;
+  };
+  try {
+    await load.start();
+    const before = await connections(a);
+    for (const timeout of [600, 650, 600]) {
+      write(path, [a], [x], `workers = "2"\nrefill_rate = ${timeout}\nslow = "${timeout}ms"\n`);
+      expect(await told()).toMatch(/^0 main: refill_rate\nmain: slow\n$/);
+    }
+    write(path, [a], [x], 'workers = "2"\nring = "twemproxy"\n');
+    expect(await told()).toMatch(/^1 tandem: .*servers and rings cannot change while several workers run; restart tandem for that\n$/);
+    write(path, [a], [x], 'workers = "2"\nlanes = 2\n');
+    tandem.kill("SIGHUP");
+    await tandem.said(/reload refused.*lanes cannot change from 1 to 2/);
+    expect(await connections(a) - before).toBe(1);
+    await load.stop();
+    await load.sweep();
+    const failed = load.operations.filter(({ error }) => error !== null).map(({ kind, error }) => `${kind}: ${error}`);
+    expect({ failed, wrong: load.findings.sentences }).toEqual({ failed: [], wrong: [] });
+  } finally {
+    load.stopping = true;
+    load.close();
+  }
+}, TEST_MS);
+
 test("tandem reload and tandem transition end say what came of it", async () => {
   const [a, x] = await memcacheds(2) as [Spawned, Spawned];
   const path = join(dir, "told.toml"), admin = join(dir, "admin");

@@ -123,6 +123,52 @@ describe("the supervisor", () => {
     expect(lost).toEqual({ died: 0, hung: 1 });
   });
 
+  /** Other settings for two workers, and the answer once it is there. */
+  function reloading(crew: Crew): { outcome: unknown; config: ProxyConfig } {
+    const config = { pools: [] } as unknown as ProxyConfig;
+    const told: { outcome: unknown; config: ProxyConfig } = { outcome: null, config };
+    crew.supervisor.reload(config, (outcome) => (told.outcome = outcome));
+    return told;
+  }
+
+  test("gives other settings to all workers once all can take them, and to those that begin later", () => {
+    const crew = new Crew(2).begin();
+    const [a, b] = crew.children as [Child, Child];
+    const told = reloading(crew);
+    a.says({ t: "prepared", ask: 1, reason: null });
+    expect([a.took("commit"), b.took("commit")]).toEqual([[], []]);
+    b.says({ t: "prepared", ask: 1, reason: null });
+    for (const child of [a, b]) {
+      expect(child.took("commit")).toEqual([{ t: "commit", ask: 2 }]);
+      expect(told.outcome).toBe(null);
+      child.says({ t: "committed", ask: 2, changes: ["main: timeout"] });
+    }
+    expect(told.outcome).toEqual({ ok: true, changes: ["main: timeout"] });
+    b.handlers.onGone(null);
+    crew.table.pass(200);
+    expect(crew.children[2]!.took("begin")[0]!["config"]).toEqual(told.config);
+  });
+
+  test("changes nothing when one worker cannot take them, dies or does not answer", () => {
+    const cases: [string, (crew: Crew) => void][] = [
+      ["no", ({ children }) => children[0]!.says({ t: "prepared", ask: 1, reason: "no" })],
+      ["worker 0 died meanwhile", ({ children }) => children[0]!.handlers.onGone(null)],
+      ["worker 0 does not answer", ({ table }) => table.pass(2100)],
+    ];
+    for (const [reason, happens] of cases) {
+      const crew = new Crew(2).begin();
+      const told = reloading(crew);
+      crew.children[1]!.says({ t: "prepared", ask: 1, reason: null });
+      happens(crew);
+      expect(told.outcome).toEqual({ ok: false, reason });
+      expect(crew.children[1]!.took("forget").length).toBe(1);
+      crew.children[0]!.says({ t: "prepared", ask: 1, reason: null }); // too late
+      expect(crew.children.flatMap((child) => child.took("commit"))).toEqual([]);
+      // Another one begins anew.
+      if (reason === "no") expect((reloading(crew), crew.children[0]!.took("prepare").length)).toBe(2);
+    }
+  });
+
   test("sums what those tell that answer in time", () => {
     const crew = new Crew(2).begin();
     const heard: (Report | null)[] = [];
