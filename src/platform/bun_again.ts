@@ -3,7 +3,7 @@
 // loaded once.
 //
 // Without it mimalloc returns what the collector freed to the kernel within 0.1 s, only to have it faulted in again: of
-// the CPU time that took an eighth of small operations, a third with values of 20 KiB, two thirds with 500 KiB.
+// the CPU time that took an eighth of small operations, a quarter with values of 20 KiB, two thirds with 500 KiB.
 import process from "node:process";
 
 /** Whole free ranges go back to the kernel after some tens of seconds; pages of which a part is used stay whole. */
