@@ -1,6 +1,6 @@
 // One memcached as we see it: its lanes, a control connection that asks how it is once a second, its identity and
 // its health. Says when it comes and goes; what that means for keys is replication's trade.
-import { latin1 } from "../bytes/ascii.ts";
+import { fnv1a } from "../bytes/ascii.ts";
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
 import type { Latency } from "../observe/latency.ts";
@@ -415,7 +415,5 @@ function noneByReason(): Record<FailureReason, number> {
 
 /** 15 bits that differ between servers and between incarnations of one, shifted above the native cas unique. */
 function casTagOf(label: string, incarnation: string): bigint {
-  let hash = 0x811c9dc5;
-  for (const byte of latin1(`${label} ${incarnation}`)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  return BigInt((hash % 32767) + 1) << 47n;
+  return BigInt((fnv1a(`${label} ${incarnation}`) % 32767) + 1) << 47n;
 }

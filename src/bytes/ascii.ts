@@ -53,3 +53,10 @@ export function parseUint(bytes: Uint8Array, start: number, end: number): number
   }
   return value;
 }
+
+/** FNV-1a of a text of characters 0–255, 32 bits. */
+export function fnv1a(text: string, seed = 0x811c9dc5): number {
+  let hash = seed;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ (text.charCodeAt(i) & 0xff), 0x01000193) >>> 0;
+  return hash;
+}

@@ -162,8 +162,10 @@ export class Board implements WallOwner, LeaseAround {
 
   /** Why we do not trust a server, or null. What was never reached yet is not complained about: nothing was missed. */
   complaint(server: Server): ComplaintReason | null {
-    if (server.state === "down" && server.health.reason !== "starting") return "down";
-    if (server.state === "down") return this.world.lacksWrites(server) ? "stale" : null;
+    if (server.state === "down") {
+      if (server.health.reason !== "starting") return "down";
+      return this.world.lacksWrites(server) ? "stale" : null;
+    }
     if (server.cold) return "cold";
     if (server.state === "rejoin" || this.world.lacksWrites(server)) return "stale";
     return server.drainedHere ? "drained" : null;

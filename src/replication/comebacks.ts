@@ -115,8 +115,7 @@ export class Comebacks {
     this.returning.get(server)?.stop();
     const side = this.sideOf(server);
     const peers = this.peersOf(server);
-    const owed = this.owedFlush.get(server);
-    const flush = owed !== undefined && owed <= this.pool.nowMs;
+    const flush = this.flushDue(server);
     if (flush) this.flushedElsewhere(server); // what it held before the flush must not be served
     server.unflushed = flush;
     const full = server.cold || this.unknown.has(server) || this.overflowed(server);

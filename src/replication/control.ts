@@ -1,5 +1,5 @@
 // Names of the items that tandem keeps on the memcacheds for itself: none of them is a client's.
-import { equal, latin1 } from "../bytes/ascii.ts";
+import { equal, fnv1a, latin1 } from "../bytes/ascii.ts";
 
 /** Begins the key of every item of tandem's own. */
 export const CONTROL_PREFIX = "__tandem:";
@@ -30,11 +30,4 @@ export function controlName(label: string): string {
 function hash16(text: string): string {
   const half = (seed: number): string => fnv1a(text, seed).toString(16).padStart(8, "0");
   return half(0x811c9dc5) + half(0x01234567);
-}
-
-/** FNV-1a of a text of characters 0–255, 32 bits. */
-export function fnv1a(text: string, seed = 0x811c9dc5): number {
-  let hash = seed;
-  for (const byte of latin1(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  return hash;
 }

@@ -7,6 +7,7 @@
 //
 // Both ends of an overlap are covered: of two such writes the one that ends last finds the other's key here already, or
 // its own key is still kept when the other's word comes. Keys are told as numbers; a wrong match costs one comparison.
+import { fnv1a } from "../bytes/ascii.ts";
 
 /** How often it is told what was written, ms. */
 const TELL_MS = 100;
@@ -63,7 +64,7 @@ export class Crossings {
   /** A write of this key, or a copy, is through. */
   wrote(key: string): void {
     if (this.heardUs.size === 0) return;
-    const number = numberOf(key);
+    const number = fnv1a(key);
     if (this.theirs.has(number) || this.theirsBefore.has(number)) this.world.doubt(key);
     const known = this.young.get(number);
     if (known === key) return;
@@ -128,11 +129,4 @@ export class Crossings {
     this.size = 0;
     this.world.tooMuch();
   }
-}
-
-/** FNV-1a of the key's bytes. */
-function numberOf(key: string): number {
-  let hash = 0x811c9dc5 | 0;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
 }

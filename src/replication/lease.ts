@@ -57,9 +57,9 @@ export class Lease extends SilentCaller {
   private claiming = false;
 
   /** early: what somebody began before we wanted it counts as well. */
-  constructor(private readonly server: Server, work: string, private readonly early: boolean, nowMs: number, private readonly around: LeaseAround) {
+  constructor(private readonly server: Server, private readonly early: boolean, nowMs: number, private readonly around: LeaseAround) {
     super();
-    this.key = leaseKey(server.label, work);
+    this.key = `${CONTROL_PREFIX}l:${controlName(server.label)}`;
     this.me = `${around.proxyId} ${around.serial()}`;
     this.mine = around.alone;
     this.nowMs = this.answeredMs = this.markedMs = nowMs;
@@ -159,11 +159,6 @@ export class Lease extends SilentCaller {
       if (this.over) this.leave(this.ended);
     }), 0);
   }
-}
-
-/** work: what is leased of a server; "" for its return. */
-export function leaseKey(label: string, work: string): string {
-  return `${CONTROL_PREFIX}l:${controlName(label)}${work === "" ? "" : `:${work}`}`;
 }
 
 /** Hears the number of what was stored, or null. */

@@ -7,7 +7,8 @@
 //   __tandem:c:<proxy>:<lane>                     our end of that lane, as the server sees it
 //   __tandem:w                                    a certificate: this server holds all that it should. It goes with the
 //                                                 server's memory; it lists those that have one too, so that this is seen
-import { CONTROL_PREFIX, controlName, fnv1a } from "./control.ts";
+import { fnv1a } from "../bytes/ascii.ts";
+import { CONTROL_PREFIX, controlName } from "./control.ts";
 
 /**
  * away: the server cannot be reached, and all that it misses is in the hints, also what was under way. keys: it is being

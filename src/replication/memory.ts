@@ -60,13 +60,10 @@ export class Memory implements HintsAround, RecallAround, StateAround {
   }
 
   private listen(): void {
-    const { hints, state } = this;
-    const missed = state === null
-      ? (pair: Pair, key: string, side: Side): void => hints.missed(pair, key, side)
-      : (pair: Pair, key: string, side: Side): void => {
-        hints.missed(pair, key, side);
-        state.file.missed(pair, key, side);
-      };
+    const missed = (pair: Pair, key: string, side: Side): void => {
+      this.hints.missed(pair, key, side);
+      this.state?.file.missed(pair, key, side);
+    };
     for (const pair of this.pool.pairs) pair.onMissed = missed;
   }
 

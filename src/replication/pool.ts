@@ -43,7 +43,6 @@ const AHEAD_MS = 60_000;
 /** How often stale entries of reachable pairs are worked off, in ticks. */
 const REPAIR_TICKS = 3;
 
-
 const STATE_WORDS: Record<HealthState, string> = {
   up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
 };
@@ -269,7 +268,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
 
   leaseOf(server: Server, early: boolean): Lease | null {
-    return this.board === null ? null : new Lease(server, "", early && !this.comebacks.entered.has(server), this.nowMs, this.board);
+    return this.board === null ? null : new Lease(server, early && !this.comebacks.entered.has(server), this.nowMs, this.board);
   }
 
   pairsOf(server: Server): number {

@@ -5,7 +5,7 @@
 //   <check> key <n> <stamp> <key>                    … this key among it
 //   <check> whole <n>                                nothing any more
 //   <check> end                                      the proxy ended in order
-import { fnv1a } from "./control.ts";
+import { fnv1a } from "../bytes/ascii.ts";
 import { type Hint, MARK_KINDS, type MarkKind } from "./mark.ts";
 
 /** What one server lacked that another one took, as the file of one proxy says. */

@@ -1,8 +1,6 @@
 // The files in which proxies of this pool wrote down what servers lack (state_file.ts): our own, and those of the ones
 // before us and beside us (other workers, a process that we take the place of), which are read, and go when nobody can
 // want them any more.
-import type { Files } from "../platform/platform.ts";
-import type { Log } from "../observe/log.ts";
 import { type StateAround, StateFile } from "./state_file.ts";
 import { type Filed, parseState } from "./state_record.ts";
 
@@ -10,8 +8,6 @@ import { type Filed, parseState } from "./state_record.ts";
 const BEGIN_MS = 12_000, LOOK_MS = 2000;
 
 export interface StatesAround extends StateAround {
-  readonly files: Files;
-  readonly log: Log;
   /** What an earlier proxy wrote down cannot be read. */
   damaged(): void;
   /** What a proxy left has been dealt with, and it does not live. */

@@ -3,22 +3,15 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { keeper } from "../support/keeper.ts";
+import { freePort, label, spawnMemcached } from "../support/memcached.ts";
 import { run } from "../support/program.ts";
 import { spawnTandem, tandemPath } from "../support/tandem.ts";
 
-const running: Spawned[] = [];
+const { keep, stopAll } = keeper();
 const dir = mkdtempSync(join(tmpdir(), "tandem-admin-"));
-afterEach(async () => {
-  for (const each of running.splice(0)) await each.stop();
-});
+afterEach(stopAll);
 process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
-async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
-  const started = await starting;
-  running.push(started);
-  return started;
-}
-const label = ({ host, port }: Spawned): string => `${host}:${port}`;
 
 describe("admin interface", () => {
   test("page, status, metrics, health; ready until a pair is lost", async () => {

@@ -2,20 +2,13 @@
 // written all the same, and may be restarted.
 import { afterEach, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
-import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { keeper } from "../support/keeper.ts";
+import { freePort, label, spawnMemcached } from "../support/memcached.ts";
 import { type Ended, run } from "../support/program.ts";
 import { PATIENT, spawnTandem, tandemPath } from "../support/tandem.ts";
 
-const running: Spawned[] = [];
-afterEach(async () => {
-  for (const each of running.splice(0)) await each.stop();
-});
-async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
-  const started = await starting;
-  running.push(started);
-  return started;
-}
-const label = ({ host, port }: Spawned): string => `${host}:${port}`;
+const { keep, stopAll } = keeper();
+afterEach(stopAll);
 
 /** No answer may take as long, however busy the machine, ms. */
 const DEADLINE_MS = 20_000;

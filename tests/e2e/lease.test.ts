@@ -2,6 +2,7 @@
 // other one waits, and goes on with it when the first is gone. The compiled binary with real memcacheds.
 import { afterEach, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
+import { keeper } from "../support/keeper.ts";
 import { spawnMemcached } from "../support/memcached.ts";
 import { serverStates, spawnTandem, type Tandem } from "../support/tandem.ts";
 
@@ -9,14 +10,8 @@ const KEYS = 2000, PER_SECOND = 600;
 /** How long the two may take to know each other, and a return at most, ms. */
 const MEET_MS = 10_000, RETURN_MS = 60_000;
 
-const running: { stop(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of running.splice(0).reverse()) await each.stop();
-});
-function keep<T extends { stop(): Promise<void> }>(started: T): T {
-  running.push(started);
-  return started;
-}
+const { kept, stopAll } = keeper();
+afterEach(stopAll);
 
 const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -48,9 +43,9 @@ async function work({ port }: Tandem): Promise<[copied: number, equal: number]> 
 
 /** All is stored; then the primary is killed and started again, empty. */
 async function returning(): Promise<Tandem[]> {
-  const primary = keep(await spawnMemcached()), backup = keep(await spawnMemcached());
+  const primary = kept(await spawnMemcached()), backup = kept(await spawnMemcached());
   const args = ["-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`, "--refill-rate", String(PER_SECOND), "--timeout", "600", "--connect-timeout", "600"];
-  const tandems = [keep(await spawnTandem(args)), keep(await spawnTandem(args))];
+  const tandems = [kept(await spawnTandem(args)), kept(await spawnTandem(args))];
   for (const { port } of tandems) {
     await until("they know each other", MEET_MS, tandems, async () => [...(await lines(port, "stats proxies"))].some(([name, value]) => name.endsWith(":state") && value === "alive"));
   }
@@ -62,7 +57,7 @@ async function returning(): Promise<Tandem[]> {
   client.close();
   primary.kill("SIGKILL");
   await primary.exited;
-  keep(await spawnMemcached({ port: primary.port }));
+  kept(await spawnMemcached({ port: primary.port }));
   return tandems;
 }
 

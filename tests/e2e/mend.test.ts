@@ -2,24 +2,21 @@
 // neither a signal nor a server that stops leaves a mess or a command that hangs.
 import { afterEach, describe, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
-import { newerMemcached, spawnMemcached, type Spawned, type Which } from "../support/memcached.ts";
+import { keeper } from "../support/keeper.ts";
+import { label, newerMemcached, type Spawned, spawnMemcached, type Which } from "../support/memcached.ts";
 import { type Ended, run, type Running, start } from "../support/program.ts";
 import { PATIENT, serverStates, spawnTandem, tandemPath } from "../support/tandem.ts";
 
-const running: Spawned[] = [], commands: Running[] = [], clients: Client[] = [];
+const { keep, stopAll } = keeper();
+const commands: Running[] = [], clients: Client[] = [];
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
   for (const command of commands.splice(0)) {
     command.kill("SIGKILL");
     await command.ended;
   }
-  for (const each of running.splice(0)) await each.stop();
+  await stopAll();
 });
-async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
-  const started = await starting;
-  running.push(started);
-  return started;
-}
 async function memcacheds(count: number, which: Which = "installed"): Promise<Spawned[]> {
   const all: Spawned[] = [];
   for (let i = 0; i < count; i++) all.push(await keep(spawnMemcached({ args: ["-m", "128"], which })));
@@ -30,7 +27,6 @@ async function connected({ port }: Spawned): Promise<Client> {
   clients.push(client);
   return client;
 }
-const label = ({ host, port }: Spawned): string => `${host}:${port}`;
 /** How far a command is, as it tells on a slow machine. */
 const PROGRESS = /^(\[[#-]+\] .* keys, .*|\d+ keys listed)\n/gm;
 const calm = (ended: Ended): Ended => ({ ...ended, stderr: ended.stderr.replace(PROGRESS, "") });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { type Browser, chromiumMissing, type Page, startChromium } from "../support/chromium.ts";
 import { Client } from "../support/client.ts";
-import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { freePort, label, type Spawned, spawnMemcached } from "../support/memcached.ts";
 import { spawnTandem } from "../support/tandem.ts";
 
 const missing = chromiumMissing();
@@ -22,7 +22,6 @@ describe.if(missing === "")("the page", () => {
   beforeAll(async () => {
     for (let i = 0; i < 4; i++) servers.push(await spawnMemcached());
     running.push(...servers);
-    const label = ({ host, port }: Spawned): string => `${host}:${port}`;
     const place = `127.0.0.1:${await freePort()}`;
     origin = `http://${place}`;
     const flags = servers.flatMap((server, i) => [i < 2 ? "-s" : "-b", label(server)]);

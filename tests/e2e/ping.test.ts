@@ -1,19 +1,12 @@
 // tandem ping against a running proxy: its exit codes tell trouble of the proxy from trouble of its servers.
 import { afterEach, expect, test } from "bun:test";
-import { spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { keeper } from "../support/keeper.ts";
+import { label, spawnMemcached } from "../support/memcached.ts";
 import { type Ended, run } from "../support/program.ts";
 import { spawnTandem, tandemPath } from "../support/tandem.ts";
 
-const running: Spawned[] = [];
-afterEach(async () => {
-  for (const each of running.splice(0)) await each.stop();
-});
-async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
-  const started = await starting;
-  running.push(started);
-  return started;
-}
-const label = ({ host, port }: Spawned): string => `${host}:${port}`;
+const { keep, stopAll } = keeper();
+afterEach(stopAll);
 const ping = (...args: string[]): Promise<Ended> => run(tandemPath(), ["ping", ...args]);
 
 test("0 through one server of two, 1 without any though the proxy still tells its version, 3 without the proxy", async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "bun:test";
 import { Client } from "../support/client.ts";
+import { keeper } from "../support/keeper.ts";
 import { Load } from "../support/load.ts";
 import { spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { spawnTandem, tandemPath, type Tandem } from "../support/tandem.ts";
@@ -14,26 +15,27 @@ const TEST_MS = 90_000, CHANGED_MS = 40_000;
 const dir = mkdtempSync(join(tmpdir(), "tandem-reload-"));
 process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
 
-const running: { stop(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of running.splice(0).reverse()) await each.stop();
-});
+const { kept, keep, stopAll } = keeper();
+afterEach(stopAll);
 
 async function memcacheds(count: number): Promise<Spawned[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => spawnMemcached({ args: ["-t", "1", "-m", "64"] })));
-  running.push(...servers);
-  return servers;
+  return (await Promise.all(Array.from({ length: count }, () => spawnMemcached({ args: ["-t", "1", "-m", "64"] })))).map(kept);
 }
 
-async function started(path: string, ...more: string[]): Promise<Tandem> {
-  const tandem = await spawnTandem(["-c", path, ...more]);
-  running.push(tandem);
-  return tandem;
+function started(path: string, ...more: string[]): Promise<Tandem> {
+  return keep(spawnTandem(["-c", path, ...more]));
 }
 
 const label = ({ port }: Spawned): string => `"127.0.0.1:${port}"`;
 const write = (path: string, primaries: readonly Spawned[], backups: readonly Spawned[], more: string): void =>
   writeFileSync(path, `servers = [${primaries.map(label)}]\nbackups = [${backups.map(label)}]\ntimeout = "700ms"\n${more}`);
+
+/** Ends the load; what of it failed. */
+async function ended(load: Load): Promise<string[]> {
+  await load.stop();
+  await load.sweep();
+  return load.operations.filter(({ error }) => error !== null).map(({ kind, error }) => `${kind}: ${error}`);
+}
 
 /** Connections that a memcached has had so far, with that of this question. */
 async function connections(server: Spawned): Promise<number> {
@@ -67,9 +69,7 @@ test("2 primaries become 3, and then twemproxy's ring libketama's, under load", 
     write(path, [a, b, c], [x, y], 'ring = "libketama"\n');
     tandem.kill("SIGHUP");
     await tandem.said(/ring is in place ring=primaries[^]*ring is in place ring=backups/, from, CHANGED_MS);
-    await load.stop();
-    await load.sweep();
-    const failed = load.operations.filter(({ error }) => error !== null).map(({ kind, error }) => `${kind}: ${error}`);
+    const failed = await ended(load);
     const took = load.operations.map(({ tookMs }) => tookMs).sort((one, two) => one - two);
     console.log(`${load.operations.length} operations over two changes of rings, ${failed.length} failed, 99.9 % within ${Math.round(took[Math.floor(took.length * 0.999)]!)} ms`);
     expect({ failed, wrong: load.findings.sentences }).toEqual({ failed: [], wrong: [] });
@@ -123,9 +123,7 @@ test("several workers take other settings together under load, or none of them",
     tandem.kill("SIGHUP");
     await tandem.said(/reload refused.*lanes cannot change from 1 to 2/);
     expect(await connections(a) - before).toBe(1);
-    await load.stop();
-    await load.sweep();
-    const failed = load.operations.filter(({ error }) => error !== null).map(({ kind, error }) => `${kind}: ${error}`);
+    const failed = await ended(load);
     expect({ failed, wrong: load.findings.sentences }).toEqual({ failed: [], wrong: [] });
   } finally {
     load.stopping = true;

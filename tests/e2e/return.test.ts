@@ -2,6 +2,7 @@
 // holds, nobody reads what is old, and in the end it holds what its peer holds, to the second and the flag.
 import { afterEach, describe, expect, test } from "bun:test";
 import { Client, textOf } from "../support/client.ts";
+import { keeper } from "../support/keeper.ts";
 import { spawnMemcached, type Spawned } from "../support/memcached.ts";
 import { standsStill } from "../support/program.ts";
 import { dice } from "../support/sessions.ts";
@@ -11,14 +12,8 @@ const MONTH_S = 30 * 24 * 3600;
 /** How long a return may take at most, ms. */
 const RETURN_MS = 30_000;
 
-const running: { stop(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of running.splice(0).reverse()) await each.stop();
-});
-function keep<T extends { stop(): Promise<void> }>(started: T): T {
-  running.push(started);
-  return started;
-}
+const { kept, stopAll } = keeper();
+afterEach(stopAll);
 
 /** One primary and one backup behind a tandem; keys with flags and all kinds of remaining times. */
 class Stage {
@@ -29,10 +24,10 @@ class Stage {
 
   static async open(...flags: string[]): Promise<Stage> {
     const stage = new Stage();
-    stage.primary = keep(await spawnMemcached());
-    stage.backup = keep(await spawnMemcached());
+    stage.primary = kept(await spawnMemcached());
+    stage.backup = kept(await spawnMemcached());
     const label = ({ port }: Spawned): string => `127.0.0.1:${port}`;
-    stage.tandem = keep(await spawnTandem(["-s", label(stage.primary), "-b", label(stage.backup), ...flags]));
+    stage.tandem = kept(await spawnTandem(["-s", label(stage.primary), "-b", label(stage.backup), ...flags]));
     stage.client = await Client.open(stage.tandem.port);
     return stage;
   }
@@ -54,7 +49,7 @@ class Stage {
   }
 
   async startPrimary(): Promise<void> {
-    this.primary = keep(await spawnMemcached({ port: this.primary.port }));
+    this.primary = kept(await spawnMemcached({ port: this.primary.port }));
   }
 
   async states(): Promise<string> {

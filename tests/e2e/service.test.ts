@@ -5,12 +5,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Client } from "../support/client.ts";
-import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { keeper } from "../support/keeper.ts";
+import { freePort, spawnMemcached } from "../support/memcached.ts";
 import { run, type Running, start } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
 const PACKAGE = resolve("scripts/debian");
-const running: Spawned[] = [], programs: Running[] = [];
+const { keep, stopAll } = keeper();
+const programs: Running[] = [];
 const dir = mkdtempSync(join(tmpdir(), "tandem-service-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 afterEach(async () => {
@@ -18,13 +20,8 @@ afterEach(async () => {
     each.kill("SIGKILL");
     await each.ended;
   }
-  for (const each of running.splice(0)) await each.stop();
+  await stopAll();
 });
-async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
-  const started = await starting;
-  running.push(started);
-  return started;
-}
 function begin(...of: Parameters<typeof start>): Running {
   const program = start(...of);
   programs.push(program);

@@ -2,19 +2,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { Client } from "../support/client.ts";
-import { freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { keeper } from "../support/keeper.ts";
+import { freePort, label, spawnMemcached } from "../support/memcached.ts";
 import { type Ended, run, start } from "../support/program.ts";
 import { serverStates, spawnTandem, tandemPath } from "../support/tandem.ts";
 
-const running: Spawned[] = [];
-afterEach(async () => {
-  for (const each of running.splice(0)) await each.stop();
-});
-async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
-  const started = await starting;
-  running.push(started);
-  return started;
-}
+const { keep, stopAll } = keeper();
+afterEach(stopAll);
 
 const status = (...args: string[]): Promise<Ended> => run(tandemPath(), ["status", ...args]);
 /** The process below pid that has none below itself. */
@@ -22,7 +16,6 @@ function childOf(pid: number): number {
   const below = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
   return below === "" ? pid : childOf(Number(below.split(" ")[0]));
 }
-const label = ({ host, port }: Spawned): string => `${host}:${port}`;
 
 describe("tandem status", () => {
   test("all up: 0; one lost: 1, with what it missed; as a table and as JSON", async () => {

@@ -3,11 +3,12 @@ import { afterAll, afterEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { keeper } from "../support/keeper.ts";
+import { label, spawnMemcached } from "../support/memcached.ts";
 import { run, type Running, start } from "../support/program.ts";
 import { spawnTandem, tandemPath } from "../support/tandem.ts";
 
-const running: Spawned[] = [];
+const { keep, stopAll } = keeper();
 const watches: Running[] = [];
 /** Where a proxy must not be found silent because the machine is busy, ms. */
 const SILENT_MS = 10_000;
@@ -20,15 +21,9 @@ afterEach(async () => {
     each.kill("SIGKILL");
     await each.ended;
   }
-  for (const each of running.splice(0)) await each.stop();
+  await stopAll();
   rmSync(file, { force: true });
 });
-async function keep<T extends Spawned>(starting: Promise<T>): Promise<T> {
-  const started = await starting;
-  running.push(started);
-  return started;
-}
-const label = ({ host, port }: Spawned): string => `${host}:${port}`;
 function watch(...args: string[]): Running {
   const started = start(tandemPath(), ["watch", "--track-file", file, ...args]);
   watches.push(started);

@@ -27,6 +27,11 @@ export interface Spawned {
   readonly exited: Promise<void>;
 }
 
+/** As servers are named on a command line. */
+export function label({ host, port }: Spawned): string {
+  return `${host}:${port}`;
+}
+
 /** Where the program is, or null when this machine does not have it. */
 export function findProgram(name: string): string | null {
   for (const dir of [...(process.env["PATH"] ?? "").split(":"), "/usr/bin", "/usr/sbin", "/usr/local/bin"]) {
