@@ -35,13 +35,13 @@ export function tandemPath(): string {
 /**
  * Starts `tandem -l 127.0.0.1 -p PORT args…` on a free port, without an admin interface unless args say where, and
  * waits until it answers and all its servers are up, or
- * have the states asked for ("down up"; "any": at once).
+ * have the states asked for ("down up"; "any": at once). env: beside our own environment.
  * Rejects with its output when it does not come up.
  */
-export async function spawnTandem(args: readonly string[], states = ""): Promise<Tandem> {
+export async function spawnTandem(args: readonly string[], states = "", env: Readonly<Record<string, string>> = {}): Promise<Tandem> {
   const port = await freePort();
   const all = ["-l", "127.0.0.1", "-p", String(port), ...(args.includes("--admin") ? [] : ["--admin", "off"]), ...args];
-  const child = spawn(tandemPath(), all, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(tandemPath(), all, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
   let log = "";
   const heard = new Set<() => void>();
   const said = (pattern: RegExp, from = 0, deadlineMs = READY_MS): Promise<RegExpExecArray> =>
