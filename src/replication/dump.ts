@@ -1,5 +1,6 @@
-// The names of all keys that one memcached holds, through its `lru_crawler metadump`, on a connection of its own. The
-// dump is read at full speed and never paused: a stalled reader can hang the server's worker.
+// The names of all keys that one memcached holds, through its `lru_crawler metadump`, on a connection of its own. It is
+// read as fast as leaves clients' requests room, and never left alone for long: a stalled reader can hang the server's
+// worker.
 import { versionAtLeast } from "../backend/server_version.ts";
 import { CR, latin1, LF, SPACE, textOf } from "../bytes/ascii.ts";
 import type { Address, Attempt, Clock, Net, Socket, SocketHandlers, Timer } from "../platform/platform.ts";
@@ -17,12 +18,12 @@ const BUSY_TRIES = 20, BUSY_MS = 250;
  */
 const PASSES_MAX = 5, PASS_PAUSE_MS = 1200;
 /**
- * Lines read at a time, and the longest that this may take, ms, looked at every so many lines: mostly they take a third of
- * it, but thirty milliseconds and more as long as the runtime has not compiled this.
+ * Lines read at a time, and the longest that this may take, ms, looked at every so many lines: mostly they take about as long,
+ * but thirty milliseconds and more as long as the runtime has not compiled this. Clients' requests pass between.
  */
-const LINES_AT_ONCE = 1000, SLICE_MS = 1, LINES_A_LOOK = 32;
-/** What comes above so many bytes not read is read at once: the server must not wait, and memory is bounded. */
-const UNREAD_MAX = 16 * 1024 * 1024;
+const LINES_AT_ONCE = 1000, SLICE_MS = 0.25, LINES_A_LOOK = 32;
+/** So many bytes that are not read yet are enough: what follows waits in the kernel, milliseconds at most. */
+const UNREAD_MAX = 512 * 1024, UNREAD_FEW = 128 * 1024;
 const NOTHING = new Uint8Array(0);
 const KEY_IS = latin1("key=");
 const PERCENT = 37;
@@ -111,7 +112,7 @@ export class Dump implements SocketHandlers {
     this.watch();
     this.chunks.push(chunk);
     this.unread += chunk.length;
-    while (this.unread > UNREAD_MAX && !this.over) this.read(LINES_AT_ONCE, Infinity);
+    if (this.unread > UNREAD_MAX) this.socket!.pause();
     this.later();
   }
 
@@ -133,13 +134,15 @@ export class Dump implements SocketHandlers {
     this.finish(cause);
   }
 
-  /** Lines are read some at a time, so that what else is ready need not wait for all of them. */
+  /** Lines are read for a while, so that what else is ready need not wait for all of them. */
   private later(): void {
     this.turn ??= this.world.clock.timer(1, () => {
       this.turn = null;
       this.read(LINES_AT_ONCE, SLICE_MS);
-      if (this.chunks.length === 0 && !this.over) this.watch();
-      if (this.chunks.length > 0 && !this.over) this.later();
+      if (this.over) return;
+      if (this.unread < UNREAD_FEW) this.socket!.resume();
+      if (this.chunks.length === 0) this.watch();
+      else this.later();
     });
   }
 

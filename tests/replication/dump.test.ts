@@ -27,6 +27,7 @@ function dumping(byHash: boolean, room = Infinity) {
       platform.settle();
     },
     gone: (): boolean => sockets[0]!.aborted,
+    paused: (): boolean => sockets[0]!.paused,
   };
 }
 
@@ -104,6 +105,19 @@ describe("what goes wrong", () => {
     expect(d.ended).toEqual([]);
     d.platform.pass(500);
     expect([d.keys.size, d.ended]).toEqual([1000, [null]]);
+  });
+  test("what comes faster than it is read waits in the kernel, and is read", () => {
+    const d = dumping(true);
+    const some = line("k".repeat(200)).repeat(1000);
+    d.says(some);
+    expect(d.paused()).toBe(false);
+    d.says(some, some, some, some);
+    expect(d.paused()).toBe(true);
+    d.platform.pass(20);
+    expect([d.paused(), d.ended]).toEqual([false, []]);
+    d.says(line("last"), "END\r\n");
+    d.platform.pass(20);
+    expect([[...d.keys], d.ended]).toEqual([["k".repeat(200), "last"], [null]]);
   });
   test("a connection that ends just behind END", () => {
     const d = dumping(true);
