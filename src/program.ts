@@ -38,7 +38,7 @@ export function main(platform: Platform, invocation: Invocation): void {
     args: invocation.args,
     makeProxy: (config, log) => new Proxy(platform, config, log, invocation.build),
     makeWorker: (config, log, company) => new Proxy(platform, config, log, invocation.build, company),
-    openLog: (verbosity, format = "text", write = (line) => platform.host.stderr(line)) => openLog(platform, verbosity, format, write),
+    openLog: (verbosity, format = "text", sink = { stamps: false, write: (line) => platform.host.stderr(line) }) => openLog(platform, verbosity, format, sink),
   };
   if (!line.ok) return failUsage(context, line.problem);
   run(context, line.value);

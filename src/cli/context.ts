@@ -6,6 +6,7 @@ import type { Log } from "../observe/log.ts";
 import type { Report } from "../observe/report.ts";
 import type { Address, Platform, Port } from "../platform/platform.ts";
 import type { Company, WorkingProxy } from "../workers/worker.ts";
+import type { LogSink } from "./log.ts";
 import type { LogFormat } from "./options.ts";
 
 /** What was baked in when the program was built. */
@@ -76,8 +77,8 @@ export interface Context {
   readonly makeProxy: (config: ProxyConfig, log: Log) => ChangingProxy;
   /** The same as one of several workers. */
   readonly makeWorker: (config: ProxyConfig, log: Log, company: Company) => WorkingProxy;
-  /** The log of this process, on stderr unless write says where; called once at most. */
-  readonly openLog: (verbosity: number, format?: LogFormat, write?: (line: string) => void) => Log;
+  /** The log of this process, on stderr unless sink says where; called once at most. */
+  readonly openLog: (verbosity: number, format?: LogFormat, sink?: LogSink) => Log;
 }
 
 /** Exit codes: 1, it could not be done; 2, it was not asked rightly; 3, whoever was to be asked cannot be. */

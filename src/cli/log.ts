@@ -1,4 +1,4 @@
-// The process log on @logtape/logtape: one line a record on stderr, "2026-11-22T17:00:00.123Z INFO message key=value", or
+// The process log on @logtape/logtape: one line a record, "2026-11-22T17:00:00.123Z INFO message key=value", or
 // the same as an object of JSON.
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
 import { quoted } from "../config/problem.ts";
@@ -8,22 +8,30 @@ import type { LogFormat } from "./options.ts";
 
 const LEVELS: Readonly<Record<string, string>> = { debug: "DEBUG", info: "INFO", warning: "WARN", error: "ERROR" };
 
+/** Where lines go, each with its end. */
+export interface LogSink {
+  /** It tells the time itself: a line of text begins with its level. */
+  readonly stamps: boolean;
+  /** level: debug, info, warning or error. */
+  write(line: string, level: string): void;
+}
+
 /**
- * Opens the log of this process, whose lines go to write. logtape's configuration is the process's: a second call takes it over, so only
+ * Opens the log of this process, whose lines go to sink. logtape's configuration is the process's: a second call takes it over, so only
  * program.ts calls this, once.
  */
-export function openLog(platform: Platform, verbosity: number, format: LogFormat, write: (line: string) => void): Log {
-  const lineOf = format === "json" ? formatJson : formatLine;
+export function openLog(platform: Platform, verbosity: number, format: LogFormat, sink: LogSink): Log {
+  const lineOf = format === "json" ? formatJson : sink.stamps ? (_wallMs: number, record: LogRecord) => formatText(record) : formatLine;
   configureSync({
     reset: true,
     sinks: {
-      stderr: (record: LogRecord): void => {
-        write(lineOf(platform.clock.wallSeconds() * 1000, record));
+      lines: (record: LogRecord): void => {
+        sink.write(lineOf(platform.clock.wallSeconds() * 1000, record), record.level);
       },
     },
     loggers: [
-      { category: "tandem", sinks: ["stderr"], lowestLevel: verbosity > 0 ? "debug" : "info" },
-      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
+      { category: "tandem", sinks: ["lines"], lowestLevel: verbosity > 0 ? "debug" : "info" },
+      { category: ["logtape", "meta"], sinks: ["lines"], lowestLevel: "warning" },
     ],
   });
   const logger = getLogger("tandem");
@@ -46,7 +54,11 @@ export function formatJson(wallMs: number, record: Pick<LogRecord, "level" | "me
 
 /** One line, ending in a newline; wallMs are milliseconds since 1970. */
 export function formatLine(wallMs: number, record: Pick<LogRecord, "level" | "message" | "properties">): string {
-  let line = `${new Date(wallMs).toISOString()} ${LEVELS[record.level] ?? record.level.toUpperCase()} `;
+  return `${new Date(wallMs).toISOString()} ${formatText(record)}`;
+}
+
+function formatText(record: Pick<LogRecord, "level" | "message" | "properties">): string {
+  let line = `${LEVELS[record.level] ?? record.level.toUpperCase()} `;
   line += record.message.map((part) => String(part)).join("");
   for (const [key, value] of Object.entries(record.properties)) {
     const text = String(value);

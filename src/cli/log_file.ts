@@ -2,6 +2,7 @@
 // grown: log ─▶ log.1 ─▶ log.2 …, the oldest goes.
 import { type Given, type Problem, wrong } from "../config/problem.ts";
 import type { AppendFile, Host } from "../platform/platform.ts";
+import type { LogSink } from "./log.ts";
 
 export interface Rotation {
   /** A file does not grow beyond this, unless one line does. */
@@ -23,7 +24,8 @@ export function readRotation(given: Given, problems: Problem[]): Rotation | null
   return null;
 }
 
-export class LogFile {
+export class LogFile implements LogSink {
+  readonly stamps = false;
   private limit: number;
 
   private constructor(private readonly host: Host, private readonly path: string, private readonly rotation: Rotation | null, private file: AppendFile) {

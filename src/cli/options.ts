@@ -157,7 +157,7 @@ export const OPTIONS: readonly Option[] = [
     short: "d", difference: "magent does so by default",
   }),
   row("pid-file", "file for the process id, written once clients can connect; removed at the end where -u may", { kind: "text", placeholder: "PATH" }),
-  row("log-file", "file to append the log to, in place of stderr", { kind: "text", placeholder: "PATH" }),
+  row("log-file", "file to append the log to in place of stderr, or syslog: the system's log, facility daemon", { kind: "text", placeholder: "PATH|syslog" }),
   row("log-rotate", "the log file is turned over when it has grown so large, and so many old ones are kept: 64m,5", {
     kind: "text", placeholder: "SIZE,COUNT",
   }),

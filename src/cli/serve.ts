@@ -16,6 +16,7 @@ import { ManagedService } from "./service.ts";
 import { LogFile } from "./log_file.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
+import { SYSLOG, Syslog } from "./syslog.ts";
 import { verbsOf } from "./verbs.ts";
 import { checkWorkers, supervise, work, workersOf } from "./workers.ts";
 
@@ -37,7 +38,7 @@ export function serve(context: Context, flags: Flags): void {
   } else if (flags.has("daemon-child")) {
     reportToParent(context, flags.one("daemon-child").text, (report) => run(context, flags, settings, report));
   } else if (settings.background) {
-    goToBackground(context, settings.logFile?.text ?? null);
+    goToBackground(context, settings.logFile === null || settings.logFile.text === SYSLOG ? null : settings.logFile.text);
   } else {
     run(context, flags, settings, reportInFront(context));
   }
@@ -89,9 +90,11 @@ function checkSocketPath(host: Host, given: Given): Problem | null {
 function run(context: Context, flags: Flags, settings: ServeSettings, report: Report, heir = false): void {
   const { host } = context.platform;
   const { logFile } = settings;
-  const file = logFile === null ? null : LogFile.open(host, logFile.text, settings.rotation);
-  if (typeof file === "string") return report.failed(EXIT_FAILED, `${logFile!.flag} ${logFile!.text}: cannot be opened: ${file}`);
-  const log = context.openLog(settings.verbosity, settings.logFormat, file === null ? undefined : (line) => file.write(line));
+  const sink = logFile === null ? undefined
+    : logFile.text === SYSLOG ? Syslog.open(context.platform, context.build.version)
+    : LogFile.open(host, logFile.text, settings.rotation);
+  if (typeof sink === "string") return report.failed(EXIT_FAILED, `${logFile!.flag} ${logFile!.text}: cannot be opened: ${sink}`);
+  const log = context.openLog(settings.verbosity, settings.logFormat, sink);
   const service = new ManagedService(context.platform, log);
   const workers = workersOf(context, settings);
   const pidFile = settings.pidFile;

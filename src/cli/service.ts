@@ -4,10 +4,11 @@ import type { Log } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
 
 export class ManagedService {
-  private readonly asked: boolean;
+  /** "" when no manager asked. */
+  private readonly path: string;
 
   constructor(private readonly platform: Platform, private readonly log: Log) {
-    this.asked = (platform.host.env("NOTIFY_SOCKET") ?? "") !== "";
+    this.path = platform.host.env("NOTIFY_SOCKET") ?? "";
   }
 
   /** Called once: clients are served from now on. status is shown beside the service. */
@@ -41,9 +42,10 @@ export class ManagedService {
     this.platform.clock.timer(everyMs, () => this.bark(everyMs));
   }
 
+  /** In the words of sd_notify(3). */
   private say(text: string): void {
-    if (!this.asked) return;
-    const said = this.platform.host.notify(text);
+    if (this.path === "") return;
+    const said = this.platform.host.datagram(this.path, text);
     if (!said.ok) this.log.warn("service manager cannot be told", { reason: said.reason });
   }
 }

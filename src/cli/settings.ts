@@ -10,6 +10,7 @@ import { type Layers, type PoolLayers, readLayers } from "./layers.ts";
 import { readRotation, type Rotation } from "./log_file.ts";
 import { LOG_FORMATS, type LogFormat } from "./options.ts";
 import type { Flags } from "./parse.ts";
+import { SYSLOG } from "./syslog.ts";
 
 export interface ServeSettings {
   readonly config: ProxyConfig;
@@ -62,7 +63,7 @@ export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
   const logFile = optional(flags, "log-file");
   const rotate = optional(flags, "log-rotate");
   const rotation = rotate === null ? null : readRotation(rotate, problems);
-  if (rotate !== null && logFile === null) problems.push(wrong(rotate, "given without --log-file", "--log-file path --log-rotate SIZE,COUNT").problem);
+  if (rotate !== null && (logFile === null || logFile.text === SYSLOG)) problems.push(wrong(rotate, "given without a file", "--log-file path --log-rotate SIZE,COUNT").problem);
   const workers = flags.one("workers");
   const count = readWorkers(workers, problems);
   if (count !== 1 && pools.some(({ config }) => config.backups.length > 0 && !config.proxies.board)) {

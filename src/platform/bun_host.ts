@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
-import { type Inherited, inheritedSockets, notifier, type ServiceCalls } from "./host_service.ts";
+import { datagrams, type Inherited, inheritedSockets, type ServiceCalls } from "./host_service.ts";
 
 const LIBC_NAMES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`, "libSystem.B.dylib"];
 
@@ -97,7 +97,7 @@ export function createBunHost(libc: BunLibc): Host {
     },
     spawnSelfDetached,
     inherited: libc.inherited.map(({ address }) => address),
-    notify: notifier(libc.service),
+    datagram: datagrams(libc.service),
   });
 }
 

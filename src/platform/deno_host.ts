@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import type { Crew, Host } from "./platform.ts";
 import { parentChannel, startChild } from "./crew_common.ts";
 import { createHost, fdLimitOfProc, messageOf } from "./host_common.ts";
-import { inheritedSockets, notifier, type ServiceCalls } from "./host_service.ts";
+import { datagrams, inheritedSockets, type ServiceCalls } from "./host_service.ts";
 
 const SYMBOLS = {
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -107,7 +107,7 @@ export function createDenoHost(libc: DenoReset): Host {
     becomeUser: () => ({ ok: false, reason: "Deno has no initgroups, so it cannot become another user for good: start it as that user" }),
     spawnSelfDetached,
     inherited: inheritedSockets(libc.service).map(({ address }) => address),
-    notify: notifier(libc.service),
+    datagram: datagrams(libc.service),
   });
 }
 

@@ -8,7 +8,7 @@ import { isatty } from "node:tty";
 import type { Address, AppendFile, Clock, CloseCause, Host, Random, Timer } from "./platform.ts";
 
 /** What a host does that a runtime does in its own way. */
-export type HostOwn = Pick<Host, "runtime" | "becomeUser" | "spawnSelfDetached" | "fdLimit" | "inherited" | "notify">;
+export type HostOwn = Pick<Host, "runtime" | "becomeUser" | "spawnSelfDetached" | "fdLimit" | "inherited" | "datagram">;
 
 /** A Host whose common part goes through node:process and node:fs. */
 export function createHost(own: HostOwn): Host {

@@ -1,5 +1,5 @@
-// What a service manager (systemd) and a process it starts have to do with each other, on both runtimes: sockets that
-// were bound before the process began, and one socket on which it may tell how it is. The calls to libc are the adapters'.
+// What the system's services and a process have to do with each other, on both runtimes: sockets that a service manager
+// (systemd) bound before the process began, and datagrams to it and to the log. The calls to libc are the adapters'.
 import process from "node:process";
 import { Buffer } from "node:buffer";
 import type { Address, Host } from "./platform.ts";
@@ -63,11 +63,9 @@ export function unixSockaddr(path: string): Uint8Array {
   return bytes;
 }
 
-/** Host.notify over these calls. */
-export function notifier(calls: ServiceCalls | null): Host["notify"] {
-  return (text) => {
-    const path = process.env["NOTIFY_SOCKET"];
-    if (path === undefined || path === "") return { ok: false, reason: "nobody asked" };
+/** Host.datagram over these calls. */
+export function datagrams(calls: ServiceCalls | null): Host["datagram"] {
+  return (path, text) => {
     if (process.platform !== "linux" || calls === null) return { ok: false, reason: "libc cannot be called here" };
     try {
       const fd = calls.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);

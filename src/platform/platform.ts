@@ -183,10 +183,10 @@ export interface Host {
    */
   readonly inherited: readonly Address[];
   /**
-   * ¶ Tells the service manager that started us (NOTIFY_SOCKET) something in the words of sd_notify(3): "READY=1". It is
-   * sent at once or not at all; ok:false with the reason, "nobody asked" when there is no such manager.
+   * ¶ datagram sends text as one to the unix socket at path ("@name": Linux's abstract one), as a service manager and the
+   * system's log take them. It is sent at once or not at all; ok:false with the reason.
    */
-  notify(text: string): { ok: true } | { ok: false; reason: string };
+  datagram(path: string, text: string): { ok: true } | { ok: false; reason: string };
   /** Processor cores that this process may use; at least 1. */
   cores(): number;
   /** Soft limit of open files, or 0 when the runtime cannot say. */

@@ -7,7 +7,7 @@ import { LogFile, type Rotation } from "../../src/cli/log_file.ts";
 import { createHost } from "../../src/platform/host_common.ts";
 
 const host = createHost({
-  runtime: "test", fdLimit: () => 0, inherited: [], notify: () => ({ ok: false, reason: "" }), becomeUser: () => ({ ok: false, reason: "" }),
+  runtime: "test", fdLimit: () => 0, inherited: [], datagram: () => ({ ok: false, reason: "" }), becomeUser: () => ({ ok: false, reason: "" }),
   spawnSelfDetached: () => ({ ok: false, reason: "" }),
 });
 const root = mkdtempSync(join(tmpdir(), "tandem-log-"));

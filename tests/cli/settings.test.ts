@@ -65,7 +65,8 @@ test("flags that contradict each other", () => {
   expect(problem("-d", "-D")).toBe("-d: contradicts -D; allowed: one of them");
   expect(problem("-g", "x")).toBe("-g x: given without -u; allowed: -u user -g group");
   expect(problem("--log-file", "x", "--log-rotate", "64m,5")).toBe("taken");
-  expect(problem("--log-rotate", "64m,5")).toMatch(/^--log-rotate 64m,5: given without --log-file; allowed: /);
+  expect(problem("--log-rotate", "64m,5")).toMatch(/^--log-rotate 64m,5: given without a file; allowed: /);
+  expect(problem("--log-file", "syslog", "--log-rotate", "64m,5")).toMatch(/^--log-rotate 64m,5: given without a file; /);
   for (const wrong of ["64m", "100,5", "64m,0", "64m,1001", "64t,5", "-1,5", "64m,5,6"]) {
     expect(problem("--log-file", "x", "--log-rotate", wrong)).toMatch(/: is no size and number; allowed: SIZE,COUNT: /);
   }

@@ -40,8 +40,8 @@ export function runChild(platform: Platform, args: readonly string[]): void {
     case "dial": // Connects to host:port at each SIGUSR1 and says whom it reached.
       host.onSignal("SIGUSR1", () => dial(platform, { kind: "tcp", host: first, port: Number(second) }, say));
       return say("ready");
-    case "notify":
-      say(host.notify(first));
+    case "datagram":
+      say(host.datagram(first, second ?? ""));
       return host.exit(0);
     case "inherited":
       return inherited(platform, say);

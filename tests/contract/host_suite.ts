@@ -74,21 +74,18 @@ export function hostContract(name: string, child: readonly string[], becomes: bo
       expect(await one.exit()).toBe(7);
     });
 
-    within("notify reaches the service manager, and says why when nobody asked or hears", async (start, dir) => {
-      if (!LINUX) return console.log("notify did not run: only Linux has such managers");
-      expect(await start("notify", "READY=1").json()).toEqual({ ok: false, reason: "nobody asked" });
-      const path = join(dir, "notify");
-      const unheard = new Child([...child, "notify", "READY=1"], { env: { NOTIFY_SOCKET: path } });
-      expect(await unheard.json()).toEqual({ ok: false, reason: `${path} takes nothing` });
+    within("a datagram reaches who listens there, whole, and that nobody does is told", async (start, dir) => {
+      if (!LINUX) return console.log("datagram did not run: only Linux's addresses are known");
+      const path = join(dir, "datagram");
+      expect(await start("datagram", path, "READY=1").json()).toEqual({ ok: false, reason: `${path} takes nothing` });
       for (const socket of [path, `@tandem-contract-${process.pid}-${becomes}`]) {
-        const manager = new Child(["python3", new URL("../support/notify_socket.py", import.meta.url).pathname, socket]);
+        const listener = new Child(["python3", new URL("../support/datagram_socket.py", import.meta.url).pathname, socket]);
         try {
-          if ((await manager.line()) === null) return console.log("notify did not run: python3 is missing");
-          const one = new Child([...child, "notify", "READY=1\nSTATUS=ä"], { env: { NOTIFY_SOCKET: socket } });
-          expect(await one.json()).toEqual({ ok: true });
-          expect(await manager.json()).toBe("READY=1\nSTATUS=ä");
+          if ((await listener.line()) === null) return console.log("datagram did not run: python3 is missing");
+          expect(await start("datagram", socket, "READY=1\nSTATUS=ä").json()).toEqual({ ok: true });
+          expect(await listener.json()).toBe("READY=1\nSTATUS=ä");
         } finally {
-          await manager.end();
+          await listener.end();
         }
       }
     });

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { Client } from "../support/client.ts";
 import { keeper } from "../support/keeper.ts";
 import { freePort, spawnMemcached } from "../support/memcached.ts";
-import { run, type Running, start } from "../support/program.ts";
+import { gone, run, type Running, start } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
 const PACKAGE = resolve("scripts/debian");
@@ -29,7 +29,7 @@ function begin(...of: Parameters<typeof start>): Running {
 }
 /** A manager at path; its programs' words come on its stdout. */
 async function manager(path: string): Promise<Running> {
-  const listening = begin("python3", ["tests/support/notify_socket.py", path]);
+  const listening = begin("python3", ["tests/support/datagram_socket.py", path]);
   await listening.said(/"bound"\n/);
   return listening;
 }
@@ -108,4 +108,36 @@ test("systemd finds nothing wrong with the units", async () => {
   // The manual page is looked for by name, and is there only where the package is installed.
   const { code, stdout, stderr } = await run("systemd-analyze", ["verify", "--man=no", ...units.map((name) => join(dir, name))]);
   expect([code, stdout, stderr]).toEqual([0, "", ""]);
+});
+
+test("the log goes to the system's, in front and in the background; where there is none tandem does not begin", async () => {
+  const log = join(dir, "log");
+  const heard = await manager(log);
+  // A /dev of its own, so that this machine's log hears nothing.
+  const world = ["--die-with-parent", "--bind", "/", "/", "--dev", "/dev"];
+  const inWorld = (...args: string[]): [string, string[]] => ["bwrap", [...world, "--bind", log, "/dev/log", tandemPath(), ...args]];
+  if (Bun.which("bwrap") === null || (await run("bwrap", [...world, "--bind", log, "/dev/log", "true"])).code !== 0) {
+    return console.log("not run: bwrap is not installed or may not make namespaces here");
+  }
+  const server = await keep(spawnMemcached());
+  const port = await freePort();
+  const flags = ["-l", "127.0.0.1", "-p", String(port), "-s", `127.0.0.1:${server.port}`, "--admin", "off", "--log-file", "syslog"];
+  const tandem = begin(...inWorld(...flags));
+  const said = await heard.said(/"<30>[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d tandem\[(\d+)\]: INFO server is up server=[^"]* to=up [^"]*"\n/);
+  expect(said.input).toMatch(/^"bound"\n"<30>.* tandem\[\d+\]: INFO log begins version=\d[^"]*"\n"<30>.*: INFO listening address=127\.0\.0\.1:\d+"\n"<28>.*: WARN serving without backups/);
+  await server.stop();
+  await heard.said(/"<28>.{15} tandem\[\d+\]: WARN server is down server=/);
+  process.kill(Number(said[1]), "SIGTERM"); // bwrap hands no signal on
+  await heard.said(/"<30>.{15} tandem\[\d+\]: INFO stopping signal=SIGTERM/);
+  const { stdout, stderr } = await tandem.ended;
+  expect(stdout + stderr).toBe("");
+  const pidFile = join(dir, "behind.pid");
+  const behind = await run(...inWorld(...flags, "-d", "--pid-file", pidFile, "--log-format", "json"));
+  expect([behind.code, behind.stdout + behind.stderr]).toEqual([0, ""]);
+  const pid = Number(readFileSync(pidFile, "utf8"));
+  await heard.said(new RegExp(`"<30>.{15} tandem\\[${pid}\\]: {.*\\\\"message\\\\":\\\\"listening\\\\"`));
+  process.kill(pid, "SIGTERM");
+  expect(await gone(pid, 10_000)).toBe(true);
+  const none = await run("bwrap", [...world, tandemPath(), ...flags]);
+  expect([none.code, none.stderr]).toEqual([1, "tandem: --log-file syslog: cannot be opened: /dev/log takes nothing\n"]);
 });

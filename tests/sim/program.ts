@@ -91,8 +91,8 @@ export class SimProgram implements Host {
 
   readonly inherited = [];
 
-  notify(): { ok: false; reason: string } {
-    return { ok: false, reason: "nobody asked" };
+  datagram(): { ok: false; reason: string } {
+    return { ok: false, reason: "nobody listens" };
   }
 
   fdLimit(): number {

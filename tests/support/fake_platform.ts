@@ -276,7 +276,7 @@ export class FakePlatform {
     },
     fdLimit: () => 0,
     inherited: [],
-    notify: (_text: string): { ok: false; reason: string } => ({ ok: false, reason: "nobody asked" }),
+    datagram: (_path: string, _text: string): { ok: false; reason: string } => ({ ok: false, reason: "nobody listens" }),
     cores: () => 1,
     becomeUser: (): { ok: false; reason: string } => ({ ok: false, reason: "nobody else here" }),
     spawnSelfDetached: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
