@@ -5,8 +5,7 @@
 //   prepare ─▶ every worker: it can · it cannot, and why · no answer ─▶ one that cannot: forget, nothing has changed
 //                   └─ all can ─▶ commit ─▶ every worker: what has changed ─▶ answer
 import type { ProxyConfig } from "../config/config.ts";
-import type { Clock, Timer } from "../platform/platform.ts";
-import type { Order } from "./messages.ts";
+import type { Rounds } from "./rounds.ts";
 
 /** Workers must answer within this, ms. */
 const ANSWER_MS = 2000;
@@ -16,22 +15,18 @@ export type ReloadOutcome =
   | { readonly ok: false; readonly reason: string };
 
 export interface GenerationWorld {
-  readonly clock: Clock;
+  readonly rounds: Rounds;
   /** Workers that serve, by number; null while one of them is missing. */
   serving(): readonly number[] | null;
-  order(worker: number, order: Order): void;
   /** From now on these are the settings with which workers begin. */
   decided(config: ProxyConfig): void;
 }
 
 export class Generations {
   private ask = 0;
-  private open = new Set<number>();
   private all: readonly number[] = [];
   private config: ProxyConfig | null = null;
   private committing = false;
-  private changes: readonly string[] = [];
-  private timer: Timer | null = null;
   private done: (outcome: ReloadOutcome) => void = () => {};
 
   constructor(private readonly world: GenerationWorld) {}
@@ -44,56 +39,40 @@ export class Generations {
     this.all = all;
     this.done = done;
     this.committing = false;
-    this.askAll({ t: "prepare", ask: ++this.ask, config });
+    this.ask = this.world.rounds.ask(all, ANSWER_MS, (ask) => ({ t: "prepare", ask, config }), (_worker, answer) => {
+      if (answer.t === "prepared" && answer.reason !== null) this.fail(answer.reason);
+    }, (silent) => {
+      if (silent.length > 0) this.fail(`worker ${silent.join(", ")} does not answer`);
+      else this.commit(config);
+    });
   }
 
-  /** A worker can take the settings, or cannot for this reason. */
-  prepared(worker: number, ask: number, reason: string | null): void {
-    if (ask !== this.ask || this.committing || !this.open.delete(worker)) return;
-    if (reason !== null) return this.fail(reason);
-    if (this.open.size > 0) return;
+  private commit(config: ProxyConfig): void {
     this.committing = true;
-    this.world.decided(this.config!);
-    this.askAll({ t: "commit", ask: ++this.ask });
-  }
-
-  /** A worker has taken them. */
-  committed(worker: number, ask: number, changes: readonly string[]): void {
-    if (ask !== this.ask || !this.committing || !this.open.delete(worker)) return;
-    this.changes = changes;
-    if (this.open.size === 0) this.end({ ok: true, changes });
+    this.world.decided(config);
+    let changes: readonly string[] = [];
+    this.world.rounds.ask(this.all, ANSWER_MS, (ask) => ({ t: "commit", ask }), (_worker, answer) => {
+      if (answer.t === "committed") changes = answer.changes;
+    }, (silent) => {
+      // One that hangs is killed in the end, and begins anew with the new settings.
+      const late = silent.map((worker) => `worker ${worker} does not answer: it takes them when it does, or when it is started again`);
+      this.end({ ok: true, changes: [...changes, ...late] });
+    });
   }
 
   /** A worker is gone. Once it is decided the one in its place has the new settings from its start. */
   gone(worker: number): void {
-    if (this.config === null || !this.all.includes(worker)) return;
-    if (!this.committing) return this.fail(`worker ${worker} died meanwhile`);
-    if (this.open.delete(worker) && this.open.size === 0) this.end({ ok: true, changes: this.changes });
-  }
-
-  private askAll(order: Order): void {
-    this.open = new Set(this.all);
-    this.timer?.cancel();
-    this.timer = this.world.clock.timer(ANSWER_MS, () => this.late());
-    for (const worker of this.all) this.world.order(worker, order);
-  }
-
-  /** One that hangs is killed in the end, and begins anew with the new settings when they were decided. */
-  private late(): void {
-    const silent = [...this.open].join(", ");
-    if (!this.committing) return this.fail(`worker ${silent} does not answer`);
-    this.end({ ok: true, changes: [...this.changes, `worker ${silent} does not answer: it takes them when it does, or when it is started again`] });
+    if (this.config !== null && !this.committing && this.all.includes(worker)) this.fail(`worker ${worker} died meanwhile`);
   }
 
   private fail(reason: string): void {
-    for (const worker of this.all) this.world.order(worker, { t: "forget", ask: this.ask });
+    this.world.rounds.drop(this.ask);
+    for (const worker of this.all) this.world.rounds.order(worker, { t: "forget", ask: this.ask });
     this.end({ ok: false, reason });
   }
 
   private end(outcome: ReloadOutcome): void {
-    this.timer?.cancel();
     this.config = null;
-    this.open.clear();
     this.done(outcome);
   }
 }

@@ -1,22 +1,21 @@
 // One process that serves nobody: it opens the ports, starts workers that accept from them, starts anew those that die,
 // and is where they meet. When it dies they end too; a port outlives any worker, so no connection that waits is lost.
 import type { ProxyConfig } from "../config/config.ts";
-import { groupInherited } from "../config/inherited.ts";
 import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import { type Report, sumReports, type WorkersLost } from "../observe/report.ts";
-import type { Address, Child, CloseCause, Platform, Port, Timer } from "../platform/platform.ts";
-import { assign } from "./balance.ts";
+import type { Address, Child, Platform, Port, Timer } from "../platform/platform.ts";
+import { Drains } from "./drains.ts";
 import { Generations, type ReloadOutcome } from "./generation.ts";
 import { decodeWord, encode, type Order, type Word } from "./messages.ts";
+import { Ports } from "./ports.ts";
+import { Rounds } from "./rounds.ts";
 import { Shares } from "./shares.ts";
 
-/** Connections the kernel may hold before they are accepted. */
-const BACKLOG = 4096;
 /** A worker that died is started again after so long; twice as long each time it dies within HEALTHY_MS. */
 const AGAIN_FIRST_MS = 100, AGAIN_MAX_MS = 5000, HEALTHY_MS = 10_000;
-/** A worker must be ready within this, and answer questions within that. */
-const READY_MS = 10_000, ANSWER_MS = 1000;
+/** A worker must be ready within this, and tell of itself within that. */
+const READY_MS = 10_000, TELL_MS = 1000;
 /** What a worker that was told to leave may take beyond its drain. */
 const LEAVE_MS = 2000;
 /** How often it is looked at who accepts from what. */
@@ -44,15 +43,6 @@ export type StartOutcome =
   | { readonly ok: true; readonly addresses: readonly Address[] }
   | { readonly ok: false; readonly reason: string };
 
-interface Place {
-  readonly port: Port;
-  readonly pool: number;
-  readonly home: number;
-  /** Who accepts from it, and who was told to and has not said that it does. */
-  holder: number;
-  next: number;
-}
-
 interface Worker {
   readonly number: number;
   child: Child | null;
@@ -71,28 +61,27 @@ interface Worker {
 export class Supervisor {
   private readonly workers: Worker[];
   private readonly shares: readonly Shares[];
-  private readonly places: Place[] = [];
-  private readonly addresses: Address[] = [];
+  private readonly ports: Ports;
   /** What a worker begins with. */
   private config: ProxyConfig;
+  private readonly rounds: Rounds;
   private readonly generations: Generations;
-  private readonly asks = new Map<number, (number: number, report: Report) => void>();
-  private readonly drainAsks = new Map<number, (number: number, outcome: VerbOutcome) => void>();
-  /** Servers that were taken out of reads by hand: a worker that starts later is told. */
-  private readonly drained = new Set<string>();
+  private readonly drains: Drains;
   /** Workers that ended though nobody wanted it. */
   private readonly lost: WorkersLost = { died: 0, hung: 0 };
-  private lastAsk = 0;
   private balancing: Timer | null = null;
   private started: ((outcome: StartOutcome) => void) | null = null;
   private stopping: (() => void) | null = null;
 
   constructor(private readonly platform: Platform, private readonly log: Log, private readonly options: SupervisorOptions) {
     this.config = options.config;
+    const tell = (worker: number, order: Order): void => this.order(this.workers[worker]!, order);
+    this.ports = new Ports(platform, tell);
+    this.rounds = new Rounds(platform.clock, tell);
+    this.drains = new Drains(this.rounds);
     this.generations = new Generations({
-      clock: platform.clock,
+      rounds: this.rounds,
       serving: () => (this.workers.every(({ met }) => met) ? this.workers.map(({ number }) => number) : null),
-      order: (worker, order) => this.order(this.workers[worker]!, order),
       decided: (config) => void (this.config = config),
     });
     this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, hung: false, bornMs: 0, heardMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
@@ -102,21 +91,10 @@ export class Supervisor {
   /** Opens all ports and starts all workers; tells done once all of them accept, or what is wrong. */
   start(done: (outcome: StartOutcome) => void): void {
     this.started = done;
-    const wanted = this.options.config.pools.flatMap(({ listen, unixMode }, pool) => listen.map((address) => ({ address, unixMode, pool })));
-    const inherited = groupInherited(wanted.map(({ address }) => address), this.platform.host.inherited);
-    if (typeof inherited === "string") return this.failStart(`${inherited} was bound for this process (LISTEN_FDS), which is not to listen there`);
-    const next = (at: number): void => {
-      const each = wanted[at];
-      if (each === undefined) return this.bound();
-      const options = { backlog: BACKLOG, unixMode: each.unixMode, count: this.options.workers, inherited: inherited[at]! };
-      this.platform.crew.open(each.address, options, (outcome) => {
-        if (!outcome.ok) return this.failStart(`cannot listen on ${placeText(each.address)}: ${LISTEN_WORDS[outcome.cause] ?? (outcome.detail || outcome.cause)}`);
-        this.addresses.push(outcome.ports[0]!.address);
-        outcome.ports.forEach((port, index) => this.places.push({ port, pool: each.pool, home: index % this.workers.length, holder: -1, next: -1 }));
-        next(at + 1);
-      });
-    };
-    next(0);
+    this.ports.open(this.options.config.pools, this.options.workers, (problem) => {
+      if (problem === null) this.bound();
+      else this.failStart(problem);
+    });
   }
 
   private bound(): void {
@@ -139,21 +117,21 @@ export class Supervisor {
       done();
     };
     this.balancing?.cancel();
-    this.closePorts(true);
+    this.ports.close(true);
     this.letGo({ t: "stop", drainMs });
   }
 
   /** What clients connect to, for a process that takes our place. */
   readonly portsAreCopies = false;
   handOn(): readonly Port[] {
-    return this.places.map(({ port }) => port);
+    return this.ports.all;
   }
 
   /** Accepts nobody and serves who is there for at most drainMs; done once all workers are gone. */
   retire(drainMs: number, done: () => void): void {
     this.stopping = done;
     this.balancing?.cancel();
-    this.closePorts(false);
+    this.ports.close(false);
     this.letGo({ t: "retire", drainMs });
   }
 
@@ -176,15 +154,6 @@ export class Supervisor {
     for (const { child } of this.workers) child?.kill();
   }
 
-  /** ours: nobody else has them. */
-  private closePorts(ours: boolean): void {
-    for (const { port } of this.places) {
-      port.close();
-      if (ours && port.address.kind === "unix") this.platform.host.removeFile(port.address.path);
-    }
-    this.places.length = 0;
-  }
-
   private lookGone(): void {
     if (this.stopping === null || this.workers.some(({ child }) => child !== null)) return;
     for (const { late } of this.workers) late?.cancel();
@@ -193,54 +162,25 @@ export class Supervisor {
     done();
   }
 
+  private get ready(): readonly number[] {
+    return this.workers.filter(({ ready }) => ready).map(({ number }) => number);
+  }
+
   /** The sum of what the workers know of themselves; null when none could say. */
   collect(done: (report: Report | null) => void): void {
-    const ask = ++this.lastAsk;
-    const open = new Set(this.workers.filter(({ ready }) => ready).map(({ number }) => number));
     const reports = new Map<number, Report>();
-    let timer: Timer | null = null;
-    const end = (): void => {
-      timer?.cancel();
-      this.asks.delete(ask);
+    this.rounds.ask(this.ready, TELL_MS, (ask) => ({ t: "tell", ask }), (worker, answer) => {
+      if (answer.t === "report") reports.set(worker, answer.report);
+    }, () => {
       // By number, so that what comes first in the sum is always the same worker's.
       const told = [...reports].sort(([a], [b]) => a - b).map(([, report]) => report);
       done(told.length === 0 ? null : { ...sumReports(told), workersLost: { ...this.lost } });
-    };
-    if (open.size === 0) return end();
-    timer = this.platform.clock.timer(ANSWER_MS, end);
-    this.asks.set(ask, (number, report) => {
-      reports.set(number, report);
-      open.delete(number);
-      if (open.size === 0) end();
     });
-    for (const number of open) this.order(this.workers[number]!, { t: "tell", ask });
   }
 
   /** Takes a server out of reads in all workers or in none, or puts it back in all. */
   drain(server: string, drained: boolean, done: (outcome: VerbOutcome) => void): void {
-    const ask = ++this.lastAsk;
-    const open = new Set(this.workers.filter(({ ready }) => ready).map(({ number }) => number));
-    const took: number[] = [];
-    let timer: Timer | null = null;
-    let first: VerbOutcome | null = null, refused: VerbOutcome | null = null;
-    const end = (): void => {
-      timer?.cancel();
-      this.drainAsks.delete(ask);
-      if (drained && refused === null && took.length > 0) this.drained.add(server);
-      else this.drained.delete(server);
-      if (drained && refused !== null) for (const number of took) this.order(this.workers[number]!, { t: "drain", ask: 0, server, drained: false, force: true });
-      done(refused ?? first ?? { ok: false, text: "no worker answers" });
-    };
-    if (open.size === 0) return end();
-    timer = this.platform.clock.timer(ANSWER_MS, end);
-    this.drainAsks.set(ask, (number, outcome) => {
-      open.delete(number);
-      if (outcome.ok) took.push(number);
-      else refused ??= outcome;
-      first ??= outcome;
-      if (open.size === 0) end();
-    });
-    for (const number of open) this.order(this.workers[number]!, { t: "drain", ask, server, drained, force: false });
+    this.drains.drain(this.ready, server, drained, done);
   }
 
   /** Other settings, for all workers or for none. */
@@ -253,7 +193,7 @@ export class Supervisor {
     if (this.stopping !== null) return;
     const { crew, clock } = this.platform;
     worker.bornMs = clock.nowMs();
-    const started = crew.start(this.options.args(worker.number), this.places.map(({ port }) => port), {
+    const started = crew.start(this.options.args(worker.number), this.ports.all, {
       onText: (text) => this.heard(worker, decodeWord(text)),
       onGone: (code) => this.gone(worker, code),
     });
@@ -286,11 +226,9 @@ export class Supervisor {
     worker.late?.cancel();
     if (wasReady) for (const other of this.workers) if (other.ready) this.order(other, { t: "gone", worker: worker.number });
     this.generations.gone(worker.number);
+    this.rounds.gone(worker.number);
     for (const shares of this.shares) shares.end(worker.number);
-    for (const place of this.places) {
-      if (place.holder === worker.number) place.holder = -1;
-      if (place.next === worker.number) place.next = -1;
-    }
+    this.ports.gone(worker.number);
     if (this.stopping !== null) return this.lookGone();
     if (this.started !== null) return this.failStart(`worker ${worker.number} ended before it could work (${code === null ? "by a signal" : `exit code ${code}`})`);
     this.lost[hung ? "hung" : "died"]++;
@@ -318,10 +256,7 @@ export class Supervisor {
       case "gave":
         this.shares[word.pool]!.gave(worker.number, word.clients);
         return this.settle();
-      case "prepared": return this.generations.prepared(worker.number, word.ask, word.reason);
-      case "committed": return this.generations.committed(worker.number, word.ask, word.changes);
-      case "drained": return this.drainAsks.get(word.ask)?.(worker.number, word.outcome);
-      case "report": return this.asks.get(word.ask)?.(worker.number, word.report);
+      case "report": case "drained": case "prepared": case "committed": return this.rounds.answered(worker.number, word);
       case "sum": return this.collect((report) => report !== null && this.order(worker, { t: "summed", ask: word.ask, report }));
       case "reset":
         for (const other of this.workers) if (other !== worker && other.ready) this.order(other, word);
@@ -340,7 +275,7 @@ export class Supervisor {
     worker.ready = true;
     worker.late?.cancel();
     this.shares.forEach((shares, pool) => this.order(worker, { t: "room", pool, clients: shares.begin(worker.number) }));
-    for (const server of this.drained) this.order(worker, { t: "drain", ask: 0, server, drained: true, force: true });
+    this.drains.tell(worker.number);
   }
 
   private hasMet(worker: Worker): void {
@@ -361,18 +296,12 @@ export class Supervisor {
     worker.child?.kill();
   }
 
-  /** From then on the one who had it before is not needed. */
-  private accepting(worker: Worker, at: number): void {
-    const place = this.places[at];
-    if (place === undefined || place.next !== worker.number) return;
-    const before = place.holder;
-    place.holder = worker.number;
-    place.next = -1;
-    if (before !== -1 && before !== worker.number) this.order(this.workers[before]!, { t: "leave", place: at });
-    if (this.started === null || this.places.some(({ holder }) => holder === -1)) return;
+  private accepting(worker: Worker, place: number): void {
+    this.ports.accepting(worker.number, place);
+    if (this.started === null || !this.ports.held) return;
     const done = this.started;
     this.started = null;
-    done({ ok: true, addresses: this.addresses });
+    done({ ok: true, addresses: this.ports.addresses });
   }
 
   /** Who accepts from what, as it should be now; looked at again after a while. */
@@ -383,17 +312,7 @@ export class Supervisor {
       this.lookHung();
       this.balance();
     });
-    const alive = this.workers.map(({ met }) => met);
-    this.shares.forEach((shares, pool) => {
-      const mine = this.places.filter((place) => place.pool === pool);
-      const wanted = assign(mine.map(({ home }) => home), alive, shares.clients, mine.map(({ holder }) => holder));
-      mine.forEach((place, index) => {
-        const worker = wanted[index]!;
-        if (worker === -1 || place.next !== -1 || place.holder === worker) return;
-        place.next = worker;
-        this.order(this.workers[worker]!, { t: "accept", place: this.places.indexOf(place), pool, address: place.port.address });
-      });
-    });
+    this.ports.balance(this.workers.map(({ met }) => met), this.shares);
   }
 
   /** Whoever hangs is ended; what follows is as for one that died. */
@@ -424,11 +343,3 @@ export class Supervisor {
     worker.child?.send(encode(order));
   }
 }
-
-function placeText(address: Address): string {
-  return address.kind === "unix" ? address.path : address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
-}
-
-const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {
-  in_use: "something listens there already", denied: "not permitted", not_found: "no such address or directory",
-};
