@@ -21,7 +21,7 @@ const PASSES_MAX = 5, PASS_PAUSE_MS = 1200;
  * Lines read at a time, and the longest that this may take, ms, looked at every so many lines: mostly they take about as long,
  * but thirty milliseconds and more as long as the runtime has not compiled this. Clients' requests pass between.
  */
-const LINES_AT_ONCE = 1000, SLICE_MS = 0.25, LINES_A_LOOK = 32;
+const LINES_AT_ONCE = 1000, SLICE_MS = 0.25, SLICE_ALONE_MS = 10, LINES_A_LOOK = 32;
 /** So many bytes that are not read yet are enough: what follows waits in the kernel, milliseconds at most. */
 const UNREAD_MAX = 512 * 1024, UNREAD_FEW = 128 * 1024;
 const NOTHING = new Uint8Array(0);
@@ -34,6 +34,8 @@ export interface DumpWorld {
   readonly net: Net;
   readonly clock: Clock;
   readonly connectTimeoutMs: number;
+  /** No client waits for this process. */
+  readonly alone?: boolean;
 }
 
 /** Where the keys of a dump go. */
@@ -138,7 +140,7 @@ export class Dump implements SocketHandlers {
   private later(): void {
     this.turn ??= this.world.clock.timer(1, () => {
       this.turn = null;
-      this.read(LINES_AT_ONCE, SLICE_MS);
+      this.read(LINES_AT_ONCE, this.world.alone === true ? SLICE_ALONE_MS : SLICE_MS);
       if (this.over) return;
       if (this.unread < UNREAD_FEW) this.socket!.resume();
       if (this.chunks.length === 0) this.watch();

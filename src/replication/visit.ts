@@ -28,6 +28,7 @@ export interface VisitEvents {
 export class Visit implements ServerOwner, DumpWorld {
   readonly servers: readonly Server[];
   readonly connectTimeoutMs = CONNECT_MS;
+  readonly alone = true;
   nowMs: number;
   private readonly dumps = new Set<Dump>();
   private timer: Timer | null = null;
