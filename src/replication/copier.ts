@@ -1,7 +1,8 @@
 // Works off what one side of a pair lacks: stale entries one by one, and for a server that came back without a
 // complete list, every key of its pairs. Few copies at a time per lane, so that clients come first.
 import type { Counters } from "../observe/counters.ts";
-import { other, type Pair, type Side } from "./pair.ts";
+import type { Log } from "../observe/log.ts";
+import { other, type Pair, type Side, type Stale } from "./pair.ts";
 import { Sync, type SyncOutcome } from "./sync.ts";
 
 /** Copies under way per server and lane. */
@@ -10,6 +11,8 @@ const COPIES_PER_LANE = 16;
 const STALE_WINDOW = 1024;
 /** A copy that failed is tried again after this time, ms. */
 const RETRY_MS = 50;
+/** A key that could not be copied for so long keeps no server from being trusted again, ms. */
+const GIVE_UP_MS = 10_000;
 
 /** One key that a side lacks, or may lack. */
 export interface Job {
@@ -23,6 +26,13 @@ export interface Job {
   readonly settled: ((outcome: SyncOutcome) => void) | null;
 }
 
+/** Copies of a key to a side fail, all of them since then, the last one because clients were faster. */
+interface Trouble {
+  readonly to: Side;
+  readonly sinceMs: number;
+  overtaken: boolean;
+}
+
 export class Copier {
   private queue: Job[] = [];
   private next = 0;
@@ -30,8 +40,10 @@ export class Copier {
   private running = 0;
   /** Keys of each pair that are queued because of a stale entry, or under way. */
   private readonly busy = new Map<Pair, Set<string>>();
+  /** Of the entries whose keys are in some. */
+  private readonly troubles = new WeakMap<Stale, Trouble>();
 
-  constructor(private readonly counters: Counters, private readonly lanes: number) {}
+  constructor(private readonly counters: Counters, private readonly log: Log, private readonly lanes: number) {}
 
   /** Jobs that are not settled. */
   get backlog(): number {
@@ -100,11 +112,35 @@ export class Copier {
         }
       }
       this.running++;
-      new Sync(job.pair, job.key, job.laneIndex, other(job.to), (outcome) => this.ended(job, generation, outcome)).start();
+      this.begin(job, generation);
     }
     this.starting = false;
   }
   private starting = false;
+
+  private begin(job: Job, generation: number): void {
+    const { pair, key, to } = job;
+    const entry = pair.stale.get(key);
+    const trouble = entry === undefined ? undefined : this.troubles.get(entry);
+    const server = pair.server(to)!, source = pair.server(other(to))!;
+    let removes = false;
+    const sync = new Sync(pair, key, job.laneIndex, other(to), (outcome) => {
+      if (removes && outcome === "refused") this.log.warn("key cannot be copied, the server is without it", { server: server.label, key });
+      this.ended(job, generation, outcome, sync.overtaken);
+      if (locks) pair.unlock(key);
+    });
+    const start = (): void => {
+      // What a server's own troubles cost says nothing about the key. One that is trusted goes on as it is: the other
+      // side leads the key.
+      removes = trouble !== undefined && trouble.to === to && !server.leads &&
+        this.nowMs - Math.max(trouble.sinceMs, server.sinceMs, source.sinceMs) >= GIVE_UP_MS;
+      if (removes) sync.remove();
+      else sync.start();
+    };
+    // Who writes faster than we copy waits for one copy.
+    const locks = trouble !== undefined && trouble.overtaken;
+    if (!locks || pair.lock(key, { lockGranted: start })) start();
+  }
 
   /**
    * A copy of the key to a side begins, here or elsewhere: the generation of its entry, or 0 when it is the other side
@@ -131,9 +167,18 @@ export class Copier {
     return busy;
   }
 
-  private ended(job: Job, generation: number, outcome: SyncOutcome): void {
+  private fails({ pair, key, to }: Job, overtaken: boolean): void {
+    const entry = pair.stale.get(key);
+    if (entry === undefined) return;
+    const trouble = this.troubles.get(entry);
+    if (trouble?.to === to) trouble.overtaken = overtaken;
+    else this.troubles.set(entry, { to, sinceMs: this.nowMs, overtaken });
+  }
+
+  private ended(job: Job, generation: number, outcome: SyncOutcome, overtaken: boolean): void {
     this.running--;
     const { pair, key } = job;
+    if (outcome === "failed") this.fails(job, overtaken);
     this.release(pair, key, job.to, generation, outcome !== "failed" && outcome !== "turned");
     if (job.generation === 0 && outcome === "failed") {
       this.retries.push({ job, atMs: this.nowMs + RETRY_MS });

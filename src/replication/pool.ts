@@ -44,7 +44,7 @@ const AHEAD_MS = 60_000;
 const REPAIR_TICKS = 3;
 
 const STATE_WORDS: Record<HealthState, string> = {
-  up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not read yet",
+  up: "server is up", suspect: "server is suspect", down: "server is down", rejoin: "server rejoins, not trusted yet",
 };
 
 export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, StrictWorld, ScrubWorld, DrainWorld, SiblingsWorld, LookoutWorld {
@@ -135,7 +135,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.backups = options.backups.map((spec) => this.make(spec));
     this.servers = [...this.primaries, ...this.backups];
     this.pair = this.makePairs();
-    this.copier = new Copier(counters, options.lanes);
+    this.copier = new Copier(counters, log, options.lanes);
     this.verifier = new Verifier(this, options.lanes);
     this.scrubber = new Scrubber(this, this.backups.length > 0 ? options.proxies.scrubHours : 0);
     this.lookout = new Lookout(this);

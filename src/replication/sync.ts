@@ -48,6 +48,8 @@ export class Sync extends SilentCaller {
   private over = false;
   /** Of this round: the pair takes explicit cas uniques. */
   private explicit = false;
+  /** Nothing is copied: what the target holds goes. */
+  private removes = false;
 
   constructor(
     private readonly pair: Pair,
@@ -58,6 +60,17 @@ export class Sync extends SilentCaller {
   ) {
     super();
     this.to = other(from);
+  }
+
+  /** Failed because somebody wrote in between each time. */
+  get overtaken(): boolean {
+    return this.rounds > ROUNDS_MAX;
+  }
+
+  /** In place of start, when the source does not tell what it holds: the target is to hold nothing ("refused"). */
+  remove(): void {
+    this.removes = true;
+    this.start();
   }
 
   start(): void {
@@ -75,7 +88,8 @@ export class Sync extends SilentCaller {
   }
 
   private readDone(role: number): void {
-    if (role === Asked.TO) this.read(this.from, Asked.FROM);
+    if (role === Asked.TO && this.removes) this.drop();
+    else if (role === Asked.TO) this.read(this.from, Asked.FROM);
     else this.compare(role === Asked.VALUE);
   }
 
@@ -150,6 +164,11 @@ export class Sync extends SilentCaller {
     putText(lane.out, `ms ${this.key} ${source.data.length - 2} ${guard} F${source.flags} T${exptime}${given}\r\n`);
     putBytes(lane.out, source.data);
     lane.expect(Expect.META, this, Asked.WRITE);
+  }
+
+  private drop(): void {
+    if (this.pair.leadOf(this.key) !== this.from) return this.end("turned");
+    this.refused();
   }
 
   /** The target does not take it. What it holds may be older, so it goes. */

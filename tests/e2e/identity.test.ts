@@ -38,7 +38,7 @@ class World {
   /** The log's words for what server `index` became: resolves with its reason. */
   async became(index: number, state: "up" | "down" | "rejoin", from: number): Promise<string> {
     const label = `127.0.0.1:${this.relays[index]!.port}`;
-    const words = state === "rejoin" ? "server rejoins, not read yet" : `server is ${state}`;
+    const words = state === "rejoin" ? "server rejoins, not trusted yet" : `server is ${state}`;
     return (await this.tandem.said(new RegExp(`${words} server=${label} .*reason=("[^"]*"|\\S+)`), from, BACK_MS))[1]!;
   }
 
