@@ -3,6 +3,7 @@
 import type { ServerSpec } from "../config/config.ts";
 import { type Server } from "../backend/server.ts";
 import { Comparison, type ComparisonOptions, type Place } from "../replication/compare.ts";
+import { Holdings } from "../replication/holdings.ts";
 import { Visit } from "../replication/visit.ts";
 import { type Context, EXIT_UNREACHABLE } from "./context.ts";
 import { Progress } from "./progress.ts";
@@ -15,12 +16,12 @@ const UNDER_WAY_MAX = 64;
 export interface Errand {
   readonly servers: readonly ServerSpec[];
   readonly keysPerSecond: number;
-  /** One set for each server, in which its keys are collected; they may be the same. */
-  readonly keys: readonly Set<string>[];
+  /** Whether the key bytes[start, end) is of any interest. */
+  wanted(bytes: Uint8Array, start: number, end: number): boolean;
   /** Servers of these indexes are copied from: when a proxy does not trust one of them, nothing is done. */
   readonly sources: readonly number[];
   /** The keys to compare, now that all are listed. */
-  plan(servers: readonly Server[]): { readonly places: Iterator<Place>; readonly total: number };
+  plan(servers: readonly Server[], holdings: Holdings): { readonly places: Iterator<Place>; readonly total: number };
   readonly compare: Pick<ComparisonOptions, "twice" | "mends" | "told">;
   /** Prints what was found and answers the exit code, unless it was interrupted or a server was lost. */
   report(run: Run): number;
@@ -38,7 +39,7 @@ export function runErrand(context: Context, errand: Errand): void {
   const { host } = context.platform;
   let comparison: Comparison | null = null;
   const progress = new Progress(context.platform);
-  const sets = [...new Set(errand.keys)];
+  let holdings: Holdings | null = null;
   let settled = 0, total = 0;
   let interrupted = false;
 
@@ -52,7 +53,7 @@ export function runErrand(context: Context, errand: Errand): void {
   };
 
   const visit = new Visit(context.platform, errand.servers, {
-    ready: () => visit.list(errand.keys, (suspicions) => {
+    ready: () => visit.list(holdings = new Holdings(visit.servers.length, visit.expected), errand.wanted, (suspicions) => {
       for (const { proxy, server, why } of suspicions) say(`${server.label} is ${why}, says the proxy ${proxy}`);
       const bad = suspicions.find(({ server }) => errand.sources.some((index) => visit.servers[index] === server));
       if (bad !== undefined) {
@@ -60,7 +61,7 @@ export function runErrand(context: Context, errand: Errand): void {
         visit.stop();
         host.exit(EXIT_DIFFERENT);
       }
-      const plan = errand.plan(visit.servers);
+      const plan = errand.plan(visit.servers, holdings!);
       total = plan.total;
       progress.begin(total);
       comparison = new Comparison(visit.nowMs, plan.places, {
@@ -80,7 +81,7 @@ export function runErrand(context: Context, errand: Errand): void {
       leave("lost");
     },
     tick: (nowMs) => {
-      if (comparison === null) return progress.listed(sets.reduce((sum, { size }) => sum + size, 0));
+      if (comparison === null) return progress.listed(holdings!.size);
       comparison.tick(nowMs);
       progress.show(settled);
     },

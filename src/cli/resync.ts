@@ -2,8 +2,9 @@
 import type { PoolConfig, ServerSpec } from "../config/config.ts";
 import { type Checked, type Given, wrong } from "../config/problem.ts";
 import { parseServer, sameServerKey } from "../config/servers.ts";
-import { latin1 } from "../bytes/ascii.ts";
+import { textOf } from "../bytes/ascii.ts";
 import type { Place, Verdict } from "../replication/compare.ts";
+import type { Holdings } from "../replication/holdings.ts";
 import { Pair } from "../replication/pair.ts";
 import { buildRing, ringServers } from "../ring/ring.ts";
 import { type Context, failUsage } from "./context.ts";
@@ -16,27 +17,24 @@ import { durationText, table } from "./table.ts";
 interface ResyncSettings {
   readonly from: ServerSpec;
   readonly to: ServerSpec;
-  /** Whether a key is kept on `to`. */
-  readonly belongs: (key: string) => boolean;
+  /** Whether the key bytes[start, end) is kept on `to`. */
+  readonly belongs: Belongs;
 }
+
+type Belongs = (bytes: Uint8Array, start: number, end: number) => boolean;
 
 export function resync(context: Context, flags: Flags): void {
   const read = readResync(context.platform.host, flags, context.called);
   if (!read.ok) return failUsage(context, read.problem);
   const { from, to, belongs } = read.value;
   const dry = flags.has("dry-run"), removes = flags.has("delete");
-  const keys = new Set<string>();
   const tally = new Tally();
   runErrand(context, {
     servers: [from, to],
     keysPerSecond: flags.number("rate"),
-    keys: [keys, keys],
+    wanted: belongs,
     sources: dry || flags.has("force") ? [] : [0],
-    plan: (servers) => {
-      const pair = new Pair(servers[0]!, servers[1]!);
-      for (const key of keys) if (!belongs(key)) keys.delete(key);
-      return { places: placesOf(keys, pair), total: keys.size };
-    },
+    plan: (servers, holdings) => ({ places: placesOf(holdings, new Pair(servers[0]!, servers[1]!)), total: holdings.size }),
     compare: {
       // Sync itself never overwrites what it has not read: nothing is gained by a second look.
       twice: false,
@@ -50,8 +48,8 @@ export function resync(context: Context, flags: Flags): void {
   });
 }
 
-function* placesOf(keys: Iterable<string>, pair: Pair): Generator<Place> {
-  for (const key of keys) yield { key, pair, laneIndex: 0 };
+function* placesOf(holdings: Holdings, pair: Pair): Generator<Place> {
+  for (const start of holdings.starts()) yield { key: textOf(holdings.bytes, start, holdings.endOf(start)), pair, laneIndex: 0 };
 }
 
 export function readResync(host: Host, flags: Flags, called: "tandem" | "magent"): Checked<ResyncSettings> {
@@ -73,18 +71,12 @@ export function readResync(host: Host, flags: Flags, called: "tandem" | "magent"
 }
 
 /** Whether a key is kept on server, as its primary or its backup. */
-function placedOn(pool: PoolConfig, server: ServerSpec, given: Given): Checked<(key: string) => boolean> {
+function placedOn(pool: PoolConfig, server: ServerSpec, given: Given): Checked<Belongs> {
   for (const servers of [pool.primaries, pool.backups]) {
     const index = servers.findIndex((each) => sameServerKey(each) === sameServerKey(server));
     if (index === -1) continue;
     const ring = buildRing(pool.ring, ringServers(servers), pool.hashTag);
-    return {
-      ok: true,
-      value: (key) => {
-        const bytes = latin1(key);
-        return ring.ownerOfHash(ring.hash(bytes, 0, bytes.length)) === index;
-      },
-    };
+    return { ok: true, value: (bytes, start, end) => ring.ownerOfHash(ring.hash(bytes, start, end)) === index };
   }
   return wrong(given, "is none of the -s and -b servers", "one of them");
 }

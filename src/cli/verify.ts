@@ -1,11 +1,12 @@
 // tandem verify: compares both sides of every key, or of a sample, with respect to placement, and mends what differs if
 // asked to.
-import { latin1 } from "../bytes/ascii.ts";
+import { latin1, textOf } from "../bytes/ascii.ts";
 import type { Server } from "../backend/server.ts";
 import type { PoolConfig } from "../config/config.ts";
 import { type Checked, wrong } from "../config/problem.ts";
 import type { Random } from "../platform/platform.ts";
 import type { Place } from "../replication/compare.ts";
+import type { Holdings } from "../replication/holdings.ts";
 import { Pair } from "../replication/pair.ts";
 import { buildRing, ringServers } from "../ring/ring.ts";
 import { type Context, failUsage } from "./context.ts";
@@ -33,7 +34,6 @@ export function verify(context: Context, flags: Flags): void {
   const { host, random } = context.platform;
   const repair = flags.has("repair"), removes = flags.has("delete"), json = flags.has("json");
   const servers = [...pool.primaries, ...pool.backups];
-  const keys = servers.map(() => new Set<string>());
   const first = backupLeads ? pool.primaries.length : 0;
   const leads = (backupLeads ? pool.backups : pool.primaries).map((_, index) => first + index);
   const findings = new Findings(servers.map(({ label }) => label), pool.primaries.length, backupLeads);
@@ -44,16 +44,16 @@ export function verify(context: Context, flags: Flags): void {
   runErrand(context, {
     servers,
     keysPerSecond: flags.number("rate"),
-    keys,
+    wanted: () => true,
     sources: repair && !flags.has("force") ? leads : [],
-    plan: (visited) => {
-      const places = new Placement(pool, visited, backupLeads).places(keys, (key, index) => {
+    plan: (visited, holdings) => {
+      const placement = new Placement(pool, visited, backupLeads, holdings);
+      const placed = placement.check((start, index) => {
         findings.misplaced(index);
-        list(`misplaced ${shown(key)} ${servers[index]!.label}`);
+        list(`misplaced ${keyText(holdings.bytes.subarray(start, holdings.endOf(start)))} ${servers[index]!.label}`);
       });
-      for (const set of keys) set.clear();
-      const chosen = sampleOf(places, sample, random);
-      return { places: chosen[Symbol.iterator](), total: chosen.length };
+      const total = sizeOf(sample, placed);
+      return { places: sampled(placement.places(), placed, total, random), total };
     },
     compare: {
       twice: true,
@@ -103,51 +103,76 @@ function readSample(flags: Flags): Checked<Sample> {
   return wrong(given, "is no sample", "a number of keys, or a share as 5% (above 0%, at most 100%)");
 }
 
-/** Where each key of the listed sets belongs. */
+/** Where each key that the servers hold belongs. */
 class Placement {
   private readonly pairs: Pair[] = [];
   private readonly primaryRing;
   private readonly backupRing;
+  private readonly primaries: number;
+  private readonly backups: number;
 
-  constructor(private readonly pool: PoolConfig, servers: readonly Server[], backupLeads: boolean) {
+  constructor(pool: PoolConfig, private readonly servers: readonly Server[], backupLeads: boolean, private readonly holdings: Holdings) {
     this.primaryRing = buildRing(pool.ring, ringServers(pool.primaries), pool.hashTag);
     this.backupRing = buildRing(pool.ring, ringServers(pool.backups), pool.hashTag);
-    const primaries = servers.slice(0, pool.primaries.length), backups = servers.slice(pool.primaries.length);
+    this.primaries = pool.primaries.length;
+    this.backups = pool.backups.length;
+    const primaries = servers.slice(0, this.primaries), backups = servers.slice(this.primaries);
     for (const primary of primaries) {
       // Copies go from the pair's first to its second.
       for (const backup of backups) this.pairs.push(backupLeads ? new Pair(backup, primary) : new Pair(primary, backup));
     }
   }
 
-  /** Each key once that is on a server to which it belongs; the others are told, by the server's index. */
-  places(keys: readonly ReadonlySet<string>[], misplaced: (key: string, index: number) => void): Place[] {
-    const places: Place[] = [];
-    const primaries = this.pool.primaries.length;
-    keys.forEach((set, index) => {
-      for (const key of set) {
-        const bytes = latin1(key);
-        const hash = this.primaryRing.hash(bytes, 0, bytes.length);
-        const primary = this.primaryRing.ownerOfHash(hash), backup = this.backupRing.ownerOfHash(hash);
-        if (index !== primary && index !== primaries + backup) misplaced(key, index);
-        else if (index === primary || !keys[primary]!.has(key)) {
-          places.push({ key, pair: this.pairs[primary * this.pool.backups.length + backup]!, laneIndex: 0 });
-        }
+  /**
+   * How many keys are on a server to which they belong. Tells each key that is on another one: where it begins, and the
+   * server's index.
+   */
+  check(misplaced: (start: number, index: number) => void): number {
+    const { holdings } = this;
+    let placed = 0;
+    for (const start of holdings.starts()) {
+      const { primary, backup } = this.ownersOf(start);
+      if (holdings.holds(start, primary) || holdings.holds(start, backup)) placed++;
+      for (let index = 0; index < this.servers.length; index++) {
+        if (index !== primary && index !== backup && holdings.holds(start, index)) misplaced(start, index);
       }
-    });
-    return places;
+    }
+    return placed;
+  }
+
+  /** Those keys. */
+  *places(): Generator<Place> {
+    const { holdings } = this;
+    for (const start of holdings.starts()) {
+      const { primary, backup } = this.ownersOf(start);
+      if (!holdings.holds(start, primary) && !holdings.holds(start, backup)) continue;
+      const pair = this.pairs[primary * this.backups + backup - this.primaries]!;
+      yield { key: textOf(holdings.bytes, start, holdings.endOf(start)), pair, laneIndex: 0 };
+    }
+  }
+
+  /** The indexes of the two servers of the key that begins there. */
+  private ownersOf(start: number): { primary: number; backup: number } {
+    const { bytes } = this.holdings;
+    const hash = this.primaryRing.hash(bytes, start, this.holdings.endOf(start));
+    return { primary: this.primaryRing.ownerOfHash(hash), backup: this.primaries + this.backupRing.ownerOfHash(hash) };
   }
 }
 
-/** Some of them, each as likely as any other, in their order. */
-export function sampleOf<T>(all: readonly T[], sample: Sample, random: Random): readonly T[] {
+/** How many of so many a sample takes. */
+export function sizeOf(sample: Sample, all: number): number {
   if (sample === null) return all;
-  let need = Math.min(all.length, "keys" in sample ? sample.keys : Math.ceil((all.length * sample.percent) / 100));
-  const chosen: T[] = [];
-  for (let i = 0; i < all.length && need > 0; i++) {
+  return Math.min(all, "keys" in sample ? sample.keys : Math.ceil((all * sample.percent) / 100));
+}
+
+/** `need` of so many, each as likely as any other, in their order. */
+export function* sampled<T>(from: Iterable<T>, all: number, need: number, random: Random): Generator<T> {
+  let left = all;
+  for (const one of from) {
+    if (need === 0) return;
     // As many of the rest as are needed: each of them with the same chance.
-    if ((random.u32() / 0x1_0000_0000) * (all.length - i) >= need) continue;
-    chosen.push(all[i]!);
+    if ((random.u32() / 0x1_0000_0000) * left-- >= need) continue;
+    yield one;
     need--;
   }
-  return chosen;
 }

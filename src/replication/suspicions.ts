@@ -16,11 +16,9 @@ export interface Suspicion {
 
 const BOARD = boardKey("");
 
-/** The proxies' ids among the keys that a server holds. */
-export function proxiesIn(keys: Iterable<string>): string[] {
-  const found: string[] = [];
-  for (const key of keys) if (key.startsWith(BOARD)) found.push(key.slice(BOARD.length));
-  return found;
+/** The id of the proxy that posts its notice as this key; null when the key is none of those. */
+export function proxyOf(key: string): string | null {
+  return key.startsWith(BOARD) ? key.slice(BOARD.length) : null;
 }
 
 /** Reads what these proxies have posted, on every server; of several copies the latest counts. */

@@ -1,5 +1,6 @@
 // A few servers as a command visits them: no clients, no probing of what is lost. Every server must be there and stay
 // the process that it was, else the visit is over.
+import { equal, latin1, textOf } from "../bytes/ascii.ts";
 import { TailPool } from "../bytes/outbound.ts";
 import { Turn } from "../bytes/turn.ts";
 import type { HealthState } from "../backend/health.ts";
@@ -7,14 +8,16 @@ import type { FailureReason } from "../backend/reasons.ts";
 import { type BackendWorld, Server, type ServerOwner } from "../backend/server.ts";
 import type { Address, Platform, Timer } from "../platform/platform.ts";
 import { CONTROL_PREFIX } from "./control.ts";
-import { Dump, dumpsByHash, type DumpWorld, intoTexts } from "./dump.ts";
-import { proxiesIn, type Suspicion, Suspicions } from "./suspicions.ts";
+import { Dump, type DumpedKeys, dumpsByHash, type DumpWorld } from "./dump.ts";
+import type { Holdings } from "./holdings.ts";
+import { proxyOf, type Suspicion, Suspicions } from "./suspicions.ts";
 
 const TICK_MS = 20;
 /** A tick that comes this late says that we were stopped, not that the servers were slow. */
 const LATE_TICK_MS = 100;
 /** Nobody waits for a command as for a get. */
 const CONNECT_MS = 2000, REQUEST_MS = 2000;
+const CONTROL = latin1(CONTROL_PREFIX);
 
 export interface VisitEvents {
   /** All servers can be asked; once. */
@@ -68,19 +71,38 @@ export class Visit implements ServerOwner, DumpWorld {
     for (const server of this.servers) server.stop();
   }
 
+  /** About how many keys the servers hold when each is on two of them, as they say themselves. */
+  get expected(): number {
+    return Math.ceil(this.servers.reduce((sum, { stats }) => sum + Number(stats.get("curr_items") ?? 0), 0) / 2);
+  }
+
   /**
-   * Adds the keys of each server to the set of its index (servers may share one) without tandem's own, then tells which
-   * of the servers the proxies at work there do not trust.
+   * Lists the keys of all servers, without tandem's own and those that are not wanted, then tells which of the servers the
+   * proxies at work there do not trust.
    */
-  list(sets: readonly Set<string>[], done: (suspicions: readonly Suspicion[]) => void): void {
+  list(
+    holdings: Holdings,
+    wanted: (bytes: Uint8Array, start: number, end: number) => boolean,
+    done: (suspicions: readonly Suspicion[]) => void,
+  ): void {
     let open = this.servers.length;
+    const proxies = new Set<string>();
     this.servers.forEach((server, index) => {
-      const dump = new Dump(this, server.address, dumpsByHash(server.version), intoTexts(sets[index]!), (problem) => {
+      const own = holdings.from(index);
+      const keys: DumpedKeys = {
+        add: (bytes, start, end, words, from, to) => {
+          if (end - start > CONTROL.length && equal(bytes, start, CONTROL, 0, CONTROL.length)) {
+            const proxy = proxyOf(textOf(bytes, start, end));
+            if (proxy !== null) proxies.add(proxy);
+            return false;
+          }
+          return wanted(bytes, start, end) && own.add(bytes, start, end, words, from, to);
+        },
+      };
+      const dump = new Dump(this, server.address, dumpsByHash(server.version), keys, (problem) => {
         this.dumps.delete(dump);
         if (problem !== null) return this.lose(server, `its keys cannot be listed: ${problem}`);
         if (--open > 0 || this.over) return;
-        const proxies = new Set(sets.flatMap((set) => proxiesIn(set)));
-        for (const set of sets) for (const key of set) if (key.startsWith(CONTROL_PREFIX)) set.delete(key);
         new Suspicions(this.servers, (found) => void (this.over || done(found))).read(proxies);
       });
       this.dumps.add(dump);

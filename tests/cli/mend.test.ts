@@ -1,9 +1,10 @@
 // tandem resync and tandem verify as far as no server is needed: what they are asked, what is chosen, what is printed.
 import { describe, expect, test } from "bun:test";
+import { latin1 } from "../../src/bytes/ascii.ts";
 import { type Flags, parseCommandLine } from "../../src/cli/parse.ts";
 import { Progress, progressText } from "../../src/cli/progress.ts";
 import { readResync, Tally } from "../../src/cli/resync.ts";
-import { readVerify, sampleOf } from "../../src/cli/verify.ts";
+import { readVerify, sampled, sizeOf } from "../../src/cli/verify.ts";
 import { Findings } from "../../src/cli/verify_report.ts";
 import { type Checked, problemLine } from "../../src/config/problem.ts";
 import type { Place, Verdict } from "../../src/replication/compare.ts";
@@ -57,7 +58,7 @@ test("with rings, each key belongs to one server of a ring", () => {
   });
   let left = 0;
   for (let i = 0; i < 1000; i++) {
-    const [a, b, c] = belongs.map((test) => test(`key:${i}`));
+    const [a, b, c] = belongs.map((test) => test(latin1(`key:${i}`), 0, `key:${i}`.length));
     expect([a !== b, c]).toEqual([true, true]);
     if (a) left++;
   }
@@ -69,16 +70,17 @@ test("a sample has the size asked for, each key once, in order, and every key it
   const all = Array.from({ length: 200 }, (_, i) => i);
   const hits = all.map(() => 0);
   for (let round = 0; round < 500; round++) {
-    const chosen = sampleOf(all, { percent: 5 }, random);
-    expect([chosen.length, [...chosen].sort((a, b) => a - b)]).toEqual([10, [...chosen]]);
+    const chosen = [...sampled(all, all.length, 10, random)];
+    expect([chosen.length, chosen.toSorted((a, b) => a - b)]).toEqual([10, chosen]);
     expect(new Set(chosen).size).toBe(10);
     for (const i of chosen) hits[i]!++;
   }
   // 25 expected of each; no key is favoured.
   expect([Math.min(...hits) > 5, Math.max(...hits) < 55]).toEqual([true, true]);
-  expect(sampleOf(all, { keys: 1000 }, random).length).toBe(200);
-  expect(sampleOf(all, null, random)).toBe(all);
-  expect(sampleOf([], { percent: 5 }, random)).toEqual([]);
+  expect([...sampled(all, 200, 200, random)]).toEqual(all);
+  expect([...sampled([], 0, 0, random)]).toEqual([]);
+  expect([sizeOf({ percent: 5 }, 200), sizeOf({ percent: 5 }, 3), sizeOf({ percent: 5 }, 0), sizeOf({ keys: 1000 }, 200), sizeOf({ keys: 7 }, 200), sizeOf(null, 200)])
+    .toEqual([10, 1, 0, 200, 7, 200]);
 });
 
 test("progress", () => {

@@ -1,7 +1,7 @@
 // What proxies have posted, as a command reads it: the latest copy of each, buried ones and strangers left out.
 import { expect, test } from "bun:test";
 import { noticeText } from "../../src/replication/notice.ts";
-import { proxiesIn, type Suspicion, Suspicions } from "../../src/replication/suspicions.ts";
+import { proxyOf, type Suspicion, Suspicions } from "../../src/replication/suspicions.ts";
 import { Table } from "./table.ts";
 
 const item = (text: string): string => `VA ${text.length}\r\n${text}\r\n`;
@@ -21,7 +21,7 @@ function read(proxies: string[], answers: readonly (readonly [primary: string, b
 }
 
 test("ids among keys", () => {
-  expect(proxiesIn(["a", "__tandem:roster", "__tandem:b:00000001", "__tandem:bb", "x__tandem:b:2"])).toEqual(["00000001"]);
+  expect(["a", "__tandem:roster", "__tandem:b:00000001", "__tandem:bb", "x__tandem:b:2"].map(proxyOf)).toEqual([null, null, "00000001", null, null]);
 });
 
 test("nobody posted, or nothing of these servers", () => {
