@@ -1,6 +1,6 @@
 // The table of settings: the one truth about flags and the keys of tandem.toml. Parsing (parse.ts, layers.ts), help text
 // (help.ts), `config print` and the README's table are made from it, so that they cannot disagree.
-import { ACK_MODES, REJOIN_MODES, READ_MODES, RING_FLAVOURS, VERIFY_MODES } from "../config/config.ts";
+import { ACK_MODES, REJOIN_MODES, READ_MODES, RING_FLAVOURS, RING_NAMES, TWEMPROXY_HASHES, VERIFY_MODES } from "../config/config.ts";
 
 export const COMMANDS = ["serve", "dev", "status", "ping", "watch", "drain", "undrain", "reload", "transition", "upgrade", "check", "config", "resync", "verify", "ring", "man", "completion", "version", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -40,6 +40,8 @@ export interface Option {
   readonly min: number;
   readonly max: number;
   readonly choices: readonly string[];
+  /** The choices as people are told them. */
+  readonly shown: readonly string[];
   readonly repeatable: boolean;
   /** Its key in tandem.toml; "" when it is for the command line alone. */
   readonly key: string;
@@ -72,7 +74,7 @@ const RUN_RING: readonly Command[] = ["serve", "config", "dev", "ring", ...MEND]
 function row(long: string, help: string, more: Partial<Option>): Option {
   const commands = more.commands ?? SERVE;
   return {
-    long, help, short: "", kind: "switch", placeholder: "", fallback: "", fallbackOf: {}, unit: "", min: 0, max: 0, choices: [],
+    long, help, short: "", kind: "switch", placeholder: "", fallback: "", fallbackOf: {}, unit: "", min: 0, max: 0, choices: [], shown: more.choices ?? [],
     repeatable: false, commands, key: commands.includes("serve") && more.hidden !== true ? long.replaceAll("-", "_") : "",
     scope: "process", env: "", magent: "", difference: "", hidden: false, ...more,
   };
@@ -168,9 +170,9 @@ export const OPTIONS: readonly Option[] = [
     short: "v", kind: "count", commands: [...RUN, "watch"], magent: "verbose",
     difference: "-vv for more; stays in the background (called as magent: in front, as there)",
   }),
-  row("ring", "which placement to be equal to", {
+  row("ring", `which placement to be equal to; HASH is one of twemproxy's: ${TWEMPROXY_HASHES.join(" ")}, of which fnv1a_64 with ketama is twemproxy alone`, {
     scope: "pool",
-    kind: "choice", placeholder: "NAME", fallback: "libketama", choices: RING_FLAVOURS, commands: RUN_RING,
+    kind: "choice", placeholder: "NAME", fallback: "libketama", choices: RING_FLAVOURS, shown: RING_NAMES, commands: RUN_RING,
   }),
   row("hash-tag", "two characters; only what stands between them in a key is hashed", {
     scope: "pool",
@@ -321,7 +323,7 @@ export function optionAllowed(option: Option): string {
     case "integer": case "duration": return `${option.min} to ${option.max}${option.unit === "" ? "" : ` ${option.unit}`}`;
     case "octal": return "octal permission bits, 0 to 777";
     case "bytes": return "1k to 1g, as bytes or with k, m or g";
-    case "choice": return `${option.choices.slice(0, -1).join(", ")} or ${option.choices.at(-1)}`;
+    case "choice": return `${option.shown.slice(0, -1).join(", ")} or ${option.shown.at(-1)}`;
   }
 }
 
@@ -340,7 +342,7 @@ export function flagsTableMarkdown(): string {
     const unit = option.unit === "ms" ? " ms" : "";
     const others = Object.entries(option.fallbackOf).map(([command, text]) => `; ${command}: ${text}${unit}`).join("");
     const fallback = option.fallback === "" ? "" : `${option.fallback}${unit}${others}`;
-    const choices = option.kind === "choice" ? `: ${option.choices.join(", ")}` : "";
+    const choices = option.kind === "choice" ? `: ${option.shown.join(", ")}` : "";
     const key = option.key === "" ? "–" : `\`${option.key}\`${option.scope === "process" ? " *" : ""}`;
     const magent = option.magent === "" ? "–" : `\`-${option.short}\` ${option.magent}`;
     const difference = option.difference === "" ? (option.magent === "" ? "new" : "none") : option.difference;

@@ -18,7 +18,7 @@ interface Side {
 export function ringExplain(pool: PoolConfig, keys: Iterable<Uint8Array>): string[] {
   const primaries = primarySide(pool);
   const backups = backupSide(pool);
-  const point = pool.ring === "magent-modulo" ? "slot" : "point";
+  const point = primaries.ring.circle ? "point" : "slot";
   const rows = [["key", "hash", "primary", point, ...(backups === null ? [] : ["backup", point])]];
   for (const key of keys) {
     const hash = primaries.ring.hash(key, 0, key.length);
@@ -117,7 +117,7 @@ function showSide(role: string, side: Side): string[] {
   const points = side.ring.pointCounts();
   const shares = side.ring.shares();
   const weights = side.servers.reduce((all, server) => all + server.weight, 0);
-  const rows = [[role, "weight", "points", "share", "of its weight"]];
+  const rows = [[role, "weight", side.ring.circle ? "points" : "slots", "share", "of its weight"]];
   let busiest = 0;
   const over = (i: number): number => shares[i]! / (side.servers[i]!.weight / weights);
   side.servers.forEach((server, i) => {
@@ -133,7 +133,7 @@ function ownerLabel(side: Side, hash: number): string {
 }
 
 function pointText(ring: Ring, hash: number): string {
-  return ring.flavour === "magent-modulo" ? `${ring.pointOfHash(hash)} of ${ring.size}` : hex(ring.pointOfHash(hash));
+  return ring.circle ? hex(ring.pointOfHash(hash)) : `${ring.pointOfHash(hash)} of ${ring.places}`;
 }
 
 function hex(value: number): string {

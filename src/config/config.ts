@@ -3,7 +3,7 @@
 import type { Address } from "../platform/platform.ts";
 import type { RingFlavour } from "../ring/flavours.ts";
 
-export { RING_FLAVOURS, type RingFlavour } from "../ring/flavours.ts";
+export { RING_FLAVOURS, RING_NAMES, type RingFlavour, TWEMPROXY_HASHES } from "../ring/flavours.ts";
 
 /** One memcached of a ring, as it was written. */
 export interface ServerSpec {

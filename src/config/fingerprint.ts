@@ -8,8 +8,8 @@ import type { PoolConfig, ServerSpec } from "./config.ts";
 export function placementText(pool: Pick<PoolConfig, "ring" | "hashTag" | "primaries" | "backups" | "ack" | "proxies">): string {
   const servers = (specs: readonly ServerSpec[]): string => {
     const texts = specs.map(({ label, weight, name }) => `${label}:${weight}${name === null ? "" : `=${name}`}`);
-    // On a circle the order of the servers places nothing.
-    return (FLAVOURS[pool.ring].circle ? texts.sort() : texts).join(",");
+    // Only where a server is the hash modulo their number does the order in which they are given place anything.
+    return (FLAVOURS[pool.ring].circle || FLAVOURS[pool.ring].order === "text" ? texts.sort() : texts).join(",");
   };
   const { proxies } = pool;
   return [

@@ -1,7 +1,7 @@
 // What was said of a pool, by flags or a file → its effective settings. What single values may be was checked by the
 // option table; here is what they mean together. All that is wrong is told, not the first thing only.
 import type { Address } from "../platform/platform.ts";
-import { FLAVOURS, RING_FLAVOURS, ringProblem } from "../ring/flavours.ts";
+import { FLAVOURS, ringProblem } from "../ring/flavours.ts";
 import { ringServers } from "../ring/ring.ts";
 import type {
   AckMode, ComebackConfig, PoolConfig, ProxiesConfig, ProxyConfig, ReadMode, RefillConfig, RegionConfig, RingFlavour,
@@ -193,11 +193,10 @@ function readServers(given: readonly Given[], ring: RingFlavour, problems: Probl
     const key = sameServerKey(server);
     if (seen.has(key)) say("given twice", "each server once in a ring");
     seen.add(key);
-    if (server.weight !== 1 && !traits.circle) say(`has a weight, which --ring ${ring} does not know`, "host:port");
+    if (server.weight !== 1 && !traits.weights) say(`has a weight, which --ring ${ring} does not know`, "host:port");
     if (server.name !== null) {
       if (!traits.names) {
-        const named = RING_FLAVOURS.filter((flavour) => FLAVOURS[flavour].names).join(", ");
-        say(`has a name, which --ring ${ring} does not know`, `host:port:weight, or --ring ${named}`);
+        say(`has a name, which --ring ${ring} does not know`, "host:port:weight, or a --ring of twemproxy's or spymemcached's");
       } else if (names.has(server.name)) say("has the name of another server", "each name once in a ring");
       names.add(server.name);
     }

@@ -3,10 +3,7 @@
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from "yaml";
 import { type ConfigFile, type FileEntry, type FilePool, type FileValue, placeOf } from "./file.ts";
 import type { Problem } from "./problem.ts";
-
-/** The placements that are twemproxy's, by hash; distribution ketama. */
-const RINGS: Readonly<Record<string, string>> = { fnv1a_64: "twemproxy", md5: "twemproxy-md5" };
-const HASHES = "one_at_a_time md5 crc16 crc32 crc32a fnv1_64 fnv1a_64 fnv1_32 fnv1a_32 hsieh murmur jenkins".split(" ");
+import { TWEMPROXY_DISTRIBUTIONS, TWEMPROXY_HASHES, type TwemproxyHash, twemproxyFlavour } from "../ring/flavours.ts";
 
 /** What has no equal, and why it does no harm. */
 const NOTES: Readonly<Record<string, string>> = {
@@ -49,17 +46,20 @@ class PoolReader {
   private readonly entries: FileEntry[] = [];
   private readonly problems: Problem[] = [];
   private readonly notes: Problem[] = [];
-  private hash = "fnv1a_64";
-  private hashLine: number;
+  private hash: TwemproxyHash = "fnv1a_64";
+  private distribution: (typeof TWEMPROXY_DISTRIBUTIONS)[number] = "ketama";
+  /** The word that says where keys are placed, and its line. */
+  private placedBy: [word: string, line: number];
 
   constructor(private readonly path: string, private readonly lines: LineCounter, private readonly name: string, private readonly line: number) {
-    this.hashLine = line;
+    this.placedBy = ["hash", line];
   }
 
   read(map: YAMLMap): FilePool {
     for (const { key, value } of map.items) this.word(scalarText(key), value as Node | null, lineOf(this.lines, key));
-    const ring = RINGS[this.hash];
-    if (ring !== undefined) this.put("ring", "hash", this.hashLine, [{ kind: "string", text: ring, raw: ring, line: this.hashLine }]);
+    const ring = twemproxyFlavour(this.hash, this.distribution);
+    const [word, line] = this.placedBy;
+    this.put("ring", word, line, [{ kind: "string", text: ring, raw: ring, line }]);
     return { name: this.name, line: this.line, entries: this.entries, problems: this.problems, notes: this.notes };
   }
 
@@ -72,15 +72,22 @@ class PoolReader {
     const value: FileValue = { kind: typeof node.value === "number" ? "integer" : typeof node.value === "boolean" ? "boolean" : "string", text, raw: text, line };
     switch (word) {
       case "listen": return this.listen(value, line);
-      case "hash":
-        if (!HASHES.includes(text)) return this.wrong(word, line, text, "is none of twemproxy's", Object.keys(RINGS).join(" or "));
-        if (RINGS[text] === undefined) this.wrong(word, line, text, "is not supported: keys would be placed elsewhere", Object.keys(RINGS).join(" or "));
-        this.hash = text;
-        this.hashLine = line;
+      case "hash": {
+        const hash = TWEMPROXY_HASHES.find((each) => each === text);
+        if (hash === undefined) return this.wrong(word, line, text, "is none of twemproxy's", TWEMPROXY_HASHES.join(", "));
+        this.hash = hash;
+        this.placedBy = [word, line];
         return;
-      case "distribution":
-        if (text !== "ketama") this.wrong(word, line, text, "is not supported: keys would be placed elsewhere", "ketama");
+      }
+      case "distribution": {
+        const allowed = TWEMPROXY_DISTRIBUTIONS.join(" or ");
+        const distribution = TWEMPROXY_DISTRIBUTIONS.find((each) => each === text);
+        if (text === "random") return this.wrong(word, line, text, "places a key anew each time, so that nobody finds it again", allowed);
+        if (distribution === undefined) return this.wrong(word, line, text, "is none of twemproxy's", allowed);
+        this.distribution = distribution;
+        if (distribution !== "ketama") this.placedBy = [word, line];
         return;
+      }
       case "hash_tag": return this.put(word, word, line, [value]);
       case "timeout":
         this.put("timeout", word, line, [value]);

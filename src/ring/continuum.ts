@@ -5,9 +5,9 @@ import { FLAVOURS, type RingFlavour, type RingServer } from "./flavours.ts";
 import { Md5 } from "./md5.ts";
 
 export interface Continuum {
-  /** Strictly ascending points, each in [0, 2^32). */
+  /** Strictly ascending points, each in [0, 2^32); none where there is no circle. */
   readonly points: Uint32Array;
-  /** owners[i]: index of the server that owns the hashes from just above points[i - 1] up to points[i]. */
+  /** owners[i]: index of the server that owns the hashes from just above points[i - 1] up to points[i], or slot i. */
   readonly owners: Uint32Array;
 }
 
@@ -17,15 +17,27 @@ interface Points {
   readonly owners: number[];
 }
 
-/** The continuum of these servers; empty for a flavour without a circle. */
 export function buildContinuum(flavour: RingFlavour, servers: readonly RingServer[]): Continuum {
   const traits = FLAVOURS[flavour];
-  if (!traits.circle) return { points: new Uint32Array(0), owners: new Uint32Array(0) };
   const total = servers.reduce((sum, server) => sum + server.weight, 0);
   const equal = servers.every((server) => server.weight === servers[0]!.weight);
   const digests = servers.map((server) => traits.digests(server.weight, total, servers.length, equal));
-  const points = flavour === "libketama" ? pointsOfHashring(servers, digests) : pointsOfTexts(servers.map(traits.pointText), digests);
-  return freeze(points, traits.lastOwnsTie);
+  if (flavour === "libketama") return freeze(pointsOfHashring(servers, digests), traits.lastOwnsTie);
+  const texts = servers.map((server) => utf8(traits.pointText(server)));
+  const order = texts.map((_, index) => index);
+  if (traits.order === "text") order.sort((a, b) => compare(texts[a]!, texts[b]!));
+  if (traits.circle) return freeze(pointsOfTexts(texts, digests, order), traits.lastOwnsTie);
+  const owners = new Uint32Array(digests.reduce((sum, slots) => sum + slots, 0));
+  let at = 0;
+  for (const index of order) owners.fill(index, at, at += digests[index]!);
+  return { points: new Uint32Array(0), owners };
+}
+
+/** As twemproxy sorts the servers of a pool: a shorter text is the lesser one. */
+function compare(a: readonly number[], b: readonly number[]): number {
+  if (a.length !== b.length) return a.length - b.length;
+  const at = a.findIndex((byte, index) => byte !== b[index]);
+  return at === -1 ? 0 : a[at]! - b[at]!;
 }
 
 /**
@@ -42,26 +54,26 @@ function pointsOfHashring(servers: readonly RingServer[], digests: readonly numb
     described[server.label] = { weight: server.weight, vnodes: digests[index]! };
   });
   const digest = (text: string): Uint8Array => {
-    const bytes = utf8(text);
+    const bytes = Uint8Array.from(utf8(text));
     return md5.digest(bytes, 0, bytes.length);
   };
   const { ring } = new HashRing(described, digest, { "vnode count": -1, "max cache size": 1 });
   return { values: ring.map((node) => node.value), owners: ring.map((node) => indexes.get(node.server)!) };
 }
 
-function pointsOfTexts(texts: readonly string[], digests: readonly number[]): Points {
+function pointsOfTexts(texts: readonly (readonly number[])[], digests: readonly number[], order: readonly number[]): Points {
   const md5 = new Md5();
   const quads = new Uint32Array(4);
   const values: number[] = [];
   const owners: number[] = [];
-  texts.forEach((text, index) => {
+  for (const index of order) {
     for (let k = 0; k < digests[index]!; k++) {
-      const bytes = utf8(`${text}-${k}`);
+      const bytes = Uint8Array.from([...texts[index]!, ...utf8(`-${k}`)]);
       md5.quads(bytes, 0, bytes.length, quads);
       values.push(...quads);
       owners.push(index, index, index, index);
     }
-  });
+  }
   return { values, owners };
 }
 
@@ -80,7 +92,7 @@ function freeze(unsorted: Points, lastOwnsTie: boolean): Continuum {
 }
 
 /** A text's UTF-8 bytes, as C software that was given it on the command line sees it. */
-function utf8(text: string): Uint8Array {
+function utf8(text: string): number[] {
   const bytes: number[] = [];
   for (const character of text) {
     const code = character.codePointAt(0)!;
@@ -89,5 +101,5 @@ function utf8(text: string): Uint8Array {
     else if (code < 0x10000) bytes.push(0xe0 | (code >> 12), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63));
     else bytes.push(0xf0 | (code >> 18), 0x80 | ((code >> 12) & 63), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63));
   }
-  return Uint8Array.from(bytes);
+  return bytes;
 }

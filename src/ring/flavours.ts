@@ -1,11 +1,25 @@
 // The ring flavours: what each piece of software that calls its placement "ketama" really hashes. One row each; the
 // differences are in the text a server's points are hashed from, how many points a weight gives, and the key's hash.
 
-/** The names accepted by --ring. */
-export const RING_FLAVOURS = [
-  "libketama", "libmemcached", "twemproxy", "twemproxy-md5", "magent", "magent-modulo", "spymemcached",
+import type { KeyHash } from "./keyhash.ts";
+
+/** twemproxy's hashes, by its own names. */
+export const TWEMPROXY_HASHES = [
+  "one_at_a_time", "md5", "crc16", "crc32", "crc32a", "fnv1_64", "fnv1a_64", "fnv1_32", "fnv1a_32", "hsieh", "murmur", "jenkins",
 ] as const;
-export type RingFlavour = (typeof RING_FLAVOURS)[number];
+export type TwemproxyHash = (typeof TWEMPROXY_HASHES)[number];
+/** Its distributions but `random`, which places a key anew each time that it is asked for. */
+export const TWEMPROXY_DISTRIBUTIONS = ["ketama", "modula"] as const;
+type TwemproxyFlavour = "twemproxy" | `twemproxy-${Exclude<TwemproxyHash, "fnv1a_64">}` | `twemproxy-modula-${TwemproxyHash}`;
+
+/** What a pool of twemproxy's is called here; its defaults are `twemproxy`. */
+export function twemproxyFlavour(hash: TwemproxyHash, distribution: (typeof TWEMPROXY_DISTRIBUTIONS)[number]): TwemproxyFlavour {
+  if (distribution === "modula") return `twemproxy-modula-${hash}`;
+  return hash === "fnv1a_64" ? "twemproxy" : `twemproxy-${hash}`;
+}
+
+/** The names accepted by --ring. */
+export type RingFlavour = "libketama" | "libmemcached" | TwemproxyFlavour | "magent" | "magent-modulo" | "spymemcached";
 
 /** One memcached of a ring, as placement sees it. */
 export interface RingServer {
@@ -22,16 +36,13 @@ export interface RingServer {
   readonly unixPath: string | null;
 }
 
-/** What a key is hashed with before it is looked up. */
-export type KeyHash = "md5" | "fnv1a_64" | "djb2";
-
 export interface FlavourTraits {
   readonly keyHash: KeyHash;
-  /** Whether a server's place is looked up on a circle of points, or is the hash modulo the number of servers. */
+  /** Whether a server's place is looked up on a circle of points, or is the hash modulo the number of slots. */
   readonly circle: boolean;
   /**
-   * MD5 digests for a server of this weight; each gives four points. total is the sum of the ring's weights, servers
-   * their number, equal whether all weights are the same.
+   * MD5 digests for a server of this weight, each of which gives four points; or its slots. total is the sum of the ring's
+   * weights, servers their number, equal whether all weights are the same.
    */
   readonly digests: (weight: number, total: number, servers: number, equal: boolean) => number;
   /** The text of which "text-0", "text-1" … are hashed into a server's points. */
@@ -40,6 +51,10 @@ export interface FlavourTraits {
   readonly lastOwnsTie: boolean;
   /** Whether a node name takes part in pointText. */
   readonly names: boolean;
+  /** Whether servers may have different weights. */
+  readonly weights: boolean;
+  /** Servers are taken as they are given, or in the order of their pointText: shorter ones first, then by bytes. */
+  readonly order: "given" | "text";
 }
 
 const f32 = Math.fround;
@@ -90,30 +105,36 @@ function spymemcachedText(server: RingServer): string {
 
 const libmemcached: FlavourTraits = {
   keyHash: "md5", circle: true, digests: libmemcachedDigests, pointText: libmemcachedText, lastOwnsTie: false, names: false,
+  weights: true, order: "given",
 };
-const twemproxy: FlavourTraits = { ...libmemcached, keyHash: "fnv1a_64", pointText: twemproxyText, names: true };
+const twemproxy: FlavourTraits = { ...libmemcached, pointText: twemproxyText, names: true, order: "text" };
+const modula: FlavourTraits = { ...twemproxy, circle: false, digests: (weight) => weight };
 
 export const FLAVOURS: Readonly<Record<RingFlavour, FlavourTraits>> = {
-  libketama: {
-    keyHash: "md5", circle: true, digests: libketamaDigests, pointText: (server) => server.label, lastOwnsTie: false, names: false,
-  },
+  libketama: { ...libmemcached, digests: libketamaDigests, pointText: (server) => server.label },
   libmemcached,
-  twemproxy,
-  "twemproxy-md5": { ...twemproxy, keyHash: "md5" },
-  magent: {
-    keyHash: "md5", circle: true, digests: magentDigests,
-    pointText: (server) => server.unixPath ?? `${server.host}-${server.port}`, lastOwnsTie: false, names: false,
-  },
-  "magent-modulo": {
-    keyHash: "djb2", circle: false, digests: () => 0, pointText: (server) => server.label, lastOwnsTie: false, names: false,
-  },
+  ...twemproxyFlavours(),
+  magent: { ...libmemcached, digests: magentDigests, pointText: (server) => server.unixPath ?? `${server.host}-${server.port}` },
+  "magent-modulo": { ...libmemcached, keyHash: "djb2", circle: false, digests: () => 1, pointText: (server) => server.label, weights: false },
   spymemcached: {
+    ...libmemcached,
     // The weighted locator has libmemcached's formula; the plain one has 40 digests whatever the number of servers.
-    keyHash: "md5", circle: true,
     digests: (weight, total, servers, equal) => (equal ? 40 : libmemcachedDigests(weight, total, servers)),
     pointText: spymemcachedText, lastOwnsTie: true, names: true,
   },
 };
+
+export const RING_FLAVOURS = Object.keys(FLAVOURS) as readonly RingFlavour[];
+/** The same for people, twemproxy's many in two words. */
+export const RING_NAMES = [
+  "libketama", "libmemcached", "twemproxy", "twemproxy-HASH", "twemproxy-modula-HASH", "magent", "magent-modulo", "spymemcached",
+] as const;
+
+function twemproxyFlavours(): Record<TwemproxyFlavour, FlavourTraits> {
+  const rows = TWEMPROXY_DISTRIBUTIONS.flatMap((distribution) => TWEMPROXY_HASHES.map((keyHash) =>
+    [twemproxyFlavour(keyHash, distribution), { ...(distribution === "modula" ? modula : twemproxy), keyHash }] as const));
+  return Object.fromEntries(rows) as Record<TwemproxyFlavour, FlavourTraits>;
+}
 
 /** Why these servers cannot form a ring of this flavour, as one sentence without a full stop, or null when they can. */
 export function ringProblem(flavour: RingFlavour, servers: readonly RingServer[]): string | null {
@@ -128,7 +149,7 @@ export function ringProblem(flavour: RingFlavour, servers: readonly RingServer[]
       return `${label}: a spymemcached ring hashes host name and address, so write the address as host and the host name as `
         + `node name, or "name/address" as node name`;
     }
-    if (!traits.circle && weight !== servers[0]!.weight) return `${label}: a ${flavour} ring has no weights, but they differ`;
+    if (!traits.weights && weight !== servers[0]!.weight) return `${label}: a ${flavour} ring has no weights, but they differ`;
     const text = traits.pointText(server);
     const other = texts.get(text);
     if (other !== undefined) return `${other.label} and ${label} would have the same place on a ${flavour} ring: both hash as "${text}"`;

@@ -1,13 +1,10 @@
 // The ring: from a key's bytes to the server that owns it. Built once, then only typed arrays are read.
 import { indexOf } from "../bytes/ascii.ts";
 import { buildContinuum, type Continuum } from "./continuum.ts";
-import { FLAVOURS, ringProblem, type KeyHash, type RingFlavour, type RingServer } from "./flavours.ts";
-import { djb2, fnv1a64 } from "./keyhash.ts";
-import { Md5 } from "./md5.ts";
+import { FLAVOURS, ringProblem, type RingFlavour, type RingServer } from "./flavours.ts";
+import { HASH_BITS, type KeyHash, keyHasher, type Hasher } from "./keyhash.ts";
 
 const CIRCLE = 2 ** 32;
-/** Hashes of djb2 lie in [0, 2^31). */
-const DJB2_HASHES = 2 ** 31;
 /** The guide has at most 2^16 entries (256 KiB). */
 const GUIDE_BITS_MAX = 16;
 
@@ -16,11 +13,11 @@ export class Ring {
   readonly size: number;
   readonly flavour: RingFlavour;
   private readonly keyHash: KeyHash;
-  private readonly md5 = new Md5();
+  private readonly hasher: Hasher;
   private readonly tagOpen: number;
   private readonly tagClose: number;
-  /** False: the owner is the hash modulo size, and the arrays below are empty. */
-  private readonly circle: boolean;
+  /** False: the owner is that of a slot, the hash modulo their number, and there are no points. */
+  readonly circle: boolean;
   /** The continuum's points and a last one, above every hash, that the first server owns: going round needs no test. */
   private readonly points: Uint32Array;
   private readonly owners: Uint32Array;
@@ -34,6 +31,7 @@ export class Ring {
     this.flavour = flavour;
     this.size = size;
     this.keyHash = traits.keyHash;
+    this.hasher = keyHasher(traits.keyHash);
     this.circle = traits.circle;
     this.tagOpen = hashTag === "" ? -1 : hashTag.charCodeAt(0);
     this.tagClose = hashTag === "" ? -1 : hashTag.charCodeAt(1);
@@ -41,9 +39,12 @@ export class Ring {
     this.points = new Uint32Array(count + 1);
     this.points.set(continuum.points);
     this.points[count] = CIRCLE - 1;
-    this.owners = new Uint32Array(count + 1);
-    this.owners.set(continuum.owners);
-    this.owners[count] = continuum.owners[0] ?? 0;
+    this.owners = continuum.owners;
+    if (traits.circle) {
+      this.owners = new Uint32Array(count + 1);
+      this.owners.set(continuum.owners);
+      this.owners[count] = continuum.owners[0]!;
+    }
     // Twice as many entries as points: a lookup then steps over half a point on average.
     const bits = Math.min(GUIDE_BITS_MAX, Math.max(1, 33 - Math.clz32(count)));
     this.guideShift = 32 - bits;
@@ -70,9 +71,7 @@ export class Ring {
         }
       }
     }
-    if (this.keyHash === "md5") return this.md5.first(bytes, start, end);
-    if (this.keyHash === "fnv1a_64") return fnv1a64(bytes, start, end);
-    return djb2(bytes, start, end);
+    return this.hasher(bytes, start, end);
   }
 
   /** Whether keys have the same hash on both rings. */
@@ -83,33 +82,39 @@ export class Ring {
   /** Index of the server that owns a hash: the one with the first point ≥ the hash, going round after the last. */
   ownerOfHash(hash: number): number {
     if (this.size === 1) return 0;
-    return this.circle ? this.owners[this.find(hash)]! : hash % this.size;
+    return this.circle ? this.owners[this.find(hash)]! : this.owners[hash % this.owners.length]!;
   }
 
-  /** The point that owns a hash, in [0, 2^32); for magent-modulo the remainder. What people are shown. */
+  /** The point that owns a hash, in [0, 2^32); without a circle its slot. What people are shown. */
   pointOfHash(hash: number): number {
-    if (!this.circle) return hash % this.size;
+    if (!this.circle) return hash % this.owners.length;
     const index = this.find(hash);
     return this.points[index === this.points.length - 1 ? 0 : index]!;
   }
 
-  /** Of each server: its number of points, 0 for magent-modulo. */
+  /** Points on the circle, or slots. */
+  get places(): number {
+    return this.circle ? this.points.length - 1 : this.owners.length;
+  }
+
+  /** Of each server: its number of points or slots. */
   pointCounts(): number[] {
     const counts = new Array<number>(this.size).fill(0);
-    for (let i = 0; i < this.points.length - 1; i++) counts[this.owners[i]!]!++;
+    for (let i = 0; i < this.places; i++) counts[this.owners[i]!]!++;
     return counts;
   }
 
   /** Of each server: the fraction of all hashes that it owns; they sum to 1. */
   shares(): number[] {
     const hashes = new Array<number>(this.size).fill(0);
-    if (!this.circle) return hashes.map((_, index) => Math.ceil((DJB2_HASHES - index) / this.size) / DJB2_HASHES);
+    const all = 2 ** HASH_BITS[this.keyHash];
     let after = -1;
-    for (let i = 0; i < this.points.length; i++) {
-      hashes[this.owners[i]!]! += this.points[i]! - after;
-      after = this.points[i]!;
+    for (let i = 0; i < this.owners.length; i++) {
+      const last = this.circle ? Math.min(this.points[i]!, all - 1) : 0;
+      hashes[this.owners[i]!]! += this.circle ? last - after : Math.ceil((all - i) / this.owners.length);
+      after = last;
     }
-    return hashes.map((count) => count / CIRCLE);
+    return hashes.map((count) => count / all);
   }
 
   /** Index of the first point ≥ hash; the index after the last real point means the first. */

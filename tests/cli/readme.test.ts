@@ -8,7 +8,7 @@ import { parseCommandLine } from "../../src/cli/parse.ts";
 import { settle } from "../../src/cli/settings.ts";
 import { problemLine } from "../../src/config/problem.ts";
 import { readToml } from "../../src/config/toml.ts";
-import { RING_FLAVOURS } from "../../src/config/config.ts";
+import { RING_NAMES } from "../../src/config/config.ts";
 import { COMMANDS } from "../../src/protocol/commands.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
@@ -51,7 +51,7 @@ describe("names in the text exist", () => {
   });
   test("placements, each with a row", () => {
     const rows = readme.split("\n").filter((line) => line.startsWith("| `"));
-    for (const flavour of RING_FLAVOURS) expect(rows.some((row) => row.startsWith(`| \`${flavour}\``)) ? flavour : "").toBe(flavour);
+    for (const name of RING_NAMES) expect(rows.some((row) => row.startsWith(`| \`${name}\``)) ? name : "").toBe(name);
   });
   test("commands of the protocol", () => {
     for (const { name } of COMMANDS) expect(new RegExp(`\\b${name}\\b`).test(readme) ? name : "").toBe(name);

@@ -37,6 +37,7 @@ test("counts the order of servers only where it places", () => {
     return placementText(readPool(poolFlags({ flags: line.value.flags, name: "main", place: "-s" }, "tandem"), []));
   };
   expect(order("libketama", "a:1", "b:1")).toBe(order("libketama", "b:1", "a:1"));
+  expect(order("twemproxy-modula-md5", "a:1", "b:1")).toBe(order("twemproxy-modula-md5", "b:1", "a:1"));
   expect(order("magent-modulo", "a:1", "b:1") === order("magent-modulo", "b:1", "a:1")).toBe(false);
 });
 

@@ -1,5 +1,6 @@
 // nutcracker.yml, read: each of twemproxy's options is taken, noted or a problem of its pool.
 import { describe, expect, test } from "bun:test";
+import { TWEMPROXY_HASHES } from "../../src/config/config.ts";
 import { readNutcracker } from "../../src/config/nutcracker.ts";
 import { problemLine } from "../../src/config/problem.ts";
 
@@ -26,6 +27,14 @@ servers:
     expect(said("listen: /run/n.sock 0666")).toEqual(["2 listen /run/n.sock", "2 unix_mode 0666", "1 ring twemproxy"]);
     expect(said("listen: /run/n.sock\nclient_connections: 0\nredis: false\nauto_eject_hosts: false")).toEqual(["2 listen /run/n.sock", "1 ring twemproxy"]);
   });
+  test("each hash with each distribution is a placement", () => {
+    for (const hash of TWEMPROXY_HASHES) {
+      for (const [distribution, prefix] of [["ketama", "2 ring twemproxy-"], ["modula", "3 ring twemproxy-modula-"]]) {
+        expect(said(`hash: ${hash}\ndistribution: ${distribution}`)).toEqual([`${prefix}${hash}`.replace(/ twemproxy-fnv1a_64$/, " twemproxy")]);
+      }
+    }
+    expect(said("distribution: modula")).toEqual(["2 ring twemproxy-modula-fnv1a_64"]);
+  });
   test("what has no equal is a note", () => {
     const notes = pool("backlog: 512\npreconnect: true\nauto_eject_hosts: true\nserver_retry_timeout: 2000\nserver_failure_limit: 1\ntcpkeepalive: true").notes;
     expect(notes.map(({ flag, given }) => `${flag} ${given}`)).toEqual([
@@ -34,9 +43,11 @@ servers:
     ]);
   });
   test("what would be another placement, or Redis, is refused by name", () => {
-    expect(wrong("hash: hsieh")).toEqual(["n.yml:2: alpha.hash hsieh: is not supported: keys would be placed elsewhere; allowed: fnv1a_64 or md5"]);
-    expect(wrong("hash: sha1")).toEqual(["n.yml:2: alpha.hash sha1: is none of twemproxy's; allowed: fnv1a_64 or md5"]);
-    expect(wrong("distribution: modula")).toEqual(["n.yml:2: alpha.distribution modula: is not supported: keys would be placed elsewhere; allowed: ketama"]);
+    expect(wrong("hash: sha1")).toEqual([`n.yml:2: alpha.hash sha1: is none of twemproxy's; allowed: ${TWEMPROXY_HASHES.join(", ")}`]);
+    expect(wrong("distribution: random")).toEqual([
+      "n.yml:2: alpha.distribution random: places a key anew each time, so that nobody finds it again; allowed: ketama or modula",
+    ]);
+    expect(wrong("distribution: jump")).toEqual(["n.yml:2: alpha.distribution jump: is none of twemproxy's; allowed: ketama or modula"]);
     expect(wrong("redis: true\nredis_db: 1\nredis_auth: x")).toEqual([
       "n.yml:2: alpha.redis true: is a pool of Redis, which tandem does not speak; allowed: redis: false; --pool serves some pools only",
       "n.yml:3: alpha.redis_db: is for Redis, which tandem does not speak; allowed: memcached pools",

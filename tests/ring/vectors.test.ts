@@ -3,11 +3,13 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "bun:test";
 import { latin1 } from "../../src/bytes/ascii.ts";
-import { FLAVOURS, RING_FLAVOURS, type RingFlavour, type RingServer } from "../../src/ring/flavours.ts";
-import { djb2, fnv1a64 } from "../../src/ring/keyhash.ts";
+import {
+  FLAVOURS, RING_FLAVOURS, type RingFlavour, type RingServer, TWEMPROXY_DISTRIBUTIONS, TWEMPROXY_HASHES, twemproxyFlavour, type TwemproxyHash,
+} from "../../src/ring/flavours.ts";
+import { keyHasher } from "../../src/ring/keyhash.ts";
 import { Md5 } from "../../src/ring/md5.ts";
 import { buildRing } from "../../src/ring/ring.ts";
-import { ownerOf, server } from "./servers.ts";
+import { oddKeys, ownerOf, server } from "./servers.ts";
 
 function three(weights: readonly number[] = [1, 1, 1]): RingServer[] {
   return [
@@ -21,7 +23,7 @@ function many(n: number): RingServer[] {
 }
 
 // Owners of user:0 … user:15 on three servers of equal weight; all rows but the last two are observations.
-const OWNERS: Readonly<Record<RingFlavour, readonly number[]>> = {
+const OWNERS: Readonly<Partial<Record<RingFlavour, readonly number[]>>> = {
   "libketama": [0, 2, 0, 0, 2, 2, 1, 0, 1, 0, 2, 0, 2, 1, 0, 1],
   "libmemcached": [2, 1, 1, 0, 1, 2, 1, 1, 1, 0, 2, 0, 2, 1, 0, 0],
   "twemproxy": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -37,16 +39,16 @@ const KEYS: readonly Uint8Array[] = [
   ...Array.from({ length: 1000 }, (_, i) => latin1(`caf\xc3\xa9:${i}`)),
 ];
 
-/** The start of the MD5 of the 10,000 owners, one byte each. */
-function ownersDigest(flavour: RingFlavour, servers: readonly RingServer[]): string {
+/** The start of the MD5 of the keys' owners, one byte each. */
+function ownersDigest(flavour: RingFlavour, servers: readonly RingServer[], keys = KEYS): string {
   const ring = buildRing(flavour, servers, "");
-  const owners = Uint8Array.from(KEYS, (key) => ring.ownerOfHash(ring.hash(key, 0, key.length)));
+  const owners = Uint8Array.from(keys, (key) => ring.ownerOfHash(ring.hash(key, 0, key.length)));
   return createHash("md5").update(owners).digest("hex").slice(0, 12);
 }
 
 // Three servers of weights 1, 1, 1; of weights 1, 2, 5; then 7, 14, 28, 25, 47 and 61 equal ones: the sizes at which
 // a share of a whole number of digests is rounded down in one arithmetic and not in another.
-const DIGESTS: Readonly<Record<RingFlavour, readonly (string | null)[]>> = {
+const DIGESTS: Readonly<Partial<Record<RingFlavour, readonly (string | null)[]>>> = {
   "libketama":
     ["d7f07712facf", "03d7c3912e3c", "81a99f40e70a", "5f00e0e77555", "10e478ab5770", "08f5f19595cf", "a62bd627caf5", "0dcca944f783"],
   "libmemcached":
@@ -64,25 +66,55 @@ const DIGESTS: Readonly<Record<RingFlavour, readonly (string | null)[]>> = {
 };
 
 for (const flavour of RING_FLAVOURS) {
+  const [observed, digested] = [OWNERS[flavour], DIGESTS[flavour]];
+  if (observed === undefined || digested === undefined) continue;
   describe(flavour, () => {
     test("owners of user:0 to user:15 on three servers", () => {
       const ring = buildRing(flavour, three(), "");
-      expect(OWNERS[flavour].map((_, i) => ownerOf(ring, `user:${i}`))).toEqual([...OWNERS[flavour]]);
+      expect(observed.map((_, i) => ownerOf(ring, `user:${i}`))).toEqual([...observed]);
     });
 
     test("owners of 10,000 keys: weights 1/1/1 and 1/2/5, and 7, 14, 28, 25, 47, 61 equal servers", () => {
       const rings = [three(), three([1, 2, 5]), ...[7, 14, 28, 25, 47, 61].map(many)];
-      const digests = rings.map((servers, i) => (DIGESTS[flavour][i] === null ? null : ownersDigest(flavour, servers)));
-      expect(digests).toEqual([...DIGESTS[flavour]]);
+      const digests = rings.map((servers, i) => (digested[i] === null ? null : ownersDigest(flavour, servers)));
+      expect(digests).toEqual([...digested]);
     });
   });
 }
+
+// Which server nutcracker 0.5.0 stored each of oddKeys() on: by ketama, by modula. Weights 3, 5 and 11; it takes the servers in
+// the order be, alpha, gamma.
+const NUTCRACKER: Readonly<Record<TwemproxyHash, readonly [ketama: string, modula: string]>> = {
+  one_at_a_time: ["b3f27264cb71", "03dd3a7b38bf"],
+  md5: ["854ff6203a65", "e70e9b5867f8"],
+  crc16: ["f70087383dc3", "b08ed38870b0"],
+  crc32: ["30a293f27aeb", "5e3ee38c0118"],
+  crc32a: ["cdfef7508d30", "6fafb53e5ac2"],
+  fnv1_64: ["118b76680cdd", "6e8517f7f8be"],
+  fnv1a_64: ["3273b6a061a5", "29520b027c2c"],
+  fnv1_32: ["535e38e7c5ce", "ac099494cce3"],
+  fnv1a_32: ["f61872643ee6", "c0cdcf36fbd5"],
+  hsieh: ["b52011e8d272", "ed1beb84f3bd"],
+  murmur: ["5cbded4fceee", "49e81520e6b5"],
+  jenkins: ["a6bcb56d8832", "a7812c9e1fab"],
+};
+
+describe("twemproxy's hashes and distributions: owners of 5000 keys of 1 to 250 bytes, as a live nutcracker stored them", () => {
+  const keys = oddKeys();
+  const servers = [server("10.0.0.1", 1, 3, "gamma"), server("10.0.0.2", 2, 5, "be"), server("10.0.0.3", 3, 11, "alpha")];
+  for (const hash of TWEMPROXY_HASHES) {
+    test(hash, () => {
+      const digests = TWEMPROXY_DISTRIBUTIONS.map((distribution) => ownersDigest(twemproxyFlavour(hash, distribution), servers, keys));
+      expect(digests).toEqual([...NUTCRACKER[hash]]);
+    });
+  }
+});
 
 describe("hashes and points", () => {
   test("MD5 of user:0, and twemproxy's fnv1a_64", () => {
     const key = latin1("user:0");
     expect(new Md5().first(key, 0, 6)).toBe(0xe8b8f1f5);
-    expect(fnv1a64(key, 0, 6)).toBe(0x75081b38);
+    expect(keyHasher("fnv1a_64")(key, 0, 6)).toBe(0x75081b38);
   });
 
   test("the four points of 10.0.0.1-0", () => {
@@ -94,10 +126,10 @@ describe("hashes and points", () => {
 
   test("bytes above 127 count as negative, as gcc compiles the originals on x86", () => {
     const text = latin1("a longer key that wraps \xff\x80 more than once");
-    expect(djb2(text, 0, text.length)).toBe(1099489718);
-    expect(fnv1a64(text, 0, text.length)).toBe(663733794);
-    expect(djb2(latin1("user:0"), 0, 6)).toBe(556066606);
-    expect(djb2(latin1("\xc3\xa9"), 0, 2)).toBe(5857809);
+    expect(keyHasher("djb2")(text, 0, text.length)).toBe(1099489718);
+    expect(keyHasher("fnv1a_64")(text, 0, text.length)).toBe(663733794);
+    expect(keyHasher("djb2")(latin1("user:0"), 0, 6)).toBe(556066606);
+    expect(keyHasher("djb2")(latin1("\xc3\xa9"), 0, 2)).toBe(5857809);
   });
 });
 
