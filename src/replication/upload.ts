@@ -28,7 +28,6 @@ export class Upload extends Write {
   private remaining: number;
   private lastBytes = 0;
   private committed = false;
-  private locked = false;
   private blocking = false;
   private movedMs: number;
 
@@ -161,16 +160,13 @@ export class Upload extends Write {
   override lockGranted(): void {
     this.locked = true;
     if (this.pending > 0) return this.fence();
-    // Every side failed while we waited.
-    this.locked = false;
-    this.pair.unlock(this.key);
+    this.unlock(); // every side failed while we waited
   }
 
   protected override settle(): void {
     this.pool.uploads.delete(this);
     super.settle();
-    if (this.locked) this.pair.unlock(this.key);
-    this.locked = false;
+    this.unlock();
     this.unblock();
   }
 

@@ -38,6 +38,10 @@ export class Write extends Keyed {
   private explicit = false;
   /** It waits for a lane; the client's later requests wait behind it. */
   private parked = false;
+  /** It holds the key's lock. */
+  protected locked = false;
+  /** Only the side that lacks the key is there: whoever decides on the key must know first whether that side took it. */
+  private alone = false;
   /** The answering side's line. */
   private lineBytes: Uint8Array | null = null;
   private replyStart = 0;
@@ -89,9 +93,16 @@ export class Write extends Keyed {
 
   /** The two-step command before us is through; once placed in the lanes our order is fixed. */
   lockGranted(): void {
+    this.locked = true;
     this.place();
-    this.pair.unlock(this.key);
+    if (!this.alone) this.unlock();
     this.client.resume();
+  }
+
+  protected unlock(): void {
+    if (!this.locked) return;
+    this.locked = false;
+    this.pair.unlock(this.key);
   }
 
   protected place(): void {
@@ -107,9 +118,17 @@ export class Write extends Keyed {
     // Counted before anything is sent: a side may fail at once.
     this.pending = pair.backup === null ? 1 : 2;
     if (this.pending === 1) return this.send(PRIMARY);
-    // Noted first, so that the note is in the lane before the write.
+    this.alone = false;
     const absent = !this.lane(PRIMARY).ready ? PRIMARY : !this.lane(BACKUP).ready ? BACKUP : -1;
-    if (absent !== -1 && this.lane(other(absent)).ready && !pair.stale.has(this.key)) this.pool.lacks(pair, this.key, absent);
+    if (absent !== -1 && this.lane(other(absent)).ready) {
+      const entry = pair.stale.get(this.key);
+      // Noted first, so that the note is in the lane before the write.
+      if (entry === undefined) this.pool.lacks(pair, this.key, absent);
+      else if (entry.side !== absent) {
+        this.alone = true;
+        this.locked ||= pair.lock(this.key, this);
+      }
+    }
     this.send(PRIMARY);
     this.send(BACKUP);
     if (this.fates[PRIMARY] === Fate.UNSENT) this.lonely(PRIMARY);
@@ -187,7 +206,10 @@ export class Write extends Keyed {
   protected decided(side: Side, fate: FateCode, reason: FailureReason | null): void {
     this.fates[side] = fate;
     if (reason !== null) this.blame(side, reason);
-    if (--this.pending === 0) return this.settle();
+    if (--this.pending === 0) {
+      this.settle();
+      return this.unlock();
+    }
     if (reason !== null) this.lonely(side);
     // --ack lead | any: the client need not wait for the other side.
     const ack = this.pool.ack;

@@ -266,6 +266,28 @@ describe("failures", () => {
     expect(t.P.lanes.at(-1)!.take()).toBe(`${set}${append}mg k v f t\r\nget k\r\n`);
   });
 
+  test("a set that its stale side alone has under way is decided behind, though the side that led is open again", () => {
+    const t = new Table();
+    t.pair.mark("k", 0);
+    t.B.stopped = true;
+    t.B.closes();
+    t.pass(0);
+    const other = t.join();
+    t.client.sends(store("prepend", "k", "1"));
+    const set = store("set", "k", "new");
+    other.sends(set);
+    t.P.receives(set);
+    t.B.continues();
+    t.pass(0);
+    t.B.receives("");
+    t.P.sends("STORED\r\n");
+    other.receives("STORED\r\n");
+    t.P.answers(`${store("prepend", "k", "1")}mg k v f t\r\n`, "STORED\r\nVA 4 f0 t-1\r\n1new\r\n");
+    t.B.answers(store("set", "k", "1new"), "STORED\r\n");
+    t.client.receives("STORED\r\n");
+    expect([...t.pair.locks.keys()]).toEqual([]);
+  });
+
   test("an item that nobody asked for does not keep the key locked", () => {
     const t = new Table();
     t.client.sends("cas k 0 0 1 7\r\nx\r\n");
