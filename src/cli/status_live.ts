@@ -1,6 +1,7 @@
 // What `tandem status` prints of a report of the admin interface: the servers of each pool and what goes on, with rates
 // where there is an earlier report to hold it against. Pure functions from reports to lines.
 import { type LatencyReport, latencySince, NO_LATENCY, percentileMs, sumLatencies } from "../observe/latency.ts";
+import { ERRORS } from "../observe/counters.ts";
 import { isReady, readsOf } from "../observe/metrics.ts";
 import type { PoolReport, RefillReport, Report, ServerReport } from "../observe/report.ts";
 import { barText, durationText, percentText, table } from "./table.ts";
@@ -48,14 +49,17 @@ function poolLines(pool: PoolReport, before: PoolReport | null, seconds: number)
   const commands = Object.entries(pool.commands).map(([command, latency]) => timesRow(command, latency, before?.commands[command], seconds));
   if (commands.length > 0) lines.push(...table([["command", rate, "p50 ms", "p99 ms", "p99.9 ms"], ...commands], "lrrrr"), "");
   const since = (name: string): number => (pool.counters[name] ?? 0) - (before?.counters[name] ?? 0);
+  const errors = ERRORS.map(({ counter, answer, reason }) => ({ count: since(counter), text: `${answer} ${reason} ${since(counter)}` })).filter(({ count }) => count > 0);
   const reads = readsOf(Object.fromEntries(Object.keys(pool.counters).map((name) => [name, Math.max(0, since(name))])));
-  const of = (source: string, result: string): number => reads.find((each) => each.source === source && each.result === result)!.value;
+  const of = (source: string, result: string): number => reads.find((each) => each.source === source && each.result === result)?.value ?? 0;
   const hits = (source: string): string => `${percentText(of(source, "hit"), of(source, "hit") + of(source, "miss"))} of ${of(source, "hit") + of(source, "miss")}`;
+  const unserved = of("none", "miss");
   const when = before === null ? "since the start" : `in the last ${Math.round(seconds)} s`;
   lines.push(...table([
-    ["hits", `primaries ${hits("primary")}, backups ${hits("backup")} ${when}`],
+    ["hits", `primaries ${hits("primary")}, backups ${hits("backup")}${unserved === 0 ? "" : `, ${unserved} keys that no server answered`} ${when}`],
     ["failures", `reads answered by the other side ${since("failover_reads")}, writes that one side took ${since("single_writes")}, ` +
       `unknown outcomes ${since("unknown_writes")}, errors ${since("proxy_errors")} ${when}`],
+    ...(errors.length === 0 ? [] : [["answers", `${errors.map(({ text }) => text).join(", ")} ${when}`]]),
     ["mending", `missed writes ${pool.missedKeys}, keys queued ${pool.syncBacklog}, copied ${(pool.counters["sync_copied"] ?? 0) + (pool.counters["sync_removed"] ?? 0)}, found equal ${pool.counters["sync_equal"] ?? 0}`],
     ...pool.proxies.others.map(({ id, state, complaints }) => ["proxy", `${id} ${state}, does not trust ${complaints}`]),
     ...pool.peers.map(({ address, state, fingerprint: theirs }) => ["peer", `${address} ${state}${theirs === "" ? "" : ` ${theirs}`}`]),

@@ -6,7 +6,10 @@ import { CR, LF } from "../bytes/ascii.ts";
 import { Outbound } from "../bytes/outbound.ts";
 import type { Flushable } from "../bytes/turn.ts";
 import type { Socket, SocketHandlers } from "../platform/platform.ts";
-import { BAD_CHUNK, RESERVED_KEY, TOO_LARGE } from "../protocol/answers.ts";
+import type { Counters } from "../observe/counters.ts";
+import {
+  BAD_CHUNK, BAD_DELETE, BAD_DELTA, BAD_EXPTIME, BAD_FORMAT, ERROR, RESERVED_KEY, TOO_LARGE,
+} from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import { Found, type RequestReader } from "../protocol/request.ts";
 import { LANE_BYTES_HIGH } from "../replication/write.ts";
@@ -25,6 +28,11 @@ export const GATHER_BYTES_MAX = 1024 * 1024;
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
 /** First byte of every request of the binary protocol, and of no text command. */
 const BINARY_MAGIC = 0x80;
+/** What counts the error lines that tandem says by itself. */
+const REFUSALS: ReadonlyMap<Uint8Array, keyof Counters> = new Map<Uint8Array, keyof Counters>([
+  [ERROR, "error_unknown_command"], [BAD_FORMAT, "error_bad_format"], [BAD_DELETE, "error_bad_format"], [BAD_DELTA, "error_bad_number"],
+  [BAD_EXPTIME, "error_bad_number"], [BAD_CHUNK, "error_bad_chunk"], [RESERVED_KEY, "error_reserved_key"], [TOO_LARGE, "error_too_large"],
+]);
 /** How long a client that was told goodbye may take to hang up, ms. */
 const GOODBYE_MS = 2000;
 /** How long a lane may wait for one client that reads slowly, ms; after that its value is kept in memory instead. */
@@ -274,7 +282,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     }
     this.scanned = 0;
     if (reader.marked && reader.error === null && namesControl(reader, input)) {
-      this.answer(RESERVED_KEY, reader.noreply);
+      this.refuse(RESERVED_KEY, reader.noreply);
       this.swallow = reader.valueBytes < 0 ? 0 : reader.valueBytes + 2;
       return this.consume(reader.next);
     }
@@ -293,12 +301,12 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     const whole = next + valueBytes + 2;
     if (valueBytes > this.door.itemBytesMax(reader, input)) {
       this.door.refuseTooLarge(reader, input);
-      this.answer(TOO_LARGE, reader.noreply);
+      this.refuse(TOO_LARGE, reader.noreply);
       this.swallow = valueBytes + 2;
       return this.consume(next);
     }
     if (whole <= end) {
-      if (input[whole - 2] !== CR || input[whole - 1] !== LF) this.answer(BAD_CHUNK, reader.noreply);
+      if (input[whole - 2] !== CR || input[whole - 1] !== LF) this.refuse(BAD_CHUNK, reader.noreply);
       else dispatch(this, input, start);
       return this.consume(whole);
     }
@@ -347,6 +355,12 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     if (mute) return;
     if (this.head === null) this.emit(line, 0, line.length);
     else this.door.say(this, line);
+  }
+
+  /** Answers the present request with one of the error lines that tandem says by itself. */
+  refuse(line: Uint8Array, mute: boolean): void {
+    this.door.counters[REFUSALS.get(line)!]++;
+    this.answer(line, mute);
   }
 
   /** Reading stops while too much waits, and goes on when it has left. */

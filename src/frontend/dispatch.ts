@@ -17,7 +17,7 @@ export function dispatch(client: ClientConnection, bytes: Uint8Array, lineStart:
   const { reader, door } = client;
   const { pool, counters } = door;
   if (door.log.verbosity > 1) door.traceCommand(client, bytes, lineStart);
-  if (reader.error !== null) return client.answer(reader.error, reader.noreply);
+  if (reader.error !== null) return client.refuse(reader.error, reader.noreply);
   switch (reader.op) {
     case Op.GAT:
     case Op.GATS:

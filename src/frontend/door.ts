@@ -140,12 +140,12 @@ export class Door {
     this.slow.took(this.turn.nowMs, ms, () => ({ client: client.remote, command: VERB[slot.op] ?? "", ...slot.about() }));
   }
 
-  /** How long clients waited, by command, those that came. */
+  /** How long clients waited, by command, those that came; but for `stats`, which those ask who look at tandem itself. */
   latencies(): Record<string, LatencyReport> {
     const found: Record<string, LatencyReport> = {};
     VERB.forEach((verb, op) => {
       const report = this.latency.report(op);
-      if (report.count > 0) found[verb] = report;
+      if (report.count > 0 && op !== Op.STATS) found[verb] = report;
     });
     return found;
   }

@@ -83,6 +83,7 @@ function statsAnswer(door: Door, words: string, seen: Seen): Uint8Array {
       door.resetOthers();
       return RESET;
     default:
+      door.counters.error_unknown_command++;
       return ERROR;
   }
 }

@@ -14,6 +14,8 @@ export class Counters {
   /** Of the keys hit and missed: those that the backup answered. */
   backup_hits = 0;
   backup_misses = 0;
+  /** Of the keys missed: those that no server answered, because neither side could be asked or the newest copy is out of reach. */
+  unserved_misses = 0;
   /** Reads answered by the other side because the key's lead did not. */
   failover_reads = 0;
   /** Keys that a server on its way back (--rejoin fast) did not hold yet and its peer did. */
@@ -26,8 +28,19 @@ export class Counters {
   peer_drifts = 0;
   /** Keys of a multi-key get answered as a miss because neither side could be asked. */
   unanswered_keys = 0;
-  /** Requests answered with a SERVER_ERROR of tandem's own. */
+  /** Requests answered with a SERVER_ERROR of tandem's own: no server, or an unknown outcome. */
   proxy_errors = 0;
+  /** Requests that ended in an error line (noreply ones, which are told nothing, too), by reason; see ERRORS. */
+  error_unknown_command = 0;
+  error_bad_format = 0;
+  error_bad_number = 0;
+  error_bad_chunk = 0;
+  error_reserved_key = 0;
+  error_too_large = 0;
+  error_no_server = 0;
+  error_unknown_outcome = 0;
+  error_memcached_client = 0;
+  error_memcached_server = 0;
   /** Writes that only one side took; the key is repaired later. */
   single_writes = 0;
   /** Writes whose outcome neither side confirmed. */
@@ -53,3 +66,19 @@ export class Counters {
   /** Clients cut off in the middle of an answer that could not be finished. */
   clients_cut = 0;
 }
+
+/** Every error line that a client may be told: its first word, and why, by its counter. */
+export const ERRORS: readonly { readonly counter: keyof Counters; readonly answer: "ERROR" | "CLIENT_ERROR" | "SERVER_ERROR"; readonly reason: string }[] = [
+  { counter: "error_unknown_command", answer: "ERROR", reason: "unknown_command" },
+  { counter: "rejected_connections", answer: "ERROR", reason: "too_many_clients" },
+  { counter: "error_bad_format", answer: "CLIENT_ERROR", reason: "bad_format" },
+  { counter: "error_bad_number", answer: "CLIENT_ERROR", reason: "bad_number" },
+  { counter: "error_bad_chunk", answer: "CLIENT_ERROR", reason: "bad_chunk" },
+  { counter: "error_reserved_key", answer: "CLIENT_ERROR", reason: "reserved_key" },
+  // What memcached itself answered and tandem passed on: "cannot increment …", "out of memory …".
+  { counter: "error_memcached_client", answer: "CLIENT_ERROR", reason: "memcached" },
+  { counter: "error_too_large", answer: "SERVER_ERROR", reason: "too_large" },
+  { counter: "error_no_server", answer: "SERVER_ERROR", reason: "no_server" },
+  { counter: "error_unknown_outcome", answer: "SERVER_ERROR", reason: "unknown_outcome" },
+  { counter: "error_memcached_server", answer: "SERVER_ERROR", reason: "memcached" },
+];

@@ -1,6 +1,7 @@
 // What Prometheus is told: one table of metrics, each a view of the report. prom-client writes the text; the numbers are
 // counted by the proxy itself, and a scrape only reads them.
 import type { Registry } from "prom-client";
+import { ERRORS } from "./counters.ts";
 import { BOUNDS_US, type LatencyReport } from "./latency.ts";
 import type { PoolReport, Report, ServerReport } from "./report.ts";
 
@@ -86,8 +87,10 @@ export const METRICS: readonly Metric[] = [
   row("clients_max", "gauge", "clients that may be connected", ofPools((pool) => pool.clients.max)),
   row("events_total", "counter", "counters of `stats proxy`, by their names there", ({ pools }) => pools.flatMap((pool) =>
     Object.entries(pool.counters).filter(([name]) => name !== "curr_connections").map(([event, value]) => ({ labels: { pool: pool.name, event }, value })))),
-  row("reads_total", "counter", "keys read, by who answered and whether it had them", ({ pools }) => pools.flatMap((pool) =>
+  row("reads_total", "counter", "keys read, by who answered (none: no server could) and whether it had them", ({ pools }) => pools.flatMap((pool) =>
     readsOf(pool.counters).map(({ source, result, value }) => ({ labels: { pool: pool.name, source, result }, value })))),
+  row("errors_total", "counter", "requests that ended in an error line, noreply ones included, by its first word and why", ({ pools }) => pools.flatMap((pool) =>
+    ERRORS.map(({ counter, answer, reason }) => ({ labels: { pool: pool.name, answer, reason }, value: pool.counters[counter] ?? 0 })))),
   row("command_seconds", "histogram", "from the arrival of a client's command until its answer is handed over", ({ pools }) =>
     pools.flatMap((pool) => Object.entries(pool.commands).flatMap(([command, latency]) =>
       histogram("tandem_command_seconds", { pool: pool.name, command }, latency)))),
@@ -131,9 +134,10 @@ export function readsOf(counters: Readonly<Record<string, number>>): { source: s
   const of = (name: string): number => counters[name] ?? 0;
   return [
     { source: "primary", result: "hit", value: of("get_hits") - of("backup_hits") },
-    { source: "primary", result: "miss", value: of("get_misses") - of("backup_misses") },
+    { source: "primary", result: "miss", value: of("get_misses") - of("backup_misses") - of("unserved_misses") },
     { source: "backup", result: "hit", value: of("backup_hits") },
     { source: "backup", result: "miss", value: of("backup_misses") },
+    { source: "none", result: "miss", value: of("unserved_misses") },
   ];
 }
 

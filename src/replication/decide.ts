@@ -166,6 +166,7 @@ export class Decide extends Keyed {
         this.decided(storeAnswer(status), bytes, start, end);
         this.applied = status === Status.STORED || status === Status.NUMBER || status === Status.HD;
         if (this.applied && this.pool.strict !== null) this.serial = this.pool.strict.wrote(this.key);
+        if (status >= Status.ERROR && status <= Status.SERVER_ERROR) this.refused(bytes, start);
         // The lead may have removed what it had no room to replace.
         if (this.version !== null && status === Status.SERVER_ERROR) this.pool.repair(this.pair, this.key, other(this.lead));
         if (this.pair.backup === null) return this.conclude();

@@ -36,11 +36,8 @@ export class FlushAll extends Slot {
 
   /** The client is blocked and has no request before this one. */
   start(): void {
-    if (!this.servers.some(({ lanes }) => lanes[0]!.ready)) {
-      // Refused as a whole: nobody owes it, or a flush_all that failed would happen later.
-      this.answer(NOBODY);
-      return this.client.resume();
-    }
+    // Refused as a whole: nobody owes it, or a flush_all that failed would happen later.
+    if (!this.servers.some(({ lanes }) => lanes[0]!.ready)) return this.nobody();
     this.servers.forEach((server, index) => {
       const lane = server.lanes[0]!;
       if (!lane.ready) {
@@ -75,14 +72,25 @@ export class FlushAll extends Slot {
   }
 
   private tell(): void {
-    if (this.refusal !== null) this.answer(this.refusal);
-    else if (this.flushed > 0) {
-      const { strict } = this.pool;
-      if (strict !== null && this.owed) return strict.whenKnown((ok) => this.end(ok ? OK : UNKNOWN));
-      this.answer(OK);
+    const { counters, strict } = this.pool;
+    if (this.refusal !== null) {
+      counters.error_memcached_server++;
+      return this.end(this.refusal);
     }
-    else this.answer(NOBODY);
-    this.client.resume();
+    if (this.flushed === 0) return this.nobody();
+    if (strict === null || !this.owed) return this.end(OK);
+    strict.whenKnown((ok) => {
+      if (ok) return this.end(OK);
+      counters.proxy_errors++;
+      counters.error_unknown_outcome++;
+      this.end(UNKNOWN);
+    });
+  }
+
+  private nobody(): void {
+    this.pool.counters.proxy_errors++;
+    this.pool.counters.error_no_server++;
+    this.end(NOBODY);
   }
 
   private end(line: Uint8Array): void {

@@ -9,6 +9,9 @@ import { type Pair, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import { type Client, Slot } from "./slot.ts";
 
+/** The first one of CLIENT_ERROR. */
+const LETTER_C = 67;
+
 export abstract class Keyed extends Slot {
   readonly pair: Pair;
   readonly laneIndex: number;
@@ -55,10 +58,17 @@ export abstract class Keyed extends Slot {
   }
 
   /** Ends with one line that says what was wanted and what each side did. */
-  protected fail(what: string): void {
-    this.pool.counters.proxy_errors++;
-    if (this.mute) this.pool.counters.noreply_failed++;
+  protected fail(what: "no server can answer" | "no server can take it" | "no server can decide it" | "outcome unknown"): void {
+    const { counters } = this.pool;
+    counters.proxy_errors++;
+    counters[what === "outcome unknown" ? "error_unknown_outcome" : "error_no_server"]++;
+    if (this.mute) counters.noreply_failed++;
     this.answer(serverError(`${what} (${this.pool.describe(this.pair, this.why)})`));
+  }
+
+  /** memcached's own error line at bytes[start…] is what the client is told. */
+  protected refused(bytes: Uint8Array, start: number): void {
+    this.pool.counters[bytes[start] === LETTER_C ? "error_memcached_client" : "error_memcached_server"]++;
   }
 
   protected isKey(bytes: Uint8Array, start: number, end: number): boolean {

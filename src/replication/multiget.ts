@@ -23,6 +23,8 @@ import { tagItem } from "./tokens.ts";
 const GAT_LINE_BYTES = 1900;
 /** State of a key. */
 const PENDING = 0, MISS = 1, HIT = 2, COMING = 3;
+/** In place of the side asked: no server answers for the key. */
+const NOBODY = 2;
 /** Of a key that a side which does not lead is asked for first. */
 const ASKED = 1, LACKED = 2;
 
@@ -144,7 +146,7 @@ export class MultiGet extends Slot {
     this.pool.counters.forgotten++;
     const ended = (gone: boolean): void => {
       if (!gone) return this.opened(index);
-      this.sides[index] = this.leadOf(index);
+      this.sides[index] = NOBODY;
       this.missed(index);
       this.closed();
     };
@@ -160,8 +162,7 @@ export class MultiGet extends Slot {
       if (next === -1) {
         const opening = this.retried[index]! < 2 ? this.opening(index, side) : null;
         if (opening !== null) return this.waitFor(index, opening);
-        this.pool.counters.unanswered_keys++;
-        this.states[index] = MISS;
+        this.unanswered(index);
         return;
       }
       side = next;
@@ -301,8 +302,7 @@ export class MultiGet extends Slot {
         this.ask(index, next, groups);
       } else {
         this.touches?.[index]?.leadLost();
-        this.pool.counters.unanswered_keys++;
-        this.states[index] = MISS;
+        this.unanswered(index);
       }
     }
     this.send(groups);
@@ -341,7 +341,15 @@ export class MultiGet extends Slot {
     const hit = this.states[index] === HIT;
     if (hit) counters.get_hits++;
     else counters.get_misses++;
-    if (this.sides[index] !== PRIMARY) counters[hit ? "backup_hits" : "backup_misses"]++;
+    const side = this.sides[index];
+    if (side === NOBODY) counters.unserved_misses++;
+    else if (side !== PRIMARY) counters[hit ? "backup_hits" : "backup_misses"]++;
+  }
+
+  private unanswered(index: number): void {
+    this.pool.counters.unanswered_keys++;
+    this.sides[index] = NOBODY;
+    this.states[index] = MISS;
   }
 
   /** Says what is next in order, as far as it is known. */

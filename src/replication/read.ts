@@ -76,10 +76,9 @@ export class Read extends Keyed {
 
   /** Each step may take a deadline: what is known to be gone is not asked for once more. */
   private forgotten(gone: boolean): void {
-    const lead = leadFor(this.pair, this);
-    if (!gone) return this.ask(lead);
+    if (!gone) return this.ask(leadFor(this.pair, this));
     this.pool.counters.get_misses++;
-    if (lead !== PRIMARY) this.pool.counters.backup_misses++;
+    this.pool.counters.unserved_misses++;
     this.answer(END);
   }
 
@@ -170,6 +169,7 @@ export class Read extends Keyed {
     const next = this.alternative(side as Side);
     if (next !== -1 && this.restart()) return this.ask(next);
     this.touch?.leadLost();
+    this.refused(bytes, start);
     this.say(bytes, start, end);
     this.finish();
   }

@@ -175,6 +175,7 @@ export class Upload extends Write {
     if (this.pending === 0) return; // refused or failed on every side already
     if (this.lastBytes !== ((CR << 8) | LF)) {
       this.abandon();
+      this.pool.counters.error_bad_chunk++;
       return this.answer(BAD_CHUNK);
     }
     // Later requests of this client come after it.

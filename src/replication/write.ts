@@ -305,7 +305,10 @@ export class Write extends Keyed {
 
   protected speak(): void {
     if (this.done) return;
-    if (this.mute && this.fates[this.replySide] === Fate.REFUSED) this.pool.counters.noreply_failed++;
+    if (this.fates[this.replySide] === Fate.REFUSED) {
+      this.refused(this.lineBytes!, this.replyStart);
+      if (this.mute) this.pool.counters.noreply_failed++;
+    }
     this.say(this.lineBytes!, this.replyStart, this.replyEnd);
     this.finish();
   }

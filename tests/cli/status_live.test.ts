@@ -32,6 +32,7 @@ describe("liveLines", () => {
       t.client.sends(store("set", key, "1"));
       t.B.answers(store("set", key, "1"), "STORED\r\n");
     }
+    t.client.sends("bogus\r\nget __tandem:a\r\n");
     t.pass(2000);
     const second = { ...t.proxy.report(), time: first.time + 2 };
     const lines = liveLines("a:1", second, first);
@@ -39,6 +40,7 @@ describe("liveLines", () => {
     expect(lines[5]!).toMatch(/^primary  p0:1    down   2 s  \w+ +1\.6\.18 +0 +- +- +0 +0 +4$/);
     expect(lines[6]!).toMatch(/^backup   b0:1    up +3 s  answers +1\.6\.18 +2 +0\.02 +0\.02 +0 +0 +0$/);
     expect(lines).toContain("hits      primaries 0.0 % of 0, backups 0.0 % of 0 in the last 2 s");
+    expect(lines).toContain("answers   ERROR unknown_command 1, CLIENT_ERROR reserved_key 1 in the last 2 s");
     expect(lines.at(-1)!).toMatch(/^\d\d:\d\d:\d\d {2}server is down server=p0:1 role=primary from=suspect to=down reason=/);
     expect(coloured(lines)[5]!).toContain(" \x1b[31mdown\x1b[0m ");
     expect(coloured(lines)[6]!).toContain(" \x1b[32mup\x1b[0m ");

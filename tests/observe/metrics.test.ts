@@ -75,3 +75,40 @@ test("buckets only grow", async () => {
   }
   expect(before).toBe(5);
 });
+
+test("each error line that a client is told is counted by its first word and its reason, and no other answer is", async () => {
+  const t = new Table();
+  t.pass(100);
+  // What tandem refuses by itself.
+  t.client.sends("version\r\nbogus\r\nget\r\ndelete a 1 2\r\nincr a x\r\ntouch a x\r\nget __tandem:a\r\nset a 0 0 1\r\nlong\r\nset a 0 0 2000000000\r\n");
+  // What memcached refuses, answered and not.
+  const u = new Table();
+  u.pass(100);
+  u.client.sends("incr a 1\r\n");
+  u.P.answers("incr a 1\r\nmg a v f t\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\nHD f0 t-1\r\n");
+  expect(u.proxy.counters.error_memcached_client).toBe(1);
+  u.client.sends("set b 0 0 1 noreply\r\nx\r\n");
+  u.P.answers("set b 0 0 1\r\nx\r\n", "SERVER_ERROR out of memory storing object\r\n");
+  u.B.answers("set b 0 0 1\r\nx\r\n", "SERVER_ERROR out of memory storing object\r\n");
+  expect(u.proxy.counters.error_memcached_server).toBe(1);
+  // What nobody can answer.
+  u.client.sends(store("set", "c", "1"));
+  u.P.receives(store("set", "c", "1")).dies();
+  u.B.receives(store("set", "c", "1")).dies();
+  u.pass(1000);
+  u.client.sends("get a\r\nget a b\r\nflush_all\r\n");
+  u.pass(1000);
+  const lines = async (table: Table): Promise<string[]> => [...await scrape(table)].filter(([name, count]) => name.startsWith("tandem_errors_total") && count > 0)
+    .map(([name, count]) => `${/answer="(\w+)"/.exec(name)![1]} ${/reason="(\w+)"/.exec(name)![1]} ${count}`);
+  expect(await lines(t)).toEqual([
+    "ERROR unknown_command 3", "CLIENT_ERROR bad_format 1", "CLIENT_ERROR bad_number 2", "CLIENT_ERROR bad_chunk 1", "CLIENT_ERROR reserved_key 1", "SERVER_ERROR too_large 1",
+  ]);
+  expect(await lines(u)).toEqual(["CLIENT_ERROR memcached 1", "SERVER_ERROR no_server 2", "SERVER_ERROR unknown_outcome 1", "SERVER_ERROR memcached 1"]);
+  // "g", the end of the block that was too long, is a command too.
+  expect(t.client.socket.take().match(/^\w+/gm)).toEqual([
+    "VERSION", "ERROR", "ERROR", "CLIENT_ERROR", "CLIENT_ERROR", "CLIENT_ERROR", "CLIENT_ERROR", "CLIENT_ERROR", "ERROR", "SERVER_ERROR",
+  ]);
+  const samples = await scrape(u);
+  expect(samples.get(`tandem_reads_total pool="pool",source="none",result="miss"`)).toBe(2);
+  expect(samples.get(`tandem_reads_total pool="pool",source="primary",result="miss"`)).toBe(0);
+});
