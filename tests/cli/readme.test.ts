@@ -35,6 +35,16 @@ test("the example file is read without a problem, and has the pools that the tex
   expect(read.ok ? read.value.config.pools.map(({ name, listen }) => `${name} ${listen.length}`) : []).toEqual(["sessions 2", "pages 1"]);
 });
 
+test("the fields of /status are all told, and no others", () => {
+  const source = ["report", "latency"].map((file) => readFileSync(new URL(`../../src/observe/${file}.ts`, import.meta.url), "utf8")).join("");
+  const types = [...source.matchAll(/^export interface (\w*(?:Report|Lost))\b[^]*?^}/gm)].map(([text]) => text).join("");
+  const fields = new Set(["format", "ready", ...[...types.matchAll(/(?:readonly |^  )(\w+)\??: /gm)].map((match) => match[1]!)]);
+  expect(fields.size).toBeGreaterThan(70);
+  const told = new Set([...block("status").matchAll(/`(\w+)(?:\[\])?`/g)].map((match) => match[1]!));
+  expect([...fields].filter((field) => !told.has(field))).toEqual([]);
+  expect([...told].filter((field) => !fields.has(field))).toEqual([]);
+});
+
 test("there is a place for the figures of scripts/bench", () => {
   expect(block("bench").length).toBeGreaterThan(0);
 });
