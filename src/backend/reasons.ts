@@ -17,6 +17,7 @@ export const FAILURE_REASONS = [
   "refused_command", // the server called our store a bad command: its data block would be read as commands
   "handshake", // identity could not be read
   "restarted", // another incarnation answers at the address
+  "unflushed", // it missed a flush_all, which it is to do before anything else
   "down", // the server is out of service
   "abandoned", // the client left in the middle of a value that was being stored
   "stopping", // tandem is shutting down

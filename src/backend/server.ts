@@ -47,6 +47,8 @@ export interface ServerOwner {
   reconnected(server: Server): void;
   /** A lane of it is about to serve: what is pushed now is the first that goes over it. */
   opening(server: Server, lane: Lane): void;
+  /** True when it is to do a flush_all before any lane of it serves again. */
+  mustFlush(server: Server): boolean;
   /** True when its peers can carry its keys while it proves itself. */
   canWait(server: Server): boolean;
 }
@@ -359,6 +361,7 @@ export class Server implements LaneOwner, Introduced {
     }
     this.introducedLanes.add(lane);
     if (this.state !== "down") {
+      if (this.owner.mustFlush(this)) return this.goDown("unflushed");
       this.open(lane);
       this.release();
       if (this.state === "suspect" && this.lanes.every((each) => each.ready)) this.owner.reconnected(this);

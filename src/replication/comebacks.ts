@@ -32,6 +32,8 @@ export class Comebacks {
   readonly entered = new Set<Server>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
   readonly owedFlush = new Map<Server, number>();
+  /** Servers that are asked for it. */
+  private readonly flushing = new Set<Server>();
 
   constructor(private readonly pool: Rings) {}
 
@@ -53,27 +55,31 @@ export class Comebacks {
     this.pool.log.warn("server cannot be reached", { server: server.label, reason });
   }
 
-  arrived(server: Server): void {
-    if (this.pool.backups.length === 0) {
-      if (!this.flushDue(server)) return server.admit("up", "answers");
-      return this.flushNow(server, () => server.admit("up", "flushed"));
+  arrived(server: Server, coldBecause = "restarted"): void {
+    // Before that nothing it says counts, and nothing it is given stays.
+    if (this.flushDue(server)) {
+      return this.flushNow(server, () => {
+        if (this.pool.backups.length > 0) this.flushedElsewhere(server);
+        this.arrived(server, "missed a flush_all");
+      });
     }
+    if (this.pool.backups.length === 0) return server.admit("up", "answers");
     const peersLead = this.peersOf(server).some((peer) => peer.server.leads);
     const lacks = this.lacks(server);
     const first = server.health.reason === "starting" && !this.unknown.has(server);
-    if (!server.cold && !this.flushDue(server) && (first || !peersLead) && !this.overflowed(server)) {
+    if (!server.cold && (first || !peersLead) && !this.overflowed(server)) {
       // Nobody knows better than it does; what it is known to lack is led by the others key by key.
       return server.admit("up", "answers");
     }
-    if (!server.cold && !lacks && !this.flushDue(server) && !this.unknown.has(server)) {
+    if (!server.cold && !lacks && !this.unknown.has(server)) {
       return server.admit("up", "missed nothing");
     }
-    server.admit("rejoin", server.cold ? "restarted" : this.flushDue(server) ? "missed a flush_all" : "missed writes");
+    server.admit("rejoin", server.cold ? coldBecause : "missed writes");
     this.bringBack(server, "returned");
   }
 
   reconnected(server: Server): void {
-    if (!this.lacks(server) && !this.flushDue(server)) return server.trust("reconnected");
+    if (!this.lacks(server)) return server.trust("reconnected");
     server.distrust("missed writes");
     this.bringBack(server, "reconnected");
   }
@@ -246,10 +252,16 @@ export class Comebacks {
 
   /** Does the flush_all that a server missed; it stays owed when that fails. */
   private flushNow(server: Server, done: () => void): void {
+    if (this.flushing.has(server)) return;
+    this.flushing.add(server);
     const lane = server.lanes[0]!;
-    this.owedFlush.delete(server);
     lane.out.push(FLUSH_ALL, 0, FLUSH_ALL.length);
-    lane.expect(Expect.OK, new Told((ok) => (ok ? done() : void this.owedFlush.set(server, 0))), 0);
+    lane.expect(Expect.OK, new Told((ok) => {
+      this.flushing.delete(server);
+      if (!ok) return server.goDown("unflushed");
+      if (this.flushDue(server)) this.owedFlush.delete(server);
+      done();
+    }), 0);
   }
 
   /** A flush_all that it missed is still to be done. */
@@ -257,7 +269,8 @@ export class Comebacks {
     return this.owedFlush.has(server);
   }
 
-  private flushDue(server: Server): boolean {
+  /** That takes effect by now. */
+  flushDue(server: Server): boolean {
     return (this.owedFlush.get(server) ?? Infinity) <= this.pool.nowMs;
   }
 }

@@ -427,6 +427,9 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   canWait(server: Server): boolean {
     return this.comebacks.canWait(server);
   }
+  mustFlush(server: Server): boolean {
+    return this.comebacks.flushDue(server);
+  }
 
   lacksWrites(server: Server): boolean {
     return this.comebacks.lacks(server) || (this.siblings !== null && this.comebacks.owes(server));

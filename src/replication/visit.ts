@@ -127,6 +127,9 @@ export class Visit implements ServerOwner, DumpWorld {
     server.trust("reconnected");
   }
   opening(): void {}
+  mustFlush(): boolean {
+    return false;
+  }
   canWait(): boolean {
     return false;
   }

@@ -320,6 +320,13 @@ PROVOKED.silent = downBecause((t) => {
   t.P.stopped = true;
   t.pass(3100);
 });
+PROVOKED.unflushed = downBecause((t) => {
+  t.P.stopped = true;
+  t.P.closes();
+  t.client.sends("flush_all\r\n");
+  t.P.continues();
+  t.pass(0);
+});
 PROVOKED.handshake = downBecause((t) => {
   t.P.standing.set("stats\r\n", "STAT pid 1\r\nEND\r\n");
   t.pass(1100);

@@ -389,3 +389,22 @@ describe("tandem verify", () => {
     }
   });
 });
+
+describe("the scrubber", () => {
+  onBoth("mends what is planted on one side while nobody looks: the primary's word counts", async (which) => {
+    const [primary, backup] = await memcacheds(2, which) as [Spawned, Spawned];
+    const flags = ["-s", label(primary), "-b", label(backup)];
+    // A proxy that is killed leaves it open what it had under way: the next one compares all keys.
+    await (await keep(spawnTandem([...flags, ...PATIENT]))).kill("SIGKILL");
+    await store(primary, [...many(500), ...PLANTED]);
+    await store(backup, [...many(500), ...PLANTED_OTHERWISE, ...ONLY_THERE]);
+    expect((await tandem("verify", ...flags)).code).toBe(1);
+    const wanted = roughly(await contents(primary));
+    const proxy = await keep(spawnTandem([...flags, ...PATIENT]));
+    const [line] = await proxy.said(/all keys are compared .*/, 0, 60_000);
+    expect(line).toContain("repaired=10");
+    const found = await tandem("verify", ...flags);
+    expect([found.code, found.stdout]).toEqual([0, expect.stringMatching(/^510 keys compared .*$/m)]);
+    expect([roughly(await contents(primary)), roughly(await contents(backup))]).toEqual([wanted, wanted]);
+  });
+});

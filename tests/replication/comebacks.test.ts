@@ -200,3 +200,36 @@ test("who owes a flush_all lacks what the other side lacked before it: that was 
   t.B.sends("OK\r\n");
   expect(t.proxy.pool.backups[0]!.unflushed).toBe(false);
 });
+
+test("who owes a flush_all is asked nothing and written nothing before, whoever else is away", () => {
+  const t = new Table();
+  t.B.dies();
+  t.client.sends("flush_all\r\n");
+  t.P.answers("flush_all\r\n", "OK\r\n");
+  t.client.receives("OK\r\n");
+  t.P.dies();
+  t.B.welcome = "accept";
+  t.passUntil(() => t.states !== "down down" || (t.B.lanes.at(-1)?.unread ?? "") !== "");
+  t.client.sends("incr k 1\r\n", "set k 0 0 1\r\nx\r\n");
+  t.client.receivesMatch(/^SERVER_ERROR tandem: no server can decide it .*\r\nSERVER_ERROR tandem: no server can take it .*\r\n$/);
+  t.B.receives("flush_all\r\n", t.B.lanes.length - 1).sendsOn(t.B.lanes.length - 1, "OK\r\n");
+  expect(t.states).toBe("down rejoin cold");
+  t.client.sends("set k 0 0 1\r\nx\r\n");
+  t.B.receives("set k 0 0 1\r\nx\r\n", t.B.lanes.length - 1);
+});
+
+test("a flush_all that a server missed while its connection is opened anew comes before all else", () => {
+  const t = new Table();
+  t.B.stopped = true;
+  t.B.closes();
+  t.pass(0);
+  expect(t.states).toBe("up suspect");
+  t.client.sends("flush_all\r\n");
+  t.P.answers("flush_all\r\n", "OK\r\n");
+  t.client.receives("OK\r\n");
+  t.P.dies();
+  t.B.continues();
+  t.client.sends("get k\r\n");
+  t.passUntil(() => (t.B.lanes.at(-1)?.unread ?? "") !== "");
+  t.B.receives("flush_all\r\n", t.B.lanes.length - 1);
+});

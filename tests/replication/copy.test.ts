@@ -321,7 +321,8 @@ describe("flush_all", () => {
     t.client.receives("OK\r\n");
     t.P.welcome = "accept";
     t.passUntil(() => t.P.lanes[0]?.unread === "flush_all\r\n");
-    t.P.receives("flush_all\r\n");
+    expect(t.states).toBe("down up");
+    t.P.answers("flush_all\r\n", "OK\r\n");
     expect(t.states).toBe("rejoin cold up");
     t.client.sends("get k\r\n");
     t.B.answers("get k\r\n", "END\r\n");
