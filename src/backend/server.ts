@@ -1,11 +1,11 @@
 // One memcached as we see it: its lanes, a control connection that asks how it is once a second, its identity and
 // its health. Says when it comes and goes; what that means for keys is replication's trade.
-import { fnv1a } from "../bytes/ascii.ts";
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
 import type { Latency } from "../observe/latency.ts";
 import type { Address, Net, Random } from "../platform/platform.ts";
 import type { StatusCode } from "../protocol/reply.ts";
+import type { CasTags } from "./cas_tags.ts";
 import { ExplicitCas } from "./explicit_cas.ts";
 import { Handshake, type Introduced } from "./handshake.ts";
 import { Health, type HealthState } from "./health.ts";
@@ -31,6 +31,7 @@ export interface BackendWorld {
   requestTimeoutMs: number;
   /** Begins the keys of items of our own. */
   readonly controlPrefix: string;
+  readonly casTags: CasTags;
 }
 
 /** Who decides what a server's coming and going means. */
@@ -332,7 +333,7 @@ export class Server implements LaneOwner, Introduced {
     }
     const lost = this.incarnation !== null;
     this.incarnation = incarnation;
-    this.casTag = casTagOf(this.label, incarnation);
+    this.casTag = this.world.casTags.of(this.label, incarnation);
     // Its old process is gone, and the requests that waited in it.
     this.ghosts.clear();
     if (lost) this.owner.memoryLost(this);
@@ -414,9 +415,4 @@ export class Server implements LaneOwner, Introduced {
 
 function noneByReason(): Record<FailureReason, number> {
   return Object.fromEntries(FAILURE_REASONS.map((reason) => [reason, 0])) as Record<FailureReason, number>;
-}
-
-/** 15 bits that differ between servers and between incarnations of one, shifted above the native cas unique. */
-function casTagOf(label: string, incarnation: string): bigint {
-  return BigInt((fnv1a(`${label} ${incarnation}`) % 32767) + 1) << 47n;
 }

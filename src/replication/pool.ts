@@ -3,6 +3,7 @@
 import { latin1 } from "../bytes/ascii.ts";
 import type { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
+import { CasTags } from "../backend/cas_tags.ts";
 import type { Lane } from "../backend/lane.ts";
 import type { HealthState } from "../backend/health.ts";
 import type { FailureReason } from "../backend/reasons.ts";
@@ -128,7 +129,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.world = {
       net: platform.net, random: platform.random, turn, clock: this, tails,
       connectTimeoutMs: options.connectTimeoutMs, requestTimeoutMs: options.requestTimeoutMs,
-      controlPrefix: CONTROL_PREFIX,
+      controlPrefix: CONTROL_PREFIX, casTags: new CasTags(),
     };
     this.room = { entries: 0, max: options.comeback.missedKeysMax };
     this.primaries = options.primaries.map((spec) => this.make(spec));

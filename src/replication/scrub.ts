@@ -44,6 +44,8 @@ interface Round {
   readonly listing: Listing;
   dump: Dump | null;
   keys: Iterator<string> | null;
+  /** Keys under comparison. */
+  open: number;
 }
 
 export class Scrubber {
@@ -109,7 +111,7 @@ export class Scrubber {
   private begin(primary: Server, part: number, parts: number): void {
     const servers = [primary, ...this.pairsOf(primary).map(({ backup }) => backup!)];
     const listing = new Listing((key) => this.world.pairOf(key), servers, part, parts);
-    this.round = { primary, part, parts, toList: servers, listing, dump: null, keys: null };
+    this.round = { primary, part, parts, toList: servers, listing, dump: null, keys: null, open: 0 };
     this.list(this.round);
   }
 
@@ -150,9 +152,13 @@ export class Scrubber {
     const { world } = this;
     for (let i = 0; i < KEYS_A_TICK && world.verifier.backlog < BACKLOG_MAX; i++) {
       const { value: key, done } = round.keys.next();
-      if (done === true) return round.part + 1 < round.parts ? this.begin(round.primary, round.part + 1, round.parts) : this.ended();
+      if (done === true) {
+        if (round.open > 0) return;
+        return round.part + 1 < round.parts ? this.begin(round.primary, round.part + 1, round.parts) : this.ended();
+      }
       this.compared++;
-      world.verifier.wrote(world.pairOf(key), key, world.laneOf(key));
+      round.open++;
+      world.verifier.wrote(world.pairOf(key), key, world.laneOf(key), () => void round.open--);
     }
   }
 

@@ -27,6 +27,8 @@ export interface Doubt {
   /** Another write came while it was being compared. */
   again: boolean;
   rounds: number;
+  /** Told once both sides are known to be alike, or nobody looks any more. */
+  settled: (() => void) | null;
 }
 
 export interface VerifyWorld {
@@ -52,20 +54,20 @@ export class Verifier {
     return this.size;
   }
 
-  /** Both sides took a write of this key. */
-  wrote(pair: Pair, key: string, laneIndex: number): void {
+  /** Both sides took a write of this key, or it is to be looked at anyway. settled: see Doubt. */
+  wrote(pair: Pair, key: string, laneIndex: number, settled: (() => void) | null = null): void {
     let keys = this.doubts.get(pair);
     if (keys === undefined) this.doubts.set(pair, (keys = new Map()));
     const known = keys.get(key);
     if (known !== undefined) {
       known.again = true;
-      return;
+      return settled?.();
     }
     if (this.size >= KEYS_MAX) {
       this.world.counters.verify_dropped++;
-      return;
+      return settled?.();
     }
-    const doubt: Doubt = { pair, key, laneIndex, atMs: 0, again: false, rounds: 0 };
+    const doubt: Doubt = { pair, key, laneIndex, atMs: 0, again: false, rounds: 0, settled };
     keys.set(key, doubt);
     this.size++;
     if (!this.begin(doubt)) this.waiting.push(doubt);
@@ -107,7 +109,7 @@ export class Verifier {
     if ((outcome === "equal" || outcome === "refused") && !doubt.again) {
       this.doubts.get(doubt.pair)!.delete(doubt.key);
       this.size--;
-      return;
+      return doubt.settled?.();
     }
     // Proxies that collide must not collide again.
     const wait = repaired || doubt.again ? 0 : RETRY_MS;

@@ -3,6 +3,7 @@
 import { equal, latin1, textOf } from "../bytes/ascii.ts";
 import { TailPool } from "../bytes/outbound.ts";
 import { Turn } from "../bytes/turn.ts";
+import { CasTags } from "../backend/cas_tags.ts";
 import type { HealthState } from "../backend/health.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { type BackendWorld, Server, type ServerOwner } from "../backend/server.ts";
@@ -47,6 +48,7 @@ export class Visit implements ServerOwner, DumpWorld {
     const world: BackendWorld = {
       net: platform.net, random: platform.random, turn: new Turn((run) => platform.afterTurn(run)), clock: this,
       tails: new TailPool(), connectTimeoutMs: CONNECT_MS, requestTimeoutMs: REQUEST_MS, controlPrefix: CONTROL_PREFIX,
+      casTags: new CasTags(),
     };
     this.servers = servers.map(({ label, address }) => new Server(label, address, 1, world, this));
   }
