@@ -165,7 +165,7 @@ function textOf(option: Option, value: FileValue): string | null {
     case "choice":
       if (kind === "boolean" && option.choices.includes("on")) return text === "true" ? "on" : "off";
       return kind === "string" ? text : null;
-    case "text": return kind === "string" ? text : null;
+    case "text": return kind === "string" || (kind === "integer" && option.number) ? text : null;
   }
 }
 
@@ -177,7 +177,7 @@ export function fileAllowed(option: Option): string {
     case "octal": return '"700" or 0o700, up to 777';
     case "duration": return `${optionAllowed(option)}, or text as "500ms", "2s", "5m", "1h"`;
     case "bytes": return '1024 to 1073741824, or text as "64k", "8m", "1g"';
-    case "text": return option.repeatable ? `["${option.placeholder}", …]` : `"${option.placeholder}"`;
+    case "text": return option.number ? `a number, or "${option.placeholder}"` : option.repeatable ? `["${option.placeholder}", …]` : `"${option.placeholder}"`;
     default: return optionAllowed(option);
   }
 }

@@ -56,6 +56,8 @@ export interface Option {
   /** Where we differ from magent, "" when we do not. */
   readonly difference: string;
   readonly help: string;
+  /** A text that may stand in a file as a number, too. */
+  readonly number: boolean;
   /** For our own background process; not printed. */
   readonly hidden: boolean;
 }
@@ -76,7 +78,7 @@ function row(long: string, help: string, more: Partial<Option>): Option {
   return {
     long, help, short: "", kind: "switch", placeholder: "", fallback: "", fallbackOf: {}, unit: "", min: 0, max: 0, choices: [], shown: more.choices ?? [],
     repeatable: false, commands, key: commands.includes("serve") && more.hidden !== true ? long.replaceAll("-", "_") : "",
-    scope: "process", env: "", magent: "", difference: "", hidden: false, ...more,
+    scope: "process", env: "", magent: "", difference: "", number: false, hidden: false, ...more,
   };
 }
 
@@ -134,17 +136,17 @@ export const OPTIONS: readonly Option[] = [
     difference: "exactly so many, all pipelined: 1 is enough where magent needed one a request; at most 255",
   }),
   row("workers", "processes that share the ports and the work; auto: as many as this process may use cores", {
-    kind: "text", placeholder: "N|auto", fallback: "1",
+    kind: "text", placeholder: "N|auto", fallback: "1", number: true,
   }),
   row("drain", "how long clients may wait for their answers once tandem is to end, and are served on after an upgrade", {
     kind: "duration", placeholder: "MS", fallback: "30000", max: 600_000, unit: "ms", commands: RUN,
   }),
   row("user", "user name or uid to become once the ports are bound", {
-    short: "u", kind: "text", placeholder: "USER", magent: "uid",
+    short: "u", kind: "text", placeholder: "USER", number: true, magent: "uid",
     difference: "also a name; after binding, with the user's groups; failure is an error",
   }),
   row("group", "group name or gid to become, instead of the user's own", {
-    short: "g", kind: "text", placeholder: "GROUP", magent: "gid", difference: "also a name; only together with -u",
+    short: "g", kind: "text", placeholder: "GROUP", number: true, magent: "gid", difference: "also a name; only together with -u",
   }),
   row("ketama", "place keys by Ketama; the default", {
     key: "",

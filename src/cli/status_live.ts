@@ -72,7 +72,8 @@ function serverRow(server: ServerReport, before: ServerReport | undefined, secon
   const times = sumLatencies(Object.entries(server.latency).filter(([kind]) => kind !== "other")
     .map(([kind, latency]) => latencySince(latency, was?.latency[kind] ?? NO_LATENCY)));
   const failed = Object.values(server.failed).reduce((sum, count) => sum + count, 0);
-  const marks = [server.state, server.cold ? "cold" : "", server.fencedBy === "" ? "" : `fenced by ${server.fencedBy}`].filter((mark) => mark !== "");
+  const drained = !server.drained ? "" : server.quiet ? "drained, quiet" : "drained";
+  const marks = [server.state, drained, server.cold ? "cold" : "", server.warming ? "warming" : "", server.fencedBy === "" ? "" : `fenced by ${server.fencedBy}`].filter((mark) => mark !== "");
   return [
     server.role, server.address, marks.join(", "), durationText(server.stateSeconds), server.reason, server.version || "unknown",
     ...timesRow("", times, undefined, was === undefined ? 0 : seconds).slice(1, 4), String(failed), String(server.inFlight),

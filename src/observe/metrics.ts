@@ -103,6 +103,7 @@ export const METRICS: readonly Metric[] = [
     STATES.map((state) => ({ labels: { ...server(pool, each), state }, value: each.state === state ? 1 : 0 }))))),
   row("server_state_seconds", "gauge", "for how long a server is in its state", ofServers((each) => each.stateSeconds)),
   row("server_fenced", "gauge", "1: another proxy does not trust it", ofServers((each) => (each.fencedBy === "" ? 0 : 1))),
+  row("server_drained", "gauge", "1: it was taken out of reads by hand", ofServers((each) => (each.drained ? 1 : 0))),
   row("server_cold", "gauge", "1: it lost its memory and was not filled since", ofServers((each) => (each.cold ? 1 : 0))),
   row("server_in_flight", "gauge", "requests under way", ofServers((each) => each.inFlight)),
   row("server_queue_bytes", "gauge", "bytes that wait to be sent to it", ofServers((each) => each.queueBytes)),

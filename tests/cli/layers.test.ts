@@ -39,6 +39,11 @@ describe("layers", () => {
     const { config: { pools }, verbosity } = config('servers = ["a:1"]\nverbose = 2\nscrub = "7d"', "-s", "c:1");
     expect([pools.length, pools[0]!.name, pools[0]!.primaries[0]!.label, pools[0]!.proxies.scrubHours, verbosity]).toEqual([1, "main", "c:1", 168, 2]);
   });
+  test("a number of workers and a uid need no quotes", () => {
+    const { workers, user } = config('servers = ["a:1"]\nworkers = 2\nuser = 65534');
+    expect([workers.count, user?.text]).toEqual([2, "65534"]);
+    expect(problems('servers = ["a:1"]\nworkers = true')).toEqual(['t.toml:2: workers true: is no text in quotes; allowed: a number, or "N|auto"']);
+  });
   test("--pool chooses, and what is wrong with the others does not count", () => {
     const text = `[pools.a]\nservers = ["a:1"]\n[pools.b]\nservers = ["b:0"]\n`;
     expect(config(text, "--pool", "a").config.pools.map(({ name }) => name)).toEqual(["a"]);
@@ -47,9 +52,9 @@ describe("layers", () => {
     expect(config(text, "-p", "5", "--pool", "a").config.pools[0]!.listen).toEqual([{ kind: "tcp", host: "0.0.0.0", port: 5 }]);
   });
   test("every problem is told with its line", () => {
-    expect(problems(`tiemout = 5\nuser = 3\n[pools.a]\nservers = ["a:1", 5]\nlanes = [1]\nack = "none"\ntimeout = 70000\nuser = "x"\nrefill_bytes = "1t"\nunix_mode = 700\nverify = false`)).toEqual([
+    expect(problems(`tiemout = 5\npid_file = 3\n[pools.a]\nservers = ["a:1", 5]\nlanes = [1]\nack = "none"\ntimeout = 70000\nuser = "x"\nrefill_bytes = "1t"\nunix_mode = 700\nverify = false`)).toEqual([
       "t.toml:1: tiemout 5: is no setting; allowed: timeout",
-      't.toml:2: user 3: is no text in quotes; allowed: "USER"',
+      't.toml:2: pid_file 3: is no text in quotes; allowed: "PATH"',
       't.toml:4: servers 5: is no text in quotes; allowed: ["HOST:PORT[:WEIGHT]", …]',
       "t.toml:5: lanes: is a list; allowed: one value: 1 to 255 connections",
       't.toml:6: ack "none": is none of them; allowed: both, lead or any',

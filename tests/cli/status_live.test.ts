@@ -48,6 +48,18 @@ describe("liveLines", () => {
     expect(allTrusted(second)).toBe(false);
   });
 
+  test("a drained server is told as such, and when no read is under way there", () => {
+    const u = new Table();
+    u.pass(1000);
+    u.client.sends("get a\r\n");
+    u.proxy.drainNow("p0:1", true, false);
+    const row = (): string => liveLines("a:1", u.proxy.report(), null)[5]!;
+    expect(row()).toMatch(/^primary  p0:1    up, drained  1 s /);
+    u.P.answers("get a\r\n", value("a", "1"));
+    u.pass(100);
+    expect(row()).toMatch(/^primary  p0:1    up, drained, quiet  1 s /);
+  });
+
   test("a proxy that was started anew in between tells totals", () => {
     expect(liveLines("a:1", first, { ...first, uptimeSeconds: 9000, time: first.time - 1 })).toEqual(liveLines("a:1", first, null));
   });

@@ -71,7 +71,9 @@ for (const workers of [1, 2]) {
     while (loads[0]!.operations - before < 6 * notices() && loads[0]!.wrong.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     expect((await counted(direct, "cmd_get")) - gets).toBeLessThan(notices());
     expect(await counted(direct, "cmd_set")).toBeGreaterThan(sets + 100);
-    expect((await run(tandemPath(), ["status", label(tandem)])).stdout).toMatch(new RegExp(`^primary  ${label(primary)}  up, drained, quiet `, "m"));
+    for (const place of [label(tandem), admin]) {
+      expect((await run(tandemPath(), ["status", place])).stdout).toMatch(new RegExp(`^primary  ${label(primary)}  up, drained, quiet `, "m"));
+    }
     direct.close();
 
     const from = tandem.log().length;
