@@ -3,6 +3,7 @@
 // was written and read in such a window may contradict each other, and nothing else; the window is measured.
 import { findings, type Fault } from "./company_checker.ts";
 import { Disagreement } from "./disagreement.ts";
+import { DRIFTS_PPM, jumpClocks } from "./clocks.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
 import { CLOSING_US, type Habits } from "./load.ts";
 import { AFTERMATH_US, differences, leftovers, RUSH_HABITS, VERSIONS, watch } from "./pair_scenario.ts";
@@ -21,7 +22,35 @@ const NOTICE_US = 8 * SECOND_US;
 /** How long proxies may disagree about a server: until one has noticed, told it, and the other has read it. */
 export const WINDOW_MAX_US = 3_500_000;
 
-export type Kind = "two-a" | "two-strict" | "two-death" | "two-workers";
+/** What the proxies of a kind of world are, and what they stand over. */
+interface Company {
+  readonly strict: boolean;
+  /** They are workers of one proxy. */
+  readonly workers: boolean;
+  /** Over several servers on a side, so that each proxy has several pairs. */
+  readonly pairs?: boolean;
+  /** Clocks that run too fast or too slow, and wall clocks that jump. */
+  readonly drift?: boolean;
+  /** Nothing is compared but what workers tell each other of, as in the product. */
+  readonly verify?: "auto";
+}
+
+const COMPANIES = {
+  "two-a": { strict: false, workers: false },
+  "two-strict": { strict: true, workers: false },
+  "two-death": { strict: true, workers: false },
+  "two-workers": { strict: false, workers: true },
+  "two-drift": { strict: true, workers: false, drift: true },
+  "four-a": { strict: false, workers: false, pairs: true },
+  "four-strict": { strict: true, workers: false, pairs: true },
+  "four-workers": { strict: false, workers: true, pairs: true, verify: "auto" },
+} as const satisfies Record<string, Company>;
+
+export type Kind = keyof typeof COMPANIES;
+
+export function isKind(name: string): name is Kind {
+  return name in COMPANIES;
+}
 
 /** bend may break the proxies on purpose, to show that the simulation notices; inRush says which seeds are a rush. */
 export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = () => {}, inRush = isRush): Scenario {
@@ -37,17 +66,21 @@ export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = ()
 
 function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: boolean): ScenarioResult {
   const dice = world.dice.hosts;
+  const company: Company = COMPANIES[kind];
   // Workers of one proxy have a channel, and owe without waiting what strict proxies owe.
-  const workers = kind === "two-workers", strict = kind !== "two-a";
+  const owesAll = company.strict || company.workers;
+  const [primaries, backups] = company.pairs === true ? dice.pick([[2, 2], [2, 2], [2, 1], [1, 2]] as const) : [1, 1];
   const shape: Shape = {
-    primaries: 1, backups: 1, proxies: dice.chance(1, 4) ? 3 : 2, clients: dice.range(3, 6), lanes: dice.pick([1, 1, 2]),
-    versions: dice.pick(VERSIONS), strict: kind === "two-strict" || kind === "two-death", workers,
+    primaries, backups, proxies: dice.chance(1, 4) ? 3 : 2, clients: dice.range(3, 6), lanes: dice.pick([1, 1, 2]),
+    versions: dice.pick(VERSIONS), strict: company.strict, workers: company.workers,
+    ...(company.verify === undefined ? {} : { verify: company.verify }),
+    ...(company.drift === true ? { skewSeconds: dice.pick([0, 5]), driftPpm: dice.pick(DRIFTS_PPM) } : {}),
   };
   // No faults, and everybody at the same few keys: what collides last must be made alike by those that collided.
   const crowd = !rush && dice.chance(1, 6);
   const depth = world.dice.load.pick([1, 1, 4]);
   const habits: Habits = rush ? RUSH_HABITS : {
-    keys: crowd ? 6 : world.dice.load.pick([3, 6, 12]), depth, pauseUs: crowd ? 3_000 : world.dice.load.pick([20_000, 60_000]) * (1 + depth), ttls: 0,
+    keys: crowd ? 6 : world.dice.load.pick(company.pairs === true ? [6, 12, 24] : [3, 6, 12]), depth, pauseUs: crowd ? 3_000 : world.dice.load.pick([20_000, 60_000]) * (1 + depth), ttls: 0,
     noreply: world.dice.load.pick([0, 10]), large: 0, aborts: 0, halfCloses: 0, idle: crowd ? 0 : world.dice.load.pick([0, 5, 7]),
   };
   const pair = new PairWorld(world, shape, habits);
@@ -66,6 +99,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
     spreadUs: dice.pick([0, 2_000, 50_000]), uneven: dice.chance(1, 2),
   });
   if (!crowd) nemesis.start();
+  if (company.drift === true) jumpClocks(world, [...pair.servers.map(({ host }) => host), ...pair.proxyHosts], endUs);
   if (kind === "two-death" && !crowd) mortal(world, pair, watches);
   world.run(endUs);
   nemesis.end();
@@ -91,7 +125,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   let windowUs = 0;
   for (const { fault, cause, call, text } of findings(pair.history.calls, false)) {
     // What was written while they agreed, and is read while they agree, has no excuse.
-    const began = strict ? null : disagreement.touching(cause.startUs, cause.endUs) ?? disagreement.touching(call.startUs, call.endUs);
+    const began = owesAll ? null : disagreement.touching(cause.startUs, cause.endUs) ?? disagreement.touching(call.startUs, call.endUs);
     if (began === null) violations.push(text);
     else {
       counts[fault]++;

@@ -19,6 +19,8 @@ export class SimHost {
   process: SimProcess | null = null;
   /** How wrong the wall clock is, microseconds. */
   skewUs = 0;
+  /** How fast its clocks run: 1 is right. Set before anything runs on it. */
+  rate = 1;
   readonly files = new Map<string, string>();
   readonly environment = new Map<string, string>();
   readonly directories = new Set(["", "/tmp", "/run"]);
@@ -94,7 +96,7 @@ export class SimHost {
 
   /** The wall clock in microseconds since 1970. */
   wallUs(): number {
-    return this.world.epochUs + this.world.nowUs + this.skewUs;
+    return this.world.epochUs + this.world.nowUs * this.rate + this.skewUs;
   }
 
   /** A port that no live connection of this host uses. */

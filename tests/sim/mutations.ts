@@ -13,7 +13,7 @@ import { other, type Side } from "../../src/replication/pair.ts";
 import type { Notice } from "../../src/replication/notice.ts";
 import { Sync } from "../../src/replication/sync.ts";
 import { Write } from "../../src/replication/write.ts";
-import { companyScenario, type Kind } from "./company_scenario.ts";
+import { companyScenario, isKind, type Kind } from "./company_scenario.ts";
 import { type Mood, pairScenario } from "./pair_scenario.ts";
 import type { PairWorld } from "./pair_world.ts";
 import { runSeed } from "./scenario.ts";
@@ -203,7 +203,7 @@ export const MUTATIONS: readonly Mutation[] = [
     },
   },
   {
-    name: "whose workers do not tell each other what they wrote leaves both sides different", mood: "two-workers", within: 200, quick: false,
+    name: "whose workers do not tell each other what they wrote leaves both sides different", mood: "four-workers", within: 200, quick: false,
     bend({ proxies }) {
       for (const { pool } of proxies) Object.assign(pool.siblings!.crossings, { hears: () => {} });
     },
@@ -237,7 +237,7 @@ export function findOut({ mood, bend, within, rush }: Mutation): { seed: number;
         if (undo !== undefined) straighten = undo;
       };
       const inRush = rush === true ? () => true : undefined;
-      const scenario = mood === "two-a" || mood === "two-strict" || mood === "two-workers" || mood === "two-death" ? companyScenario(mood, bent, inRush) : pairScenario(mood, bent, inRush);
+      const scenario = isKind(mood) ? companyScenario(mood, bent, inRush) : pairScenario(mood, bent, inRush);
       const [violation] = runSeed(scenario, seed).violations;
       if (violation !== undefined) return { seed, violation: violation.split("\n")[0]! };
     } finally {

@@ -4,6 +4,7 @@
 import { CONTROL_PREFIX } from "../../src/replication/control.ts";
 import { TICK_MS } from "../../src/replication/pool.ts";
 import { check } from "./checker.ts";
+import { DRIFTS_PPM, jumpClocks } from "./clocks.ts";
 import { drawKinds, type FaultClass, type FaultKind, Nemesis, STIR_US } from "./faults.ts";
 import { type Call, type History, say } from "./history.ts";
 import { CLOSING_US, drawHabits, type Habits, keysOf } from "./load.ts";
@@ -37,9 +38,11 @@ const PATIENCE_US = 2 * DEADLINE_US + 100_000;
 
 /**
  * "calm": no faults; then the proxy must behave exactly as one memcached. "zombie": class A, and only faults that
- * leave bytes behind which may be executed late, about as long as a deadline, under many writes to few keys.
+ * leave bytes behind which may be executed late, about as long as a deadline, under many writes to few keys. "drift":
+ * class A, with clocks that run wrong and are set. "fast": class A, and primaries that lose their memory and are read
+ * while they are filled.
  */
-export type Mood = FaultClass | "calm" | "zombie" | "hot";
+export type Mood = FaultClass | "calm" | "zombie" | "hot" | "drift" | "fast";
 
 /** Memcacheds of this version take explicit cas uniques, those before it do not. */
 const EXPLICIT = "1.6.27", NATIVE = "1.6.18";
@@ -49,6 +52,12 @@ export const VERSIONS: readonly (readonly [string, string])[] = [
 
 const ZOMBIE_FAULTS: readonly FaultKind[] = ["hang", "deaf", "partition_to", "partition"];
 const ZOMBIE_HABITS: Habits = { keys: 3, depth: 4, pauseUs: 60_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 6 };
+
+/** What costs a server its memory, and some that strike while it is filled. */
+const FAST_FAULTS: readonly FaultKind[] = ["crash", "crash", "crash", "crash", "power", "power", "reset_all", "hang", "slow"];
+
+/** So many keys that most are asked for before they are copied. */
+const FAST_HABITS: Partial<Habits> = { keys: 200, depth: 4, pauseUs: 100_000, idle: 0 };
 
 /** Many requests on one key in each turn. */
 const HOT_HABITS: Habits = { keys: 1, depth: 16, pauseUs: 100_000, ttls: 0, noreply: 0, large: 0, aborts: 0, halfCloses: 0, idle: 0 };
@@ -82,12 +91,13 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
     versions: dice.pick(VERSIONS),
     // A date means another time to each server then, so clients give none.
     skewSeconds: dice.pick([0, 0, 5, 12 * 3600]),
-    comeback: { rejoin: dice.pick(["wait", "fast"] as const), missedKeysMax: dice.pick(cls === "A" ? [500_000, 500_000, 2] : [500_000]) },
+    comeback: { rejoin: mood === "fast" ? "fast" : dice.pick(["wait", "fast"] as const), missedKeysMax: dice.pick(cls === "A" ? [500_000, 500_000, 2] : [500_000]) },
     // So slowly that clients meet a server that holds some keys and not others.
-    refillRate: dice.pick([5, 25_000]),
+    refillRate: dice.pick(mood === "fast" ? [10, 50] : [5, 25_000]),
+    ...(mood === "drift" ? { driftPpm: dice.pick(DRIFTS_PPM) } : {}),
     shareGets: mood === "hot" || world.seed % 2 === 0,
   };
-  const habits = mood === "hot" ? HOT_HABITS : zombie ? ZOMBIE_HABITS : rush ? RUSH_HABITS : drawHabits(world.dice.load, shape.skewSeconds === 0);
+  const habits = mood === "hot" ? HOT_HABITS : zombie ? ZOMBIE_HABITS : rush ? RUSH_HABITS : { ...drawHabits(world.dice.load, shape.skewSeconds === 0 && mood !== "drift"), ...(mood === "fast" ? FAST_HABITS : {}) };
   const pair = new PairWorld(world, shape, habits);
   const watches = watch(world, pair);
   const stranger = mood !== "calm" && (rush || dice.chance(1, 8)) ? new Stranger(world, pair) : null;
@@ -100,12 +110,15 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   if (!world.runUntil(() => pair.quiet(), READY_US)) {
     return { violations: [`not ready after ${READY_US / SECOND_US} s: ${pair.unquiet()}`], counts: {} };
   }
-  const endUs = world.nowUs + (zombie || rush ? 10 : dice.pick([5, 10, 20])) * SECOND_US;
-  const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
-    cls, kinds: zombie ? ZOMBIE_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, sources: (server) => pair.sources(server),
+  const endUs = world.nowUs + (zombie || rush ? 10 : dice.pick(mood === "fast" ? [10, 20] : [5, 10, 20])) * SECOND_US;
+  // Only a primary is read while it is filled.
+  const struck = mood === "fast" ? [...pair.primaries, ...pair.primaries, ...pair.servers] : pair.servers;
+  const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: struck.map(({ host }) => host) }, {
+    cls, kinds: zombie ? ZOMBIE_FAULTS : mood === "fast" ? FAST_FAULTS : drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, sources: (server) => pair.sources(server),
     spreadUs: zombie ? 60_000 : dice.pick([0, 2_000, 50_000]),
   });
   if (mood !== "calm") nemesis.start();
+  if (mood === "drift") jumpClocks(world, [...pair.servers.map(({ host }) => host), pair.proxyHost], endUs);
   const losing = mood === "A" || mood === "B" ? drawLosses(world.seed) : null;
   const losses = losing === null || stranger !== null ? null : new Losses(world, pair, keysOf(habits), endUs);
   if (losses !== null) losses.start(losing!);
@@ -125,7 +138,8 @@ function run(world: World, mood: Mood, bend: (pair: PairWorld) => void, rush: bo
   world.runUntil(() => pair.clients.every(({ done }) => done), world.nowUs + CLOSING_US, 100_000);
   const waiting = pair.clients.filter((client) => !client.done).length;
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
-  if (healed) violations.push(...differences(pair, (key) => losses !== null && losses.oneSided(key)));
+  const apartS = (world.nowUs / SECOND_US) * ((2 * (shape.driftPpm ?? 0)) / 1_000_000);
+  if (healed) violations.push(...differences(pair, (key) => losses !== null && losses.oneSided(key), TTL_SLACK_S + apartS));
 
   // What an upheaval may have cost; nothing is lost for no reason.
   const lossy = (writtenUs: number, missedUs: number, key: string): boolean =>
@@ -204,8 +218,11 @@ export function withoutUnanswered({ calls }: History, maybe: (call: Call) => boo
   }
 }
 
+/** What one key's remaining times may differ by on its two sides, seconds. */
+const TTL_SLACK_S = 3;
+
 /** I5: both servers of each key hold the same; where it may be missing on one side, oneSided says so. */
-export function differences(pair: PairWorld, oneSided: (key: string) => boolean = () => false): string[] {
+export function differences(pair: PairWorld, oneSided: (key: string) => boolean = () => false, slackS = TTL_SLACK_S): string[] {
   const out: string[] = [];
   const byLabel = new Map<string, MemcachedHost>();
   for (const server of pair.servers) byLabel.set(`${server.host.ip}:11211`, server);
@@ -221,10 +238,10 @@ export function differences(pair: PairWorld, oneSided: (key: string) => boolean 
       if (other !== primary && other !== backup && content(other, key, false) !== null) out.push(`I5: ${key} lies on ${other.host.name}, which it does not belong to`);
     }
     // Near its end an item may be gone on one side only.
-    if ((one?.ttl ?? 0) <= 3 && (two?.ttl ?? 0) <= 3) continue;
+    if ((one?.ttl ?? 0) <= slackS && (two?.ttl ?? 0) <= slackS) continue;
     if ((one === null || two === null) && oneSided(key)) continue;
     if (one?.text !== two?.text) out.push(`I5: ${key} is ${one?.text ?? "missing"} on the primary and ${two?.text ?? "missing"} on the backup`);
-    else if (one !== null && two !== null && one.ttl !== two.ttl && !(Math.abs(one.ttl - two.ttl) <= 3)) {
+    else if (one !== null && two !== null && one.ttl !== two.ttl && !(Math.abs(one.ttl - two.ttl) <= slackS)) {
       out.push(`I7: ${key} lives for ${one.ttl} s on the primary and ${two.ttl} s on the backup`);
     }
   }

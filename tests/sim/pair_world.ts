@@ -28,10 +28,14 @@ export interface Shape {
   readonly shareGets?: boolean;
   /** The proxies are workers of one: they have a channel to each other. */
   readonly workers?: boolean;
+  /** "on" when not said where there are several proxies, else "auto", as the product's default. */
+  readonly verify?: "on" | "auto";
   /** Of the primaries and of the backups. */
   readonly versions: readonly [string, string];
   /** How wrong the wall clock of each server may be, seconds. */
   readonly skewSeconds?: number;
+  /** How much too fast or too slow the clocks of servers and proxies may run, of a million. */
+  readonly driftPpm?: number;
   /** The product's defaults when not said. */
   readonly comeback?: ComebackConfig;
   /** Proxies write what servers lack to their own disks too. */
@@ -75,6 +79,7 @@ export class PairWorld {
       const host = world.host(name);
       const most = shape.skewSeconds ?? 0;
       if (most > 0) host.skewUs = world.dice.hosts.range(-most, most) * 1_000_000;
+      this.drift(host);
       return new MemcachedHost(host, { version, shortStats });
     };
     const spare = shape.spare ?? 0;
@@ -109,6 +114,7 @@ export class PairWorld {
 
   private startProxy(i: number): void {
     const host = this.world.host(proxyName(i));
+    this.drift(host);
     this.proxyHosts.push(host);
     host.start((process) => {
       const proxy = (this.proxies[i] = new Proxy(process, this.config(), this.log(i), undefined, this.shape.workers === true ? this.companyOf(i) : null));
@@ -118,6 +124,11 @@ export class PairWorld {
         this.listening++;
       });
     });
+  }
+
+  private drift(host: SimHost): void {
+    const most = this.shape.driftPpm ?? 0;
+    if (most > 0) host.rate = 1 + this.world.dice.hosts.range(-most, most) / 1_000_000;
   }
 
   /** What worker i has of the others: texts arrive in order, after a while of their own. */
@@ -204,7 +215,7 @@ export class PairWorld {
         name: "pool", ring: over.ring, hashTag: "",
         primaries: over.primaries.map(spec), backups: over.backups.map(spec),
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        itemBytesMax: 1024 * 1024, slowMs: 0, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, stateDir: this.shape.disk === true ? STATE_DIR : "", scrubHours: 24, strict: this.shape.strict ?? false, verify: this.proxyHosts.length > 1 ? "on" : "auto" },
+        itemBytesMax: 1024 * 1024, slowMs: 0, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, stateDir: this.shape.disk === true ? STATE_DIR : "", scrubHours: 24, strict: this.shape.strict ?? false, verify: this.shape.verify ?? (this.proxyHosts.length > 1 ? "on" : "auto") },
         shareGets: this.shape.shareGets ?? this.world.seed % 2 === 0,
         comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] }, transitionSeconds: 3600,
       }],

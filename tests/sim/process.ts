@@ -92,7 +92,7 @@ export class SimProcess implements Platform {
     this.net = new SimNet(this);
     this.random = { u32: () => dice.u32() };
     this.clock = {
-      nowMs: () => (world.nowUs + startUs) / 1000,
+      nowMs: () => (world.nowUs * machine.rate + startUs) / 1000,
       wallSeconds: () => machine.wallUs() / 1_000_000,
       timer: (ms, fire) => this.timer(ms, fire, true),
     };
@@ -167,7 +167,7 @@ export class SimProcess implements Platform {
     const timer = new SimTimer(this, ++this.timerNumber, fire, counted);
     if (counted) this.timers++;
     const late = this.world.settings.timerLateUs;
-    const us = Math.max(1, Math.ceil(ms * 1000)) + (late > 0 ? this.world.dice.net.below(late) : 0);
+    const us = Math.max(1, Math.ceil((ms * 1000) / this.machine.rate)) + (late > 0 ? this.world.dice.net.below(late) : 0);
     this.world.after(us, () => {
       if (!this.alive) return;
       this.due.push(timer);
