@@ -122,15 +122,22 @@ export class Pair {
     if (entry !== undefined) return other(entry.side);
     const usual = this.usualLead;
     if (usual !== -1) return usual;
-    // Nobody is fully trusted: the peer of one that is still to be flushed, of a cold one, of one that lacks more than is
-    // known, else whoever can be reached.
-    const { primary, backup, overflow } = this;
+    // Nobody is fully trusted: whoever can be reached, else the peer of the one that is worse.
+    const { primary, backup } = this;
     if (backup === null) return PRIMARY;
     if (primary.state === "down") return this.isUnmet(PRIMARY) ? PRIMARY : BACKUP;
     if (backup.state === "down") return this.isUnmet(BACKUP) ? BACKUP : PRIMARY;
-    if (primary.unflushed !== backup.unflushed) return primary.unflushed ? BACKUP : PRIMARY;
-    if (primary.cold || backup.cold) return primary.cold ? BACKUP : PRIMARY;
-    return overflow[PRIMARY] && !overflow[BACKUP] ? BACKUP : PRIMARY;
+    return this.worse === PRIMARY ? BACKUP : PRIMARY;
+  }
+
+  /** Of two sides: the one that is still to be flushed, the cold one, or the one that lacks more than is known; -1: neither. */
+  private get worse(): Side | -1 {
+    const { primary, overflow } = this;
+    const backup = this.backup!;
+    if (primary.unflushed !== backup.unflushed) return primary.unflushed ? PRIMARY : BACKUP;
+    if (primary.cold || backup.cold) return primary.cold ? PRIMARY : BACKUP;
+    if (overflow[PRIMARY] !== overflow[BACKUP]) return overflow[PRIMARY] ? PRIMARY : BACKUP;
+    return -1;
   }
 
   /**
@@ -207,12 +214,14 @@ export class Pair {
 
   /**
    * For a copy about to begin of a key that side may lack: an entry of its generation, which the copier clears, so that
-   * meanwhile nothing that side says about the key counts. 0 when it is the other side that lacks it. Has no bound: few
+   * meanwhile nothing that side says about the key counts. 0 when it is the other side that lacks it, or may lack more:
+   * a server whose keys are compared because of one peer must not be made like another that has none. Has no bound: few
    * copies run at a time.
    */
   hold(key: string, side: Side): number {
     const entry = this.stale.get(key);
     if (entry !== undefined) return entry.side === side ? (entry.generation = ++this.generation) : 0;
+    if (this.usualLead === -1 && this.worse === other(side)) return 0;
     return this.add(key, side);
   }
 

@@ -76,6 +76,19 @@ test("neither is trusted: who lacks more than is known of the pair's keys does n
   }
 });
 
+test("neither is trusted: nothing is copied from who lacks more to the other", () => {
+  for (const [primary, backup, overflow, to, held] of [
+    ["cold", "rejoin", 1, 1, false], ["cold", "rejoin", 1, 0, true], ["rejoin", "cold", 0, 0, false], ["rejoin", "rejoin", 0, 1, false],
+    ["rejoin", "rejoin", 0, 0, true], ["owing", "cold", 1, 1, false], ["cold", "up", 1, 0, true], ["up", "rejoin", 1, 1, true],
+  ] as const) {
+    const pair = new Pair(server(primary), server(backup));
+    pair.overflow[overflow] = true;
+    const lead = pair.leadOf("k");
+    expect([primary, backup, overflow, to, pair.hold("k", to) !== 0]).toEqual([primary, backup, overflow, to, held]);
+    expect(pair.leadOf("k")).toBe(lead);
+  }
+});
+
 test("a side whose list overflowed is not read while the other is there", () => {
   const pair = new Pair(server("suspect"), server("rejoin"));
   pair.overflow[1] = true;
