@@ -4,7 +4,7 @@
 import { findings, type Fault } from "./company_checker.ts";
 import { Disagreement } from "./disagreement.ts";
 import { DRIFTS_PPM, jumpClocks } from "./clocks.ts";
-import { drawKinds, Nemesis } from "./faults.ts";
+import { drawKinds, type FaultKind, Nemesis } from "./faults.ts";
 import { CLOSING_US, type Habits } from "./load.ts";
 import { AFTERMATH_US, differences, leftovers, RUSH_HABITS, VERSIONS, watch } from "./pair_scenario.ts";
 import { PairWorld, type Shape } from "./pair_world.ts";
@@ -52,19 +52,22 @@ export function isKind(name: string): name is Kind {
   return name in COMPANIES;
 }
 
-/** bend may break the proxies on purpose, to show that the simulation notices; inRush says which seeds are a rush. */
-export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = () => {}, inRush = isRush): Scenario {
+/**
+ * bend may break the proxies on purpose, to show that the simulation notices; inRush says which seeds are a rush, kinds
+ * which faults there are (otherwise drawn).
+ */
+export function companyScenario(kind: Kind, bend: (pair: PairWorld) => void = () => {}, inRush = isRush, kinds?: readonly FaultKind[]): Scenario {
   return {
     name: kind,
     settings(seed) {
       const dice = new Prng(seed ^ 0x5eed);
       return { ...drawSettings(dice), sparing: dice.chance(7, 8), ...(inRush(seed) ? DISTANT : {}) };
     },
-    run: (world) => run(world, kind, bend, inRush(world.seed)),
+    run: (world) => run(world, kind, bend, inRush(world.seed), kinds),
   };
 }
 
-function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: boolean): ScenarioResult {
+function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: boolean, kinds?: readonly FaultKind[]): ScenarioResult {
   const dice = world.dice.hosts;
   const company: Company = COMPANIES[kind];
   // Workers of one proxy have a channel, and owe without waiting what strict proxies owe.
@@ -95,7 +98,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   const disagreement = new Disagreement(world, pair.proxies);
   const endUs = world.nowUs + (crowd ? 2 : dice.pick([5, 10, 15])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
-    cls: "A", kinds: drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, sources: (server) => pair.sources(server),
+    cls: "A", kinds: kinds ?? drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, sources: (server) => pair.sources(server),
     spreadUs: dice.pick([0, 2_000, 50_000]), uneven: dice.chance(1, 2),
   });
   if (!crowd) nemesis.start();

@@ -12,11 +12,14 @@ import { Forget } from "../../src/replication/forget.ts";
 import { other, type Side } from "../../src/replication/pair.ts";
 import type { Notice } from "../../src/replication/notice.ts";
 import { Sync } from "../../src/replication/sync.ts";
+import type { Verdict } from "../../src/replication/verdict.ts";
 import { Write } from "../../src/replication/write.ts";
 import { companyScenario, isKind, type Kind } from "./company_scenario.ts";
+import type { FaultKind } from "./faults.ts";
 import { type Mood, pairScenario } from "./pair_scenario.ts";
 import type { PairWorld } from "./pair_world.ts";
-import { runSeed } from "./scenario.ts";
+import { restartScenario } from "./restart_scenario.ts";
+import { runSeed, type Scenario } from "./scenario.ts";
 
 const NOOP = latin1("mn\r\n"), TOUCHED = latin1("TOUCHED\r\n");
 
@@ -36,11 +39,16 @@ class Pretended extends SilentCaller {
 export interface Mutation {
   /** "a proxy …" */
   readonly name: string;
-  readonly mood: Mood | Kind;
-  /** Bends a proxy that was just made; returns what straightens classes again, if it bent any. */
+  /** The worlds in which it is looked for. */
+  readonly mood: Mood | Kind | "restart-a" | "restart-disk";
+  /** Bends the proxies that were just made; returns what straightens classes again, if it bent any. */
   readonly bend: (pair: PairWorld) => void | (() => void);
   /** Looked for in worlds that are a rush. */
   readonly rush?: boolean;
+  /** … and in those of several proxies where nothing but this happens. */
+  readonly kinds?: readonly FaultKind[];
+  /** The first seed, where it takes long; 1 when not said. */
+  readonly from?: number;
   /** Found within so many seeds. */
   readonly within: number;
   /** Found fast enough for every run of the tests. */
@@ -82,6 +90,20 @@ export const MUTATIONS: readonly Mutation[] = [
         }
         arrived(server);
       };
+    },
+  },
+  {
+    name: "that forgets what a server missed when another process answers there serves old values", mood: "four-strict", within: 60, quick: false, kinds: ["crash", "power"],
+    bend({ proxies }) {
+      for (const { pool } of proxies) {
+        const memoryLost = pool.memoryLost.bind(pool);
+        pool.memoryLost = (server) => {
+          for (const pair of pool.pairs) {
+            for (const [key, { side }] of [...pair.stale]) if (pair.server(side) === server) pair.clear(key);
+          }
+          memoryLost(server);
+        };
+      }
     },
   },
   {
@@ -225,26 +247,89 @@ export const MUTATIONS: readonly Mutation[] = [
       }
     },
   },
+  {
+    name: "that writes nothing down and reads nothing serves old values after a restart", mood: "restart-a", from: 5, within: 60, quick: true,
+    bend: (pair) => void Object.assign(pair.proxy.pool, { memory: null }),
+  },
+  {
+    name: "that does not believe marks serves old values", mood: "restart-a", from: 5, within: 60, quick: true,
+    bend: (pair) => believes(pair, ({ lacks }) => lacks.clear()),
+  },
+  {
+    name: "that trusts hints whether they are complete or not serves old values", mood: "restart-a", from: 20, within: 60, quick: true,
+    bend: (pair) => believes(pair, ({ lacks }) => {
+      for (const all of lacks.values()) all.forEach((lack, i) => void (all[i] = lack.why?.startsWith("hints") === true ? { ...lack, why: null } : lack));
+    }),
+  },
+  {
+    name: "that writes a hint long after the write loses it with its process", mood: "restart-a", within: 60, quick: true,
+    bend(pair) {
+      const { hints } = pair.proxy.pool.memory!;
+      const missed = hints.missed.bind(hints);
+      hints.missed = (of, key, side) => pair.world.after(400_000, () => missed(of, key, side));
+    },
+  },
+  {
+    name: "that answers a write before its hint is kept loses it with its process", mood: "restart-a", within: 300, quick: false,
+    bend: (pair) => void (pair.proxy.pool.whenNoted = (_pair, _took, _laneIndex, run) => run()),
+  },
+  {
+    name: "that does not notice a restart which nobody saw loses what was stored", mood: "restart-a", from: 15, within: 60, quick: true,
+    bend: (pair) => believes(pair, ({ lost }) => lost.clear()),
+  },
+  {
+    name: "that does not read what it wrote to its disk serves old values when the server that took them is restarted too",
+    mood: "restart-disk", within: 60, quick: true,
+    bend: (pair) => void Object.assign(pair.proxy.pool.memory!, { filed: () => [] }),
+  },
+  {
+    name: "that takes a mark back before the last key is copied serves old values", mood: "restart-a", from: 5, within: 60, quick: true,
+    bend(pair) {
+      const memory = pair.proxy.pool.memory!;
+      const lacking = memory.lacking.bind(memory);
+      memory.lacking = (of, side) => {
+        const lacks = lacking(of, side);
+        return lacks === "keys" ? null : lacks;
+      };
+    },
+  },
 ];
 
+/** Changes what a proxy concludes from what earlier ones left. */
+function believes(pair: PairWorld, change: (verdict: Verdict) => void): void {
+  const memory = pair.proxy.pool.memory!;
+  const recalled = memory.recalled.bind(memory);
+  memory.recalled = (verdict, servers) => {
+    change(verdict);
+    recalled(verdict, servers);
+  };
+}
+
 /** The first seed that finds a mutation out, and how; null when none does. */
-export function findOut({ mood, bend, within, rush }: Mutation): { seed: number; violation: string } | null {
-  for (let seed = 1; seed <= within; seed++) {
-    let straighten = (): void => {};
+export function findOut({ mood, bend, from = 1, within, rush, kinds }: Mutation): { seed: number; violation: string } | null {
+  let straighten = (): void => {};
+  const scenario = scenarioOf(mood, (pair) => {
+    const undo = bend(pair);
+    if (undo !== undefined) straighten = undo;
+  }, rush === true ? () => true : undefined, kinds);
+  for (let seed = from; seed < from + within; seed++) {
     try {
-      const bent = (pair: PairWorld): void => {
-        const undo = bend(pair);
-        if (undo !== undefined) straighten = undo;
-      };
-      const inRush = rush === true ? () => true : undefined;
-      const scenario = isKind(mood) ? companyScenario(mood, bent, inRush) : pairScenario(mood, bent, inRush);
       const [violation] = runSeed(scenario, seed).violations;
       if (violation !== undefined) return { seed, violation: violation.split("\n")[0]! };
     } finally {
       straighten();
+      straighten = () => {};
     }
   }
   return null;
+}
+
+function scenarioOf(
+  mood: Mutation["mood"], bend: (pair: PairWorld) => void, inRush?: (seed: number) => boolean, kinds?: readonly FaultKind[],
+): Scenario {
+  if (isKind(mood)) return companyScenario(mood, bend, inRush, kinds);
+  if (mood === "restart-a" || mood === "restart-disk") return restartScenario(bend, mood === "restart-disk");
+  return pairScenario(mood, bend, inRush);
 }
 
 type Method = (...args: never[]) => void;
