@@ -61,8 +61,13 @@ export function differenceOf(a: Held, b: Held): "value" | "flags" | "times" | nu
  * nothing: two servers count by themselves.
  */
 export function sameVersion(a: Held, b: Held): boolean {
-  const unique = latin1(a.cas);
-  return a.cas === b.cas && isVersion(unique, 0, unique.length) && sameTime(a.ttl, b.ttl);
+  return a.cas === b.cas && hasVersion(a) && sameTime(a.ttl, b.ttl);
+}
+
+/** Whether its unique was drawn by a proxy. */
+export function hasVersion({ cas }: Held): boolean {
+  const unique = latin1(cas);
+  return isVersion(unique, 0, unique.length);
 }
 
 /** Whether two remaining times (seconds, -1: unlimited) count as equal. */

@@ -5,13 +5,13 @@
 //   unchanged? done : again
 //
 // Where both sides take explicit cas uniques, equal versions say that the values are equal, so that no value is read
-// for it, and a copy carries its version.
+// for it, and a copy carries its version. What somebody else stored has none: there the values count, as elsewhere.
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { SilentCaller } from "../backend/caller.ts";
 import type { Lane } from "../backend/lane.ts";
 import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import { putBytes, putText } from "./compose.ts";
-import { addChunk, differenceOf, type Held, heldFrom, heldWithoutValue, sameTime, sameVersion } from "./held.ts";
+import { addChunk, differenceOf, hasVersion, type Held, heldFrom, heldWithoutValue, sameTime, sameVersion } from "./held.ts";
 import { other, type Pair, type Side } from "./pair.ts";
 
 const ROUNDS_MAX = 12;
@@ -46,8 +46,10 @@ export class Sync extends SilentCaller {
   /** When the source began to tell, ms. */
   private toldMs = 0;
   private over = false;
-  /** Of this round: the pair takes explicit cas uniques. */
+  /** Of this round: versions tell whether the sides hold the same. */
   private explicit = false;
+  /** The source holds no version. */
+  private unversioned = false;
   /** Nothing is copied: what the target holds goes. */
   private removes = false;
 
@@ -78,7 +80,7 @@ export class Sync extends SilentCaller {
     if (this.rounds === 0) syncing.set(this.key, (syncing.get(this.key) ?? 0) + 1);
     if (++this.rounds > ROUNDS_MAX) return this.end("failed");
     this.held = [null, null];
-    this.explicit = this.pair.explicit;
+    this.explicit = this.pair.explicit && !this.unversioned;
     // The target first, the source on its answer: a write that comes between is then in what the source tells.
     this.read(this.to, Asked.TO);
   }
@@ -155,12 +157,16 @@ export class Sync extends SilentCaller {
       return;
     }
     if (target !== null && (this.explicit ? sameVersion(source, target) : differenceOf(source, target) === null)) return this.end("equal");
+    if (this.explicit && target !== null && !hasVersion(source)) {
+      this.unversioned = true;
+      return this.start();
+    }
     if (this.explicit && !valueRead) return this.read(this.from, Asked.VALUE);
     const exptime = this.exptime(this.remaining(source));
     const guard = target === null ? "ME" : `C${target.cas}`;
     const lane = this.lane(this.to);
     if (!lane.ready) return this.end("failed");
-    const given = this.explicit ? ` E${source.cas}` : "";
+    const given = this.pair.explicit ? ` E${source.cas}` : "";
     putText(lane.out, `ms ${this.key} ${source.data.length - 2} ${guard} F${source.flags} T${exptime}${given}\r\n`);
     putBytes(lane.out, source.data);
     lane.expect(Expect.META, this, Asked.WRITE);

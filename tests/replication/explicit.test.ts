@@ -299,7 +299,6 @@ describe("a copy", () => {
   for (const [why, target, source] of [
     ["another time", `HD t-1 c${OLD}\r\n`, `HD t100 c${OLD}\r\n`],
     ["another version, also a later one", `HD t100 c${NEW}\r\n`, `HD t100 c${OLD}\r\n`],
-    ["native uniques say nothing, even when they are equal", "HD t100 c12\r\n", "HD t100 c12\r\n"],
   ] as const) {
     test(`${why}: the lead's value, with its unique`, () => {
       const t = lacking();

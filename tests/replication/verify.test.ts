@@ -100,3 +100,58 @@ describe("verification", () => {
     t.ends();
   });
 });
+
+describe("what somebody stored past the proxies, on servers that take explicit uniques", () => {
+  const LOOK = "mg k t c u\r\n", VERSION = "4700000000000000000";
+  /** A pair whose key is looked at. */
+  const looking = (): Table => {
+    const t = new Table({ explicit: true, proxies: { verify: "on" } });
+    t.pass(1000);
+    t.proxy.pool.verifier.wrote(t.pair, "k", 0);
+    t.pass(0);
+    return t;
+  };
+  const told = (t: Table): number[] => [t.proxy.counters.divergences, t.proxy.pool.verifier.backlog];
+
+  test("values are compared where there are no versions: alike, though the uniques differ", () => {
+    const t = looking();
+    t.B.answers(LOOK, "HD t-1 c5\r\n");
+    t.P.answers(LOOK, "HD t-1 c9\r\n");
+    t.B.answers(READ, held("mine", 5));
+    t.P.answers(READ, held("mine", 9));
+    expect(told(t)).toEqual([0, 0]);
+    t.ends();
+  });
+
+  test("equal uniques that are no versions say nothing", () => {
+    const t = looking();
+    t.B.answers(LOOK, "HD t-1 c5\r\n");
+    t.P.answers(LOOK, "HD t-1 c5\r\n");
+    t.B.answers(READ, held("other", 5));
+    t.P.answers(READ, held("mine", 5));
+    t.B.answers("ms k 4 C5 F0 T0 E5\r\nmine\r\n", "HD\r\n");
+    t.P.answers("mg k c t u\r\n", "HD t-1 c5\r\n");
+    expect(told(t)).toEqual([1, 1]);
+    t.pass(100);
+    t.B.answers(LOOK, "HD t-1 c5\r\n");
+    t.P.answers(LOOK, "HD t-1 c5\r\n");
+    t.B.answers(READ, held("mine", 5));
+    t.P.answers(READ, held("mine", 5));
+    expect(told(t)).toEqual([1, 0]);
+    t.ends();
+  });
+
+  test("a version on one side alone is copied to the other one without a look at that one's value", () => {
+    const t = looking();
+    t.B.answers(LOOK, "HD t-1 c5\r\n");
+    t.P.answers(LOOK, `HD t-1 c${VERSION}\r\n`);
+    t.P.answers(READ, `VA 4 f0 t-1 c${VERSION}\r\nmine\r\n`);
+    t.B.answers(`ms k 4 C5 F0 T0 E${VERSION}\r\nmine\r\n`, "HD\r\n");
+    t.P.answers("mg k c t u\r\n", `HD t-1 c${VERSION}\r\n`);
+    t.pass(100);
+    t.B.answers(LOOK, `HD t-1 c${VERSION}\r\n`);
+    t.P.answers(LOOK, `HD t-1 c${VERSION}\r\n`);
+    expect(told(t)).toEqual([1, 0]);
+    t.ends();
+  });
+});
