@@ -80,10 +80,9 @@ export function config(context: Context, line: CommandLine): void {
 function convert(context: Context, layers: Layers, path: string): void {
   const { host } = context.platform;
   const taken = layers.pools.filter((pool) => pool.problems.length === 0);
+  if (taken.length === 0) return failProblems(context, [...layers.problems, ...layers.pools.flatMap((pool) => pool.problems)]);
   const settings = settle({ ...layers, pools: taken }, context.called);
-  if (!settings.ok || taken.length === 0) {
-    return failProblems(context, settings.ok ? layers.pools.flatMap((pool) => pool.problems) : settings.problems);
-  }
+  if (!settings.ok) return failProblems(context, settings.problems);
   print(context, convertedToml(layers, path));
   const left = layers.pools.filter((pool) => pool.problems.length > 0);
   if (left.length === 0) return;

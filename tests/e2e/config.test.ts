@@ -298,6 +298,13 @@ test("at SIGHUP ports and pools come and go, or nothing does when a port is take
   moved.close();
 }, TEST_MS);
 
+test("a file of which no pool can be had is not converted, and the reasons are told", async () => {
+  const path = file("redis.yml", "alpha:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - 127.0.0.1:2:1\n");
+  const reason = `${path}:3: alpha.redis true: is a pool of Redis, which tandem does not speak; allowed: redis: false; --pool serves some pools only\n`;
+  expect(await run(["config", "convert", path])).toEqual({ code: 2, stdout: "", stderr: `tandem: ${reason}` });
+  expect((await run(["config", "convert", join(dir, "none.yml")])).stderr).toMatch(/none\.yml: cannot be read/);
+}, TEST_MS);
+
 test("magent.conf is taken as it is, and converted", async () => {
   const [a, b] = [await memcached(), await memcached()];
   const port = await freePort();
