@@ -21,6 +21,8 @@ export interface Item {
   /** The server second of its last noted use. */
   time: number;
   cas: bigint;
+  /** When it was stored, counted in stores. */
+  order: number;
   fetched: boolean;
   active: boolean;
   stale: boolean;
@@ -55,9 +57,13 @@ export class Store {
   bytes = 0;
   private readonly map = new Map<string, Item>();
   private lastCas = 0n;
-  /** memcached's oldest_live and oldest_cas: what a flush_all leaves behind. */
+  private stores = 0;
+  /**
+   * What a flush_all leaves behind: memcached's oldest_live, and for the second in which it came what was stored first. A
+   * cas unique would not tell that: it may be the client's own.
+   */
   private oldestLive = 0;
-  private oldestCas = 0n;
+  private oldestOrder = 0;
 
   constructor(
     private readonly time: ServerTime,
@@ -88,7 +94,7 @@ export class Store {
   /** An item that is not in the store yet. */
   create(key: string, flags: number, exptime: number, value: Uint8Array): Item {
     return {
-      key, flags, value, exptime, size: itemSize(key.length, flags, value.length), time: 0, cas: 0n,
+      key, flags, value, exptime, size: itemSize(key.length, flags, value.length), time: 0, cas: 0n, order: 0,
       fetched: false, active: false, stale: false, tokenSent: false, binaryKey: false,
     };
   }
@@ -127,6 +133,7 @@ export class Store {
   link(item: Item, given: bigint): void {
     item.time = this.time.now();
     item.cas = given === 0n ? this.nextCas() : given;
+    item.order = ++this.stores;
     this.map.set(item.key, item);
     this.bytes += item.size;
     this.counters.total_items++;
@@ -216,7 +223,9 @@ export class Store {
   flush(delay: number): void {
     const from = delay > 0 ? this.time.due(delay) : this.time.now();
     this.oldestLive = from - 1;
-    if (this.oldestLive <= this.time.now()) this.oldestCas = this.nextCas();
+    if (this.oldestLive > this.time.now()) return;
+    this.nextCas();
+    this.oldestOrder = this.stores;
   }
 
   /** Drops what is dead, as a run of the LRU crawler does. */
@@ -253,7 +262,7 @@ export class Store {
 
   private flushed(item: Item): boolean {
     if (this.oldestLive === 0 || this.oldestLive > this.time.now()) return false;
-    return item.time <= this.oldestLive || (this.oldestCas !== 0n && item.cas !== 0n && item.cas < this.oldestCas);
+    return item.time <= this.oldestLive || item.order <= this.oldestOrder;
   }
 
   /** What the background of memcached reclaims: one second later than what a fetch no longer returns. */

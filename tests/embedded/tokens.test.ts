@@ -60,3 +60,9 @@ test("a wrong C is older or newer; only the older may store, as stale", () => {
   expect(wire.ask("ms k 1 C60 I E61 c\r\nb\r\nms k 1 C40 I E41 T500 c\r\nc\r\nmg k v c t\r\n"))
     .toBe("EX c0\r\nHD c41\r\nVA 1 c41 t100 X W\r\nc\r\n");
 });
+
+test("flush_all: what was stored before it goes and what comes after it stays, whatever uniques they were given", () => {
+  const wire = newer();
+  expect(wire.ask("ms a 1 E4700000000000000001\r\nx\r\nset b 0 0 1\r\ny\r\nflush_all\r\nmg a v\r\nmg b v\r\n")).toBe("HD\r\nSTORED\r\nOK\r\nEN\r\nEN\r\n");
+  expect(wire.ask("ms a 1 E9\r\nx\r\nset b 0 0 1\r\ny\r\nmg a c\r\nmg b v\r\n")).toBe("HD\r\nSTORED\r\nHD c9\r\nVA 1\r\ny\r\n");
+});
