@@ -5,14 +5,14 @@ import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { Peers } from "./cli/peers.ts";
 import { reloadProblem, reloadText, ringChanges, sharedProblem } from "./cli/reload.ts";
-import { fingerprint, placementText } from "./config/fingerprint.ts";
+import { fingerprint, placementText, ringsText } from "./config/fingerprint.ts";
 import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
 import { resetCounters, seenIn } from "./frontend/stats.ts";
 import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
-import { Recent } from "./observe/recent.ts";
+import { poolLog, Recent } from "./observe/recent.ts";
 import type { BuildReport, Report } from "./observe/report.ts";
 import type { Address, CloseCause, Listener, Platform, Port, Socket, SocketHandlers } from "./platform/platform.ts";
 import { type DrainOutcome, drainServer } from "./replication/drain.ts";
@@ -288,11 +288,19 @@ export class Proxy implements WorkingProxy {
     service.pool.changes.begin(options, rings);
   }
 
-  /** Rings that are to change wait no longer for servers that are away; whether there were any. */
-  endTransition(): boolean {
-    const changing = this.services.filter(({ pool }) => pool.changes.transition !== null);
-    for (const { pool } of changing) pool.changes.hasten();
-    return changing.length > 0;
+  get changing(): boolean {
+    return this.services.some(({ pool }) => pool.changes.transition !== null);
+  }
+
+  hasten(): void {
+    for (const { pool } of this.services) pool.changes.hasten();
+  }
+
+  /** Rings that are to change wait no longer for servers that are away; whether there are any. */
+  endTransition(done: (changing: boolean) => void): void {
+    const { changing } = this;
+    this.hasten();
+    done(changing);
   }
 
   /** As one of several workers: connects to its servers, and lets clients in as the others leave room. */
@@ -477,19 +485,8 @@ function poolOptions(config: PoolConfig): PoolOptions {
     shareGets: config.shareGets,
     siblings: null,
     transitionMs: config.transitionSeconds * 1000,
-    placement, fingerprint: fingerprint(placement),
+    placement, fingerprint: fingerprint(placement), rings: fingerprint(ringsText(placement)),
     near: config.region.read === "nearest" ? config.region.zone : "",
-  };
-}
-
-/** With several pools each line says whose it is. */
-function poolLog(log: Log, pool: string): Log {
-  return {
-    verbosity: log.verbosity,
-    info: (message, fields) => log.info(message, { pool, ...fields }),
-    warn: (message, fields) => log.warn(message, { pool, ...fields }),
-    error: (message, fields) => log.error(message, { pool, ...fields }),
-    debug: log.verbosity > 0 ? (message, fields) => log.debug(message, { pool, ...fields }) : log.debug,
   };
 }
 

@@ -71,8 +71,10 @@ export class Server implements LaneOwner, Introduced {
   /** The operator took it out of reads, here or at another proxy: it has all that is written, and leads nothing. */
   drainedHere = false;
   drainedElsewhere = false;
-  /** Another worker of this proxy does not trust it: likewise. */
+  /** Another worker of this proxy does not trust it, or its ring is about to change: likewise. */
   doubted = false;
+  /** Its ring is about to change. */
+  turned = false;
   /**
    * It came back empty and has had every write since: what it holds may be read already, what it lacks its peers may
    * hold. Set by whoever brings it back.

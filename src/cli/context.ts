@@ -65,8 +65,8 @@ export interface ReloadableProxy {
 
 /** One whose settings and rings may change while it serves. */
 export interface ChangingProxy extends ToldProxy, ReloadableProxy {
-  /** Rings that are to change wait no longer for servers that are away; false: there are none. */
-  endTransition(): boolean;
+  /** Rings that are to change wait no longer for servers that are away; done(false): there are none. */
+  endTransition(done: (changing: boolean) => void): void;
 }
 
 export interface Context {

@@ -37,7 +37,7 @@ export function reloadProblem(before: PoolConfig, after: PoolConfig, inTransitio
   return null;
 }
 
-/** Why several workers cannot take these settings together, or null: what they share stays as it is. */
+/** Why several workers cannot take these settings together, or null: their ports and shares are given out at the start. */
 export function sharedProblem(before: readonly PoolConfig[], after: readonly PoolConfig[]): string | null {
   const again = "cannot change while several workers run; restart tandem for that";
   const names = (pools: readonly PoolConfig[]): string => pools.map(({ name }) => name).join(", ");
@@ -46,7 +46,9 @@ export function sharedProblem(before: readonly PoolConfig[], after: readonly Poo
     const young = after[index]!;
     if (JSON.stringify(old.listen) !== JSON.stringify(young.listen)) return `pool ${old.name}: where it listens ${again}`;
     if (old.clientsMax !== young.clientsMax) return `pool ${old.name}: max_clients ${again}`;
-    if (ringChanges(old, young).length > 0) return `pool ${old.name}: servers and rings ${again}`;
+    if (ringChanges(old, young).length === 0) continue;
+    if ((old.backups.length === 0) !== (young.backups.length === 0)) return `pool ${old.name}: whether it has backups ${again}`;
+    if (old.backups.length > 0 && !old.proxies.board) return `pool ${old.name}: servers and rings ${again}, or set board = "on"`;
   }
   return null;
 }

@@ -116,8 +116,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     const problem = checkStateDirs(context, settings);
     return problem === null ? null : problemLine(problem);
   };
-  const alone = workers > 1 ? null : context.makeProxy(settings.config, log);
-  const proxy = alone ?? supervise(context, settings, workers, log, bound);
+  const proxy = workers > 1 ? supervise(context, settings, workers, log, bound) : context.makeProxy(settings.config, log);
   const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: [
     ...verbsOf(proxy, () => void context.platform.clock.timer(ANSWER_MS, () => succession.begin())),
     {
@@ -126,10 +125,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     },
     {
       path: "/transition/end", help: "rings that are to change wait no longer for servers that are away",
-      run: (_query, done) => {
-        const ok = alone?.endTransition() === true;
-        done({ ok, text: ok ? "rings wait no longer" : "no rings are changing" });
-      },
+      run: (_query, done) => proxy.endTransition((ok) => done({ ok, text: ok ? "rings wait no longer" : "no rings are changing" })),
     },
   ] };
   let admin: Admin | null = null;

@@ -18,6 +18,11 @@ export function placementText(pool: Pick<PoolConfig, "ring" | "hashTag" | "prima
   ].join(" ");
 }
 
+/** Of such a text what decides where keys are. */
+export function ringsText(placement: string): string {
+  return placement.slice(0, placement.indexOf(" ack="));
+}
+
 /** 16 hex digits. */
 export function fingerprint(placement: string): string {
   const bytes = Uint8Array.from(placement, (letter) => letter.charCodeAt(0) & 0xff);

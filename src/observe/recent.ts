@@ -41,3 +41,14 @@ export class Recent implements Log {
     this.kept.push({ time: this.wallSeconds(), level, message, fields });
   }
 }
+
+/** With several pools each line says whose it is. */
+export function poolLog(log: Log, pool: string): Log {
+  return {
+    verbosity: log.verbosity,
+    info: (message, fields) => log.info(message, { pool, ...fields }),
+    warn: (message, fields) => log.warn(message, { pool, ...fields }),
+    error: (message, fields) => log.error(message, { pool, ...fields }),
+    debug: log.verbosity > 0 ? (message, fields) => log.debug(message, { pool, ...fields }) : log.debug,
+  };
+}

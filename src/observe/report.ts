@@ -212,8 +212,10 @@ function sumPools(pools: readonly PoolReport[]): PoolReport {
     listening: [...new Set(pools.flatMap((pool) => pool.listening))],
     clients: { now: sum(pools, (pool) => pool.clients.now), max: sum(pools, (pool) => pool.clients.max) },
     counters: sumRecords(pools.map((pool) => pool.counters)), commands: sumLatencyRecords(pools.map((pool) => pool.commands)),
-    servers: first.servers.map((_, index) => sumServers(pools.flatMap((pool) => pool.servers[index] ?? []))),
-    pairs: first.pairs.map((_, index) => sumPairs(pools.flatMap((pool) => pool.pairs[index] ?? []))),
+    transition: pools.find(({ transition }) => transition !== "")?.transition ?? "",
+    // For a moment in a change of rings they do not have the same ones.
+    servers: first.servers.map(({ address }) => sumServers(pools.flatMap((pool) => pool.servers.filter((each) => each.address === address)))),
+    pairs: first.pairs.map((pair) => sumPairs(pools.flatMap((pool) => pool.pairs.filter((each) => each.primary === pair.primary && each.backup === pair.backup)))),
     refills: sumRefills(pools.flatMap((pool) => pool.refills)), proxies: sumProxies(pools.map((pool) => pool.proxies)),
     missedKeys: sum(pools, (pool) => pool.missedKeys), syncBacklog: sum(pools, (pool) => pool.syncBacklog),
     verifyBacklog: sum(pools, (pool) => pool.verifyBacklog),

@@ -7,6 +7,7 @@ import type { Clock } from "../platform/platform.ts";
 import { controlName } from "./control.ts";
 import type { LeaseAround } from "./lease.ts";
 import { type Complaint, type ComplaintReason, complaintText, type Notice } from "./notice.ts";
+import { type Steps, stepsTaken } from "./steps.ts";
 import { Wall, type WallOwner } from "./wall.ts";
 
 /** How often notices are posted and read, ms. */
@@ -61,6 +62,8 @@ export interface BoardWorld {
   recalled(server: Server): boolean;
   /** Stale entries name it, or too many to list. */
   lacksWrites(server: Server): boolean;
+  /** Our rings, and how far their change is. */
+  readonly steps: Steps;
 }
 
 export class Board implements WallOwner, LeaseAround {
@@ -201,6 +204,24 @@ export class Board implements WallOwner, LeaseAround {
     return this.gone.has(id);
   }
 
+  /** What it copies to a server is what we would: the rings are the same. */
+  isAlike(id: string): boolean {
+    return this.known.get(id)?.notice.rings?.to === this.world.steps.to;
+  }
+
+  /** Who of those that live has taken fewer steps of our change, in words; null: nobody. Workers tell us themselves. */
+  lagging(steps: number): string | null {
+    for (const { server, viewMs } of this.walls) {
+      if (server.state === "up" && viewMs === -Infinity) return "proxies that are not known yet";
+    }
+    for (const { id, notice, dead } of this.known.values()) {
+      if (dead || notice.ended === true || this.gone.has(id) || this.siblings.has(id) || notice.rings === undefined) continue;
+      const taken = stepsTaken(notice.rings, this.world.steps);
+      if (taken !== null && taken < steps) return `proxy ${id}, which ${taken < 0 ? "was not told of it" : "is not as far"}`;
+    }
+    return null;
+  }
+
   /** Higher than all before. */
   serial(): number {
     return ++this.leases;
@@ -271,7 +292,7 @@ export class Board implements WallOwner, LeaseAround {
     }
     return {
       seq: ++this.seq, wallMs: Math.floor(world.clock.wallSeconds() * 1000), monoMs: Math.floor(now),
-      wroteAgoMs: world.wroteMs === -Infinity ? -1 : Math.floor(now - world.wroteMs), buried: false, complaints,
+      wroteAgoMs: world.wroteMs === -Infinity ? -1 : Math.floor(now - world.wroteMs), buried: false, rings: world.steps, complaints,
     };
   }
 

@@ -5,6 +5,7 @@ import type { Log } from "../observe/log.ts";
 import { BACKUP, type Pair, PRIMARY } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { PoolOptions, PoolServer } from "./pool_options.ts";
+import type { Steps } from "./steps.ts";
 import { type Changing, type RingChange, Transition } from "./transition.ts";
 
 /** A server that left may have requests under way for so long, ms: a large value at its client's pace. */
@@ -15,6 +16,8 @@ const LATE_MS = 100;
 export class Changes implements Changing<PoolServer> {
   /** From one set of rings to another; null: none is under way. */
   transition: Transition<PoolServer> | null = null;
+  /** The rings before it. */
+  private from = "";
   /** Servers of no ring any more, and since when. */
   private readonly leaving = new Map<Server, number>();
 
@@ -43,13 +46,39 @@ export class Changes implements Changing<PoolServer> {
 
   /** Lanes, board and strictness are as before. */
   begin(options: PoolOptions, changes: RingChange<PoolServer>[]): void {
-    const { primaries, backups, primaryRing, backupRing } = this.pool.options;
+    const { primaries, backups, primaryRing, backupRing, rings } = this.pool.options;
     const zoned = (now: readonly PoolServer[], then: readonly PoolServer[]): PoolServer[] =>
       now.map((server) => then.find(({ label }) => label === server.label) ?? server);
     this.pool.settle({ ...options, primaries: zoned(primaries, options.primaries), backups: zoned(backups, options.backups), primaryRing, backupRing });
     if (changes.length === 0) return;
+    this.from = rings;
     this.transition = new Transition(this, changes, options.transitionMs);
+    this.stepped();
     this.transition.tick(this.pool.nowMs);
+  }
+
+  get steps(): Steps {
+    const to = this.pool.options.rings;
+    return this.transition === null ? { from: to, to, taken: 0 } : { from: this.from, to, taken: this.transition.taken };
+  }
+
+  laggingWorker(steps: number): string | null {
+    return this.pool.siblings?.lagging(steps) ?? null;
+  }
+
+  laggingProxy(steps: number): string | null {
+    return this.pool.board?.lagging(steps) ?? null;
+  }
+
+  stepped(): void {
+    this.pool.board?.soon();
+    this.pool.siblings?.tell();
+  }
+
+  turn(servers: readonly Server[], away: boolean): void {
+    for (const server of servers) server.turned = server.doubted = away;
+    if (this.pool.siblings === null) this.pool.leadsChanged();
+    else this.pool.siblings.refence();
   }
 
   /** Waits no longer for servers that are away. */
@@ -62,7 +91,10 @@ export class Changes implements Changing<PoolServer> {
     const old = pool.pairs;
     const { gone, fresh } = pool.setRing(change);
     for (const server of gone) this.leaving.set(server, pool.nowMs);
-    for (const server of fresh) pool.comebacks.enters(server);
+    for (const server of fresh) {
+      pool.comebacks.enters(server);
+      server.start();
+    }
     // What a server lacks it lacks wherever the key is now.
     for (const pair of old) {
       for (const { key, server } of pair.takeMoved((each) => pool.pairOf(each) === pair)) {
@@ -75,6 +107,10 @@ export class Changes implements Changing<PoolServer> {
     pool.comebacks.ringsChanged(gone);
     pool.board?.serversChanged();
     pool.memory?.serversChanged(fresh);
+    pool.join();
+    pool.verifier.moved = true;
+    pool.strict?.ringsChanged();
+    pool.siblings?.ringsChanged();
     pool.scrubber.restart();
     return fresh;
   }
@@ -83,8 +119,8 @@ export class Changes implements Changing<PoolServer> {
     this.pool.comebacks.gains(server);
   }
 
-  fill(server: Server): void {
-    this.pool.comebacks.doubt(server, "gained keys");
+  fill(fresh: readonly Server[], gained: readonly Server[], inStep: boolean): void {
+    if (this.pool.backups.length > 0) for (const server of [...fresh, ...gained]) this.pool.comebacks.fill(server, inStep);
   }
 
   /** It is of no ring any more. */
@@ -100,9 +136,12 @@ export class Changes implements Changing<PoolServer> {
       this.leaving.delete(server);
       server.stop();
       this.pool.memory?.left(server);
+      this.pool.strict?.left(server);
     }
     this.transition?.tick(now);
-    if (this.transition?.over === true) this.transition = null;
+    if (this.transition?.over !== true) return;
+    this.transition = null;
+    this.stepped();
   }
 
   stop(): void {

@@ -30,6 +30,10 @@ export class Comebacks {
   private readonly foreign = new Set<Server>();
   /** Servers that came into the rings, and are not trusted yet: other proxies' rings may have had them before. */
   readonly entered = new Set<Server>();
+  /** All proxies gave it the same keys at once: what one of them copies to it since then counts for all. */
+  readonly inStep = new Set<Server>();
+  /** Servers that get every write by now, and are not filled before all writes do that are under way anywhere. */
+  private readonly held = new Set<Server>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
   readonly owedFlush = new Map<Server, number>();
   /** Servers that are asked for it. */
@@ -45,6 +49,7 @@ export class Comebacks {
   left(server: Server): void {
     this.returning.get(server)?.stop();
     this.returning.delete(server);
+    this.inStep.delete(server);
     server.warming = false;
   }
 
@@ -119,6 +124,7 @@ export class Comebacks {
   bringBack(server: Server, why: string): void {
     if (server.leads) server.distrust(why);
     this.returning.get(server)?.stop();
+    if (this.held.has(server)) return;
     const side = this.sideOf(server);
     const peers = this.peersOf(server);
     const flush = this.flushDue(server);
@@ -136,6 +142,7 @@ export class Comebacks {
       this.unknown.delete(server);
       this.foreign.delete(server);
       this.entered.delete(server);
+      this.inStep.delete(server);
       this.pool.log.info("server is synchronised", {
         server: server.label, scope, keys, ms: Math.round(ms),
       });
@@ -149,12 +156,32 @@ export class Comebacks {
 
   /** What it lacks is not known: it is compared in full before it is trusted again. */
   doubt(server: Server, why: string): void {
+    this.inStep.delete(server);
+    this.unlisted(server);
+    if (server.state !== "down") this.bringBack(server, why);
+  }
+
+  /** It is in the rings, and not filled yet. */
+  isHeld(server: Server): boolean {
+    return this.held.has(server);
+  }
+
+  /** It has been given keys, and is to hold what its peers hold of them; inStep: see there. */
+  fill(server: Server, inStep: boolean): void {
+    this.held.delete(server);
+    if (inStep) this.inStep.add(server);
+    // A new one is filled as what it is: empty, or somebody else's.
+    if (!server.cold) this.unlisted(server);
+    if (server.state === "rejoin") this.bringBack(server, "gained keys");
+  }
+
+  /** What it lacks is not known key by key. */
+  private unlisted(server: Server): void {
     const side = this.sideOf(server);
     for (const { pair } of this.peersOf(server)) {
       pair.overflow[side] = true;
       pair.filled[side] = false;
     }
-    if (server.state !== "down") this.bringBack(server, why);
   }
 
   /** A new server: whatever it holds already is compared, and what its peers hold is copied, before it leads. */
@@ -163,15 +190,13 @@ export class Comebacks {
     server.cold = true;
     this.foreign.add(server);
     this.entered.add(server);
+    this.held.add(server);
   }
 
-  /** Keys become its that were others': it leads nothing until doubt() has had it compared. */
+  /** Keys become its that were others': it leads nothing until fill() has had it compared. */
   gains(server: Server): void {
-    const side = this.sideOf(server);
-    for (const { pair } of this.peersOf(server)) {
-      pair.overflow[side] = true;
-      pair.filled[side] = false;
-    }
+    this.held.add(server);
+    this.unlisted(server);
     if (server.leads) server.distrust("gains keys");
   }
 
@@ -182,6 +207,7 @@ export class Comebacks {
       this.unknown.delete(server);
       this.foreign.delete(server);
       this.entered.delete(server);
+      this.held.delete(server);
       this.owedFlush.delete(server);
     }
     for (const server of [...this.returning.keys()]) this.bringBack(server, "rings changed");

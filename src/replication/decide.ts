@@ -236,9 +236,9 @@ export class Decide extends Keyed {
     if (role === Asked.COPY) {
       this.pool.lacks(this.pair, this.key, other(this.lead));
       this.pool.counters.single_writes++;
-      const { strict } = this.pool;
+      const { strict, comebacks } = this.pool;
       return this.pool.whenNoted(this.pair, this.lead, this.laneIndex, () => {
-        if (strict === null) return this.conclude();
+        if (strict === null || comebacks.isHeld(this.server(other(this.lead)))) return this.conclude();
         strict.settle(this.pair, this.key, this.laneIndex, this.lead, this.serial, this.proof(), (ok) => (ok ? this.conclude() : this.unsettled()));
       });
     }

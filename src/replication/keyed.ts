@@ -5,7 +5,7 @@ import type { Server } from "../backend/server.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { serverError } from "../protocol/answers.ts";
 import type { RequestReader } from "../protocol/request.ts";
-import { type Pair, PRIMARY, type Side } from "./pair.ts";
+import { describe, type Pair, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import { type Client, Slot } from "./slot.ts";
 
@@ -63,7 +63,7 @@ export abstract class Keyed extends Slot {
     counters.proxy_errors++;
     counters[what === "outcome unknown" ? "error_unknown_outcome" : "error_no_server"]++;
     if (this.mute) counters.noreply_failed++;
-    this.answer(serverError(`${what} (${this.pool.describe(this.pair, this.why)})`));
+    this.answer(serverError(`${what} (${describe(this.pair, this.why)})`));
   }
 
   /** memcached's own error line at bytes[start…] is what the client is told. */

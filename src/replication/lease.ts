@@ -31,6 +31,8 @@ export interface LeaseAround {
   readonly alone: boolean;
   /** It is certain that this proxy is dead. */
   isGone(id: string): boolean;
+  /** What this proxy copies to a server is what we would. */
+  isAlike(id: string): boolean;
   /** Higher than all before. */
   serial(): number;
 }
@@ -126,7 +128,7 @@ export class Lease extends SilentCaller {
       this.mine = false;
       return;
     }
-    if (state === "done" && !this.mine && (this.early || (before !== null && before !== holder))) {
+    if (state === "done" && !this.mine && this.around.isAlike(id!) && (this.early || (before !== null && before !== holder))) {
       this.done = true;
       return;
     }

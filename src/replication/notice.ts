@@ -1,6 +1,9 @@
 // What a proxy posts on every server: that it lives, when it wrote last, and which servers it does not trust.
 //
-//   __tandem:b:<id>    tandem 1 <seq> <wall ms> <mono ms> <ms since a client wrote, or -1> live|ended|buried (<server>=<why>:<chunks>)…
+//   __tandem:b:<id>    tandem 1 <seq> <wall ms> <mono ms> <ms since a client wrote, or -1> live|ended|buried <rings> (<server>=<why>:<chunks>)…
+//
+// Rings: their digest, or <digest before>><digest after>:<steps taken> while they change.
+import type { Steps } from "./steps.ts";
 
 /** down: not reachable; stale: it lacks writes; cold: it lost its memory; drained: it lacks nothing, but is not to be read. */
 export const COMPLAINT_REASONS = ["down", "stale", "cold", "drained"] as const;
@@ -27,21 +30,24 @@ export interface Notice {
   readonly buried: boolean;
   /** The last one: the proxy has ended, with nothing under way. What it complained about stands. */
   readonly ended?: boolean;
+  /** Its rings; one of an older tandem does not tell. */
+  readonly rings?: Steps;
   readonly complaints: readonly Complaint[];
 }
 
 export function noticeText(notice: Notice): string {
-  const { seq, wallMs, monoMs, wroteAgoMs, buried, ended, complaints } = notice;
+  const { seq, wallMs, monoMs, wroteAgoMs, buried, ended, rings, complaints } = notice;
   const head = `tandem 1 ${seq} ${wallMs} ${monoMs} ${wroteAgoMs} ${buried ? "buried" : ended === true ? "ended" : "live"}`;
-  return head + complaints.map(({ name, why, chunks }) => ` ${name}=${why}:${chunks}`).join("");
+  const steps = rings === undefined ? "" : rings.from === rings.to ? ` ${rings.to}` : ` ${rings.from}>${rings.to}:${rings.taken}`;
+  return head + steps + complaints.map(({ name, why, chunks }) => ` ${name}=${why}:${chunks}`).join("");
 }
 
 /** Null when it is no notice, or not a whole one. */
 export function parseNotice(text: string): Notice | null {
-  const match = /^tandem 1 (\d{1,15}) (\d{1,15}) (\d{1,15}) (-1|\d{1,15}) (live|ended|buried)((?: [\x21-\x7e]+=[a-z]+:\d{1,9})*)$/.exec(text);
+  const match = /^tandem 1 (\d{1,15}) (\d{1,15}) (\d{1,15}) (-1|\d{1,15}) (live|ended|buried)(?: ([0-9a-f]{16})(?:>([0-9a-f]{16}):(\d))?)?((?: [\x21-\x7e]+=[a-z]+:\d{1,9})*)$/.exec(text);
   if (match === null) return null;
   const complaints: Complaint[] = [];
-  for (const word of match[6]!.split(" ")) {
+  for (const word of match[9]!.split(" ")) {
     if (word === "") continue;
     const [, name, reason, chunks] = /^(.+)=([a-z]+):(\d+)$/.exec(word)!;
     const why = COMPLAINT_REASONS.find((each) => each === reason);
@@ -51,6 +57,7 @@ export function parseNotice(text: string): Notice | null {
   return {
     seq: Number(match[1]), wallMs: Number(match[2]), monoMs: Number(match[3]), wroteAgoMs: Number(match[4]),
     buried: match[5] === "buried", complaints,
+    ...(match[6] === undefined ? {} : { rings: { from: match[6], to: match[7] ?? match[6], taken: Number(match[8] ?? 0) } }),
     ...(match[5] === "ended" ? { ended: true } : {}),
   };
 }

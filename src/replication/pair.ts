@@ -1,5 +1,6 @@
 // A primary and a backup that together keep some keys: which of them is trusted for a key (its lead), which keys one
 // of them lacks (the stale map, which overrides everything), and which keys are locked by a command in two steps.
+import type { FailureReason } from "../backend/reasons.ts";
 import type { Server } from "../backend/server.ts";
 
 /** Index of a server in its pair. */
@@ -273,4 +274,12 @@ export class Pair {
 
 export function other(side: Side): Side {
   return side === PRIMARY ? BACKUP : PRIMARY;
+}
+
+/** "primary 10.0.0.1:11211 down, backup 10.0.0.2:11211 request_timeout": for error lines. */
+export function describe(pair: Pair, why: readonly (FailureReason | null)[] | null): string {
+  const say = (role: string, server: Server, reason: FailureReason | null): string =>
+    `${role} ${server.label} ${server.state === "down" ? `down: ${server.health.reason}` : (reason ?? server.state)}`;
+  const primary = say("primary", pair.primary, why?.[PRIMARY] ?? null);
+  return pair.backup === null ? primary : `${primary}, ${say("backup", pair.backup, why?.[BACKUP] ?? null)}`;
 }

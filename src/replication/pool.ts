@@ -6,7 +6,6 @@ import type { Turn } from "../bytes/turn.ts";
 import { CasTags } from "../backend/cas_tags.ts";
 import type { Lane } from "../backend/lane.ts";
 import type { HealthState } from "../backend/health.ts";
-import type { FailureReason } from "../backend/reasons.ts";
 import { type BackendWorld, Server, type ServerOwner } from "../backend/server.ts";
 import { oldestVersion } from "../backend/server_version.ts";
 import type { Counters } from "../observe/counters.ts";
@@ -31,6 +30,7 @@ import type { Read } from "./read.ts";
 import { Sharing } from "./sharing.ts";
 import { Siblings, type SiblingsWorld } from "./siblings.ts";
 import { Strict, type StrictWorld, VIEW_MS } from "./strict.ts";
+import type { Steps } from "./steps.ts";
 import type { RingChange } from "./transition.ts";
 import { Verifier, type VerifyWorld } from "./verify.ts";
 import { VersionClock } from "./version.ts";
@@ -145,15 +145,20 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.siblings = this.board !== null && options.siblings !== null ? new Siblings(this, this.board, options.siblings) : null;
     const agrees = this.board !== null && (options.proxies.strict || this.siblings !== null);
     this.strict = agrees ? new Strict(this, this.board!, options.proxies.strict, this.siblings) : null;
-    for (const pair of this.pairs) {
-      pair.strict = this.strict;
-      if (this.siblings !== null) pair.onCopied = this.lookout.copied;
-    }
+    this.join();
     this.sharing = options.shareGets ? new Sharing() : null;
     this.memory = this.board !== null && options.proxies.hints ? new Memory(this) : null;
     if (this.board !== null) {
       this.board.onDeath = (id, complaints) => this.takeOver(id, complaints);
       this.board.onSilence = () => this.scrubber.soon();
+    }
+  }
+
+  /** Pairs that are new ask and tell those who agree on them. */
+  join(): void {
+    for (const pair of this.pairs) {
+      pair.strict = this.strict;
+      if (this.siblings !== null) pair.onCopied = this.lookout.copied;
     }
   }
 
@@ -212,7 +217,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.pair = this.makePairs();
   }
 
-  /** Another ring in the place of one: the servers that it had and has no more, and those that are new and not started. */
+  /** Another ring in the place of one: the servers that it had and has no more, and those that are new. */
   setRing({ side, servers: specs, ring }: RingChange<PoolServer>): { gone: Server[]; fresh: Server[] } {
     const before = side === PRIMARY ? this.primaries : this.backups;
     const after = specs.map((spec) => before.find(({ label }) => label === spec.label) ?? this.make(spec));
@@ -269,7 +274,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
 
   leaseOf(server: Server, early: boolean): Lease | null {
-    return this.board === null ? null : new Lease(server, early && !this.comebacks.entered.has(server), this.nowMs, this.board);
+    const { entered, inStep } = this.comebacks;
+    return this.board === null ? null : new Lease(server, inStep.has(server) || (early && !entered.has(server)), this.nowMs, this.board);
   }
 
   pairsOf(server: Server): number {
@@ -353,14 +359,17 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** A server did not get a flush_all; delaySeconds as the client gave it. */
   owesFlush(server: Server, delaySeconds: number): void {
-    this.comebacks.owesFlush(server, delaySeconds);
-    this.memory?.look();
+    this.learnedFlush(server, delaySeconds);
     this.siblings?.missedFlush(server, delaySeconds);
   }
 
   learnedFlush(server: Server, delaySeconds: number): void {
     this.comebacks.owesFlush(server, delaySeconds);
     this.memory?.look();
+  }
+
+  get steps(): Steps {
+    return this.changes.steps;
   }
 
   get comparesAll(): boolean {
@@ -373,14 +382,6 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   soon(run: () => void): void {
     this.platform.afterTurn(run);
-  }
-
-  /** "primary 10.0.0.1:11211 down, backup 10.0.0.2:11211 request_timeout": for error lines. */
-  describe(pair: Pair, why: readonly (FailureReason | null)[] | null): string {
-    const say = (role: string, server: Server, reason: FailureReason | null): string =>
-      `${role} ${server.label} ${server.state === "down" ? `down: ${server.health.reason}` : (reason ?? server.state)}`;
-    const primary = say("primary", pair.primary, why?.[PRIMARY] ?? null);
-    return pair.backup === null ? primary : `${primary}, ${say("backup", pair.backup, why?.[BACKUP] ?? null)}`;
   }
 
   stateChanged(server: Server, from: HealthState, reason: string): void {

@@ -19,6 +19,8 @@ export interface PoolOptions {
   /** What all proxies over these servers must have in common, and its digest. */
   readonly placement: string;
   readonly fingerprint: string;
+  /** Digest of what decides where keys are. */
+  readonly rings: string;
   /** The zone whose copies are asked first by a get; "": the primary always. */
   readonly near: string;
   /** How long a change of rings waits for a server that is needed for it, ms. */

@@ -12,9 +12,10 @@ import type { Server } from "../backend/server.ts";
 import type { Board } from "./board.ts";
 import { Crossings, type CrossingsWorld, type CrossingWord } from "./crossings.ts";
 import type { ComplaintReason } from "./notice.ts";
-import type { Pair, Side } from "./pair.ts";
+import { BACKUP, other, type Pair, PRIMARY, type Side } from "./pair.ts";
+import { type Steps, stepsTaken } from "./steps.ts";
 
-/** What workers say to each other. */
+/** What workers say to each other. Servers by their labels: while rings change, places differ. */
 export type SiblingWord =
   | {
     readonly seq: number;
@@ -24,14 +25,16 @@ export type SiblingWord =
     readonly only?: number;
     /** The last part of all that there is to tell to one who has just come. */
     readonly all?: boolean;
-    /** Servers that it does not trust, by their index. */
-    readonly complaints?: readonly (readonly [server: number, why: ComplaintReason])[];
-    /** The side on which it decides, for each pair; -1: on none. */
-    readonly sides?: readonly (Side | -1)[];
-    /** Keys that a side of a pair lacks. */
-    readonly lacks?: readonly (readonly [pair: number, side: Side, key: string])[];
+    /** Servers that it does not trust. */
+    readonly complaints?: readonly (readonly [server: string, why: ComplaintReason])[];
+    /** The side on which it decides, for each pair ("primary backup"); -1: on none. */
+    readonly sides?: Readonly<Record<string, Side | -1>>;
+    /** Keys that a server lacks which another has. */
+    readonly lacks?: readonly (readonly [server: string, keeper: string, key: string])[];
     /** Servers that missed a flush_all, and when it takes effect, seconds from now. */
-    readonly flushes?: readonly (readonly [server: number, seconds: number])[];
+    readonly flushes?: readonly (readonly [server: string, seconds: number])[];
+    /** How far it is with a change of rings. */
+    readonly steps?: Steps;
   }
   | { readonly ack: number; readonly to: number }
   | CrossingWord;
@@ -49,6 +52,9 @@ export interface SiblingsWorld {
   readonly lookout: CrossingsWorld;
   readonly servers: readonly Server[];
   readonly pairs: readonly Pair[];
+  /** Our rings, and how far their change is. */
+  readonly steps: Steps;
+  pairOf(key: string): Pair;
   /** A side lacks a key: as if we had found it. */
   learned(pair: Pair, key: string, side: Side): void;
   /** A server missed a flush_all: as if we had sent it. */
@@ -62,13 +68,22 @@ export interface SiblingsWorld {
 interface Sibling {
   /** Up to which of our words it has heard. */
   heard: number;
-  sides: (Side | -1)[];
-  complaints: readonly (readonly [number, ComplaintReason])[];
+  sides: Readonly<Record<string, Side | -1>>;
+  complaints: readonly (readonly [string, ComplaintReason])[];
+  /** Null: it has not told. */
+  steps: Steps | null;
   id: string;
   /** It has told all that it knew when we met. */
   met: boolean;
   /** Its words that cannot be acknowledged yet, in order. */
-  readonly pending: { readonly seq: number; readonly keys: readonly (readonly [number, Side, string])[] }[];
+  readonly pending: { readonly seq: number; readonly keys: readonly (readonly [string, string, string])[] }[];
+}
+
+/** Where we decide for a pair, and the word that told it. */
+interface Decides {
+  readonly pair: string;
+  side: Side | -1;
+  seq: number;
 }
 
 /** Keys in one word to one who has just come. */
@@ -77,14 +92,11 @@ const PART = 5000;
 export class Siblings {
   private readonly others = new Map<number, Sibling>();
   private seq = 0;
-  private lacks: [number, Side, string][] = [];
-  private flushes: [number, number][] = [];
+  private lacks: [string, string, string][] = [];
+  private flushes: [string, number][] = [];
   private complaints = "";
-  /** The side on which we decide, for each pair, and the word that told it. */
-  private readonly sides: (Side | -1)[];
-  private readonly sideSeq: number[];
+  private decides = new Map<Pair, Decides>();
   private flushing = false;
-  private readonly index = new Map<Pair, number>();
   /** Which keys several of us write. */
   readonly crossings: Crossings;
   /** Called when others have heard something. */
@@ -92,9 +104,15 @@ export class Siblings {
 
   constructor(private readonly world: SiblingsWorld, private readonly board: Board, private readonly ends: SiblingsEnd) {
     this.crossings = new Crossings(world.lookout, ends.say);
-    this.sides = world.pairs.map(() => -1);
-    this.sideSeq = world.pairs.map(() => 0);
-    for (const [index, pair] of world.pairs.entries()) this.index.set(pair, index);
+    this.ringsChanged();
+  }
+
+  ringsChanged(): void {
+    const before = this.decides;
+    this.decides = new Map(this.world.pairs.map((pair) => [
+      pair, before.get(pair) ?? { pair: `${pair.primary.label} ${pair.backup!.label}`, side: -1 as const, seq: 0 },
+    ]));
+    this.refence();
   }
 
   /** What one of us does for all is ours to do: of those that live we have the lowest number. */
@@ -112,13 +130,12 @@ export class Siblings {
   /** A worker has come: it hears all that we know, and must have heard it before it serves anybody. */
   joined(number: number): void {
     this.crossings.joined(number);
-    this.others.set(number, { heard: -1, sides: this.sides.map(() => -1), complaints: [], id: "", met: false, pending: [] });
+    this.others.set(number, { heard: -1, sides: {}, complaints: [], steps: null, id: "", met: false, pending: [] });
     this.tell();
-    const lacks: [number, Side, string][] = [];
-    for (const [at, pair] of this.world.pairs.entries()) for (const [key, { side }] of pair.stale) lacks.push([at, side, key]);
+    const lacks = this.world.pairs.flatMap((pair) => [...pair.stale].map(([key, { side }]) => lack(pair, side, key)));
     for (let from = 0; ; from += PART) {
       const all = from + PART >= lacks.length;
-      this.send({ only: number, all, lacks: lacks.slice(from, from + PART), sides: this.sides, complaints: this.complained() });
+      this.send({ only: number, all, lacks: lacks.slice(from, from + PART), complaints: this.complained() });
       if (all) return;
     }
   }
@@ -138,12 +155,12 @@ export class Siblings {
 
   /** A side lacks the newest state of a key, as we have found. */
   missed(pair: Pair, key: string, side: Side): void {
-    this.lacks.push([this.index.get(pair)!, side, key]);
+    this.lacks.push(lack(pair, side, key));
     this.flushSoon();
   }
 
   missedFlush(server: Server, seconds: number): void {
-    this.flushes.push([this.world.servers.indexOf(server), seconds]);
+    this.flushes.push([server.label, seconds]);
     this.flushSoon();
   }
 
@@ -161,19 +178,20 @@ export class Siblings {
 
   /** A command that decides may be sent to the pair's lead. */
   mayDecide(pair: Pair): boolean {
-    if (this.others.size === 0) return true;
-    const at = this.index.get(pair)!;
+    // Before its ring was replaced all of us had turned to the side that stays.
+    if (this.others.size === 0 || pair.retired) return true;
+    const decides = this.decides.get(pair)!;
     const side = pair.usualLead;
     if (side === -1) return true; // it fails by itself
-    if (this.sides[at] !== side) {
+    if (decides.side !== side) {
       this.look();
-      if (this.sides[at] !== side) return false;
+      if (decides.side !== side) return false;
     }
     // What we found to be lacking may be led from another side by those who do not know it.
     if (pair.stale.size > 0 && !this.knows(this.latest)) return false;
     for (const sibling of this.others.values()) {
-      const theirs = sibling.sides[at]!;
-      if (sibling.heard < this.sideSeq[at]! || (theirs !== -1 && theirs !== side)) return false;
+      const theirs = sibling.sides[decides.pair] ?? -1;
+      if (sibling.heard < decides.seq || (theirs !== -1 && theirs !== side)) return false;
     }
     return true;
   }
@@ -181,12 +199,12 @@ export class Siblings {
   /** Called every tick and when something has changed: says what others must know. */
   look(): void {
     let told = false;
-    for (const [at, pair] of this.world.pairs.entries()) {
+    for (const [pair, decides] of this.decides) {
       const side = pair.usualLead;
       // Its last commands on the old side come first.
-      if (side === this.sides[at] || pair.deciding > 0) continue;
-      this.sides[at] = side;
-      this.sideSeq[at] = this.seq + 1;
+      if (side === decides.side || pair.deciding > 0) continue;
+      decides.side = side;
+      decides.seq = this.seq + 1;
       told = true;
     }
     if (told || this.complained().join(";") !== this.complaints) this.tell();
@@ -212,10 +230,18 @@ export class Siblings {
   }
 
   private learn(sibling: Sibling, word: Exclude<SiblingWord, { ack: number } | CrossingWord>): void {
-    const { pairs, servers } = this.world;
-    for (const [at, side, key] of word.lacks ?? []) this.world.learned(pairs[at]!, key, side);
-    for (const [at, seconds] of word.flushes ?? []) this.world.learnedFlush(servers[at]!, seconds);
-    if (word.sides !== undefined) sibling.sides = [...word.sides];
+    for (const [label, , key] of word.lacks ?? []) {
+      // Of a server that does not have the key by our rings nobody asks us.
+      const pair = this.world.pairOf(key);
+      if (pair.primary.label === label) this.world.learned(pair, key, PRIMARY);
+      else if (pair.backup!.label === label) this.world.learned(pair, key, BACKUP);
+    }
+    for (const [label, seconds] of word.flushes ?? []) {
+      const server = this.world.servers.find((each) => each.label === label);
+      if (server !== undefined) this.world.learnedFlush(server, seconds);
+    }
+    if (word.sides !== undefined) sibling.sides = word.sides;
+    if (word.steps !== undefined) sibling.steps = word.steps;
     if (word.complaints !== undefined) {
       sibling.complaints = word.complaints;
       this.refence();
@@ -227,7 +253,7 @@ export class Siblings {
   private acknowledge(): void {
     for (const [number, { pending }] of this.others) {
       let upTo = -1;
-      while (pending.length > 0 && !pending[0]!.keys.some(([at, , key]) => this.isBusy(this.world.pairs[at]!, key))) upTo = pending.shift()!.seq;
+      while (pending.length > 0 && !pending[0]!.keys.some(([, , key]) => this.isBusy(this.world.pairOf(key), key))) upTo = pending.shift()!.seq;
       if (upTo !== -1) this.ends.say({ ack: upTo, to: number });
     }
   }
@@ -236,19 +262,20 @@ export class Siblings {
     return pair.syncing.has(key) || pair.decided.has(key);
   }
 
-  private refence(): void {
+  /** Servers are turned away from, or others' trust in them has changed. */
+  refence(): void {
     // All workers are told by their supervisor what the operator has drained.
-    const doubted = new Set<number>();
-    for (const { complaints } of this.others.values()) for (const [at, why] of complaints) if (why !== "drained") doubted.add(at);
-    for (const [at, server] of this.world.servers.entries()) server.doubted = doubted.has(at);
+    const doubted = new Set<string>();
+    for (const { complaints } of this.others.values()) for (const [label, why] of complaints) if (why !== "drained") doubted.add(label);
+    for (const server of this.world.servers) server.doubted = server.turned || doubted.has(server.label);
     for (const pair of this.world.pairs) pair.watchLead(this.world.nowMs);
   }
 
-  private complained(): [number, ComplaintReason][] {
-    const found: [number, ComplaintReason][] = [];
-    for (const [at, server] of this.world.servers.entries()) {
+  private complained(): [string, ComplaintReason][] {
+    const found: [string, ComplaintReason][] = [];
+    for (const server of this.world.servers) {
       const why = this.board.complaint(server);
-      if (why !== null) found.push([at, why]);
+      if (why !== null) found.push([server.label, why]);
     }
     return found;
   }
@@ -263,17 +290,32 @@ export class Siblings {
     });
   }
 
-  private tell(): void {
+  /** Who of us has taken fewer steps of our change, in words; null: nobody. */
+  lagging(steps: number): string | null {
+    for (const [number, sibling] of this.others) {
+      const taken = sibling.steps === null ? -1 : (stepsTaken(sibling.steps, this.world.steps) ?? -1);
+      if (taken < steps) return `worker ${number}, which ${taken < 0 ? "was not told of it" : "is not as far"}`;
+    }
+    return null;
+  }
+
+  tell(): void {
     const complaints = this.complained();
     this.complaints = complaints.join(";");
     const { lacks, flushes } = this;
     this.lacks = [];
     this.flushes = [];
-    this.send({ complaints, sides: this.sides, lacks, flushes });
+    this.send({ complaints, lacks, flushes });
   }
 
   private send(what: object): void {
     this.seq++;
-    if (this.others.size > 0) this.ends.say({ seq: this.seq, id: this.world.proxyId, ...what });
+    if (this.others.size === 0) return;
+    const sides = Object.fromEntries([...this.decides.values()].map(({ pair, side }) => [pair, side]));
+    this.ends.say({ seq: this.seq, id: this.world.proxyId, sides, steps: this.world.steps, ...what });
   }
+}
+
+function lack(pair: Pair, side: Side, key: string): [string, string, string] {
+  return [pair.server(side)!.label, pair.server(other(side))!.label, key];
 }

@@ -58,17 +58,28 @@ export class Strict implements Strictness {
     private readonly timed: boolean, private readonly siblings: Siblings | null,
   ) {
     if (siblings !== null) siblings.onHeard = () => this.look();
-    for (const server of world.servers) this.pairsOf.set(server, []);
-    for (const pair of world.pairs) {
+    this.ringsChanged();
+  }
+
+  /** Those who left are known until their last requests have ended. */
+  ringsChanged(): void {
+    for (const server of this.world.servers) this.pairsOf.set(server, []);
+    for (const pair of this.world.pairs) {
       this.pairsOf.get(pair.primary)!.push({ pair, side: PRIMARY });
       this.pairsOf.get(pair.backup!)!.push({ pair, side: BACKUP });
     }
   }
 
+  /** Nothing is under way on it any more. */
+  left(server: Server): void {
+    this.pairsOf.delete(server);
+  }
+
   /** We complain about it. */
   distrusts(server: Server): boolean {
     if (server.state === "down" || server.state === "rejoin" || server.cold) return true;
-    const pairs = this.pairsOf.get(server)!;
+    const pairs = this.pairsOf.get(server);
+    if (pairs === undefined) return true; // it has left the rings
     for (let i = 0; i < pairs.length; i++) {
       const { pair, side } = pairs[i]!;
       if (pair.lacking[side] > 0 || pair.overflow[side]) return true;

@@ -2,14 +2,20 @@
 // ring, which holds every key as well, answers until the servers that gained keys hold them. Nothing is asked at an old
 // place, and nothing old can come up again: what a server came with is compared like anything else.
 //
-//   waiting: the other side is up and lacks nothing ─▶ the ring is replaced; servers that gain keys lead nothing
-//   settling: requests that were under way end ─▶ filling: they are given all that their peers hold ─▶ the other ring
+//   waiting: the other side is up and lacks nothing
+//     ─▶ turning: its servers lead nothing; commands that they decide end       (only while others use the same rings)
+//     ─▶ the ring is replaced, servers that gain keys lead nothing ─▶ settling: requests that were under way end
+//     ─▶ filling: they are given all that their peers hold ─▶ the other ring
+//
+// Other proxies over the same servers, and the other workers, take each step with us (steps.ts): while one of them uses the
+// old ring and another the new one, all read from and decide on the side that stays, and all write there.
 //
 // Without backups there is nobody else: keys that move are misses.
 import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import { BACKUP, other, type Pair, PRIMARY, type Side } from "./pair.ts";
+import { FILLED, REPLACED, TURNED } from "./steps.ts";
 
 /** A server as the settings name it. */
 export interface RingServerSpec {
@@ -37,31 +43,50 @@ export interface Changing<Spec extends RingServerSpec> {
   readonly log: Log;
   /** How long a request may be under way, at most, ms. */
   readonly requestMs: number;
-  /** Puts it in place; answers with the servers that are new and not started yet. */
+  /** Puts it in place; answers with the servers that are new. */
   replaceRing(change: RingChange<Spec>): readonly Server[];
+  /** Servers lead nothing though they lack nothing, or may lead again. */
+  turn(servers: readonly Server[], away: boolean): void;
   /** A server that stays gains keys: it leads nothing until it was compared. */
   gains(server: Server): void;
-  fill(server: Server): void;
+  /** Servers that are new, and those that gained keys, are given what they are to hold; inStep: by all proxies together. */
+  fill(fresh: readonly Server[], gained: readonly Server[], inStep: boolean): void;
+  /** Which other worker, and which other proxy, has taken fewer steps of this change, in words; null: none. */
+  laggingWorker(steps: number): string | null;
+  laggingProxy(steps: number): string | null;
+  /** We have taken another step. */
+  stepped(): void;
 }
 
-export const TRANSITION_PHASES = ["waiting", "settling", "filling"] as const;
+/** What is waited for so long is worth a word, ms. */
+const LONG_MS = 1000;
+
+export const TRANSITION_PHASES = ["waiting", "turning", "settling", "filling"] as const;
 
 const ROLES = ["primaries", "backups"] as const;
 
 export class Transition<Spec extends RingServerSpec> {
   phase: (typeof TRANSITION_PHASES)[number] = "waiting";
+  /** Steps taken (steps.ts), of all rings. */
+  taken = 0;
+  /** Rings that are through. */
+  private through = 0;
   private atMs = 0;
+  private turned: readonly Server[] = [];
   private fresh: readonly Server[] = [];
   private gained: readonly Server[] = [];
   private under: ReadonlySet<object> = new Set();
+  private waitsFor = "";
   private told = "";
   private waitsSinceMs: number | null = null;
+  /** Nobody was left behind in the change of this ring. */
+  private inStep = true;
 
   /** changes: at least one, in the order in which they are made. */
   constructor(
     private readonly pool: Changing<Spec>,
     private readonly changes: RingChange<Spec>[],
-    /** How long a change waits for a side that cannot answer, ms. */
+    /** How long a change waits for a side that cannot answer, or for others, ms. */
     private waitMs: number,
   ) {}
 
@@ -72,7 +97,7 @@ export class Transition<Spec extends RingServerSpec> {
   /** "primaries filling, then backups"; with what is waited for. */
   get text(): string {
     const [now, ...then] = this.changes.map(({ side }) => ROLES[side]);
-    const waits = this.phase === "waiting" ? ` for ${this.obstacle() ?? "nothing"}` : "";
+    const waits = this.waitsFor === "" ? "" : ` for ${this.waitsFor}`;
     return `${now} ${this.phase}${waits}${then.length > 0 ? `, then ${then.join(", ")}` : ""}`;
   }
 
@@ -80,35 +105,59 @@ export class Transition<Spec extends RingServerSpec> {
   tick(nowMs: number): void {
     const change = this.changes[0];
     if (change === undefined) return;
-    if (this.phase === "waiting") {
-      const obstacle = this.obstacle();
-      if (obstacle === null) return this.begin(change, nowMs);
-      this.waitsSinceMs ??= nowMs;
-      if (nowMs - this.waitsSinceMs < this.waitMs) return this.tell(obstacle);
-      this.pool.log.warn("ring changes without waiting any longer: what is not held elsewhere are misses", { ring: ROLES[change.side], for: obstacle });
-      this.begin(change, nowMs);
-    } else if (this.phase === "settling") {
-      if (nowMs < this.atMs || [...this.under].some((upload) => this.pool.uploads.has(upload))) return;
-      this.phase = "filling";
-      for (const server of this.fresh) server.start();
-      for (const server of this.gained) this.pool.fill(server);
-    } else if ([...this.fresh, ...this.gained].every(({ leads }) => leads)) {
-      this.pool.log.info("ring is in place", { ring: ROLES[change.side], ms: Math.round(nowMs - this.atMs) });
-      this.changes.shift();
-      this.phase = "waiting";
-      this.told = "";
-      this.waitsSinceMs = null;
-      this.tick(nowMs);
+    switch (this.phase) {
+      case "waiting":
+        if (!this.passes(nowMs, this.obstacle())) return;
+        if (this.alone) return this.replace(change, nowMs);
+        this.phase = "turning";
+        this.turned = change.side === PRIMARY ? this.pool.primaries : this.pool.backups;
+        this.pool.turn(this.turned, true);
+        this.atMs = nowMs + this.pool.requestMs;
+        return;
+      case "turning":
+        if (nowMs < this.atMs) return;
+        this.take(TURNED);
+        if (this.passes(nowMs, this.obstacle())) this.replace(change, nowMs);
+        return;
+      case "settling":
+        if (nowMs < this.atMs || [...this.under].some((upload) => this.pool.uploads.has(upload))) return;
+        this.take(REPLACED);
+        if (!this.passes(nowMs, this.behind())) return;
+        this.phase = "filling";
+        this.pool.turn(this.turned, false);
+        this.turned = [];
+        return this.pool.fill(this.fresh, this.gained, this.inStep);
+      case "filling":
+        if (![...this.fresh, ...this.gained].every(({ leads }) => leads)) return;
+        this.pool.log.info("ring is in place", { ring: ROLES[change.side], ms: Math.round(nowMs - this.atMs) });
+        this.changes.shift();
+        this.phase = "waiting";
+        this.inStep = true;
+        this.take(FILLED);
+        this.through++;
+        this.tick(nowMs);
     }
   }
 
-  /** Waits no longer for a side that cannot answer: what only it holds are misses from now on. */
+  /** Waits no longer for a side that cannot answer, nor for others: what only they hold are misses from now on. */
   end(nowMs: number): void {
     this.waitMs = 0;
     this.tick(nowMs);
   }
 
-  private begin(change: RingChange<Spec>, nowMs: number): void {
+  /** Nobody else uses the rings that change. */
+  private get alone(): boolean {
+    return this.pool.laggingWorker(Infinity) === null && this.pool.laggingProxy(Infinity) === null;
+  }
+
+  private take(step: number): void {
+    const taken = this.through * FILLED + step;
+    if (taken === this.taken) return;
+    this.taken = taken;
+    this.pool.stepped();
+  }
+
+  private replace(change: RingChange<Spec>, nowMs: number): void {
     const { pool } = this;
     const { side, shifts } = change;
     const before = side === PRIMARY ? pool.primaries : pool.backups;
@@ -127,23 +176,46 @@ export class Transition<Spec extends RingServerSpec> {
     if (alone) this.tick(nowMs);
   }
 
-  /** Why the other side cannot answer for this one yet; null: it can. */
+  /** Nothing is in the way, or it was waited for long enough; other workers always come. */
+  private passes(nowMs: number, obstacle: string | null): boolean {
+    const ring = ROLES[this.changes[0]!.side];
+    const worker = this.pool.laggingWorker(this.taken);
+    const waitsFor = obstacle ?? worker;
+    if (waitsFor !== null) {
+      this.waitsFor = waitsFor;
+      this.waitsSinceMs ??= nowMs;
+      if (worker !== null || nowMs - this.waitsSinceMs < this.waitMs) {
+        if (waitsFor !== this.told && nowMs - this.waitsSinceMs >= LONG_MS) {
+          this.told = waitsFor;
+          this.pool.log.warn("ring change waits", { ring, for: waitsFor });
+        }
+        return false;
+      }
+      this.inStep = false;
+      this.pool.log.warn("ring changes without waiting any longer: what is not held elsewhere are misses", { ring, for: waitsFor });
+    }
+    this.waitsFor = this.told = "";
+    this.waitsSinceMs = null;
+    return true;
+  }
+
+  /** Another proxy that was not left behind. */
+  private behind(): string | null {
+    return this.inStep ? this.pool.laggingProxy(this.taken) : null;
+  }
+
+  /** Why this ring cannot change yet: the other side cannot answer for it, or others were not told; null: it can. */
   private obstacle(): string | null {
     const side = this.changes[0]!.side, theirs = other(side);
     for (const server of theirs === BACKUP ? this.pool.backups : this.pool.primaries) {
       if (!server.leads || server.state !== "up") return `${server.label}, which is ${server.state}`;
       if (server.drained) return `${server.label}, which is drained`;
       if (server.fenced) return `${server.label}, which another proxy does not trust`;
+      if (server.doubted) return `${server.label}, which another worker does not trust`;
     }
     for (const pair of this.pool.pairs) {
       if (pair.server(theirs) !== null && (pair.lacking[theirs] > 0 || pair.overflow[theirs])) return `${pair.server(theirs)!.label}, which lacks writes`;
     }
-    return null;
-  }
-
-  private tell(obstacle: string): void {
-    if (obstacle === this.told) return;
-    this.told = obstacle;
-    this.pool.log.warn("ring change waits", { ring: ROLES[this.changes[0]!.side], for: obstacle });
+    return this.behind();
   }
 }

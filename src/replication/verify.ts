@@ -37,11 +37,14 @@ export interface VerifyWorld {
   readonly settleMs: number;
   readonly random: Random;
   readonly counters: Counters;
+  pairOf(key: string): Pair;
 }
 
 export class Verifier {
   /** Whether writes are looked at; decided once a tick. */
   active = false;
+  /** The rings were others once: a key may be in another pair than it was when it was written. */
+  moved = false;
   private readonly doubts = new Map<Pair, Map<string, Doubt>>();
   private readonly waiting: Doubt[] = [];
   private running = 0;
@@ -89,6 +92,11 @@ export class Verifier {
   private begin(doubt: Doubt): boolean {
     const { pair, key } = doubt;
     if (this.running >= RUNNING_PER_LANE * this.lanes) return false;
+    // Where it was before nobody writes it any more: what is there is old. Where it is now it was copied or compared since.
+    if (this.moved && this.world.pairOf(key) !== pair) {
+      this.drop(doubt);
+      return true;
+    }
     if (this.world.nowMs - pair.leadSinceMs < this.world.settleMs) return false;
     // The copier makes them alike where one is known to be stale.
     if (pair.stale.has(key) || pair.primary.state !== "up" || pair.backup!.state !== "up") return false;
@@ -106,15 +114,17 @@ export class Verifier {
     const { world } = this;
     const repaired = outcome === "copied" || outcome === "removed";
     if (repaired) world.counters.divergences++;
-    if ((outcome === "equal" || outcome === "refused") && !doubt.again) {
-      this.doubts.get(doubt.pair)!.delete(doubt.key);
-      this.size--;
-      return doubt.settled?.();
-    }
+    if ((outcome === "equal" || outcome === "refused") && !doubt.again) return this.drop(doubt);
     // Proxies that collide must not collide again.
     const wait = repaired || doubt.again ? 0 : RETRY_MS;
     doubt.rounds = doubt.again ? 0 : doubt.rounds + 1;
     doubt.atMs = world.nowMs + wait + (world.random.u32() % (RETRY_MS * Math.min(4, 1 + doubt.rounds)));
     this.waiting.push(doubt);
+  }
+
+  private drop({ pair, key, settled }: Doubt): void {
+    this.doubts.get(pair)!.delete(key);
+    this.size--;
+    settled?.();
   }
 }

@@ -250,8 +250,9 @@ export class Write extends Keyed {
 
   /** One side took it, and that the other lacks it is written down there. */
   private settled(took: Side): void {
-    const { strict } = this.pool;
-    if (strict === null || this.done) return this.speak();
+    const { strict, comebacks } = this.pool;
+    // Nobody leads a server that is still to be filled: who else lacks what it lacks, all are given later.
+    if (strict === null || this.done || comebacks.isHeld(this.server(other(took)))) return this.speak();
     if (this.serial === 0) this.serial = strict.wrote(this.key);
     strict.settle(this.pair, this.key, this.laneIndex, took, this.serial, this.proof(), (ok) => (ok ? this.speak() : this.fail("outcome unknown")));
   }

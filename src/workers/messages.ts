@@ -28,6 +28,8 @@ export type Order =
   | { readonly t: "prepare"; readonly ask: number; readonly config: ProxyConfig }
   /** Take what you prepared last; answered with `committed`. */
   | { readonly t: "commit"; readonly ask: number }
+  /** Rings that are to change wait no longer; answered with `hastened`. */
+  | { readonly t: "hasten"; readonly ask: number }
   /** What you prepared does not come. */
   | { readonly t: "forget"; readonly ask: number }
   /** A client of another worker asked for counters to begin again at 0. */
@@ -67,6 +69,10 @@ export type Word =
   | { readonly t: "prepared"; readonly ask: number; readonly reason: string | null }
   /** What has changed, in words. */
   | { readonly t: "committed"; readonly ask: number; readonly changes: readonly string[] }
+  /** changing: there are rings that are to change. */
+  | { readonly t: "hastened"; readonly ask: number; readonly changing: boolean }
+  /** Rings have begun to change, or have changed; said when it is so. */
+  | { readonly t: "rings"; readonly changing: boolean }
   | { readonly t: "sum"; readonly ask: number }
   | { readonly t: "reset"; readonly pool: number }
   /** A line for the one log. */

@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../platform/platform.ts";
 import type { Order, Word } from "./messages.ts";
 
 /** What a worker says only when it is asked. */
-export type Answer = Extract<Word, { readonly t: "report" | "drained" | "prepared" | "committed" }>;
+export type Answer = Extract<Word, { readonly t: "report" | "drained" | "prepared" | "committed" | "hastened" }>;
 
 interface Round {
   /** Who has not answered. */

@@ -14,6 +14,8 @@ import { Shares } from "./shares.ts";
 
 /** A worker that died is started again after so long; twice as long each time it dies within HEALTHY_MS. */
 const AGAIN_FIRST_MS = 100, AGAIN_MAX_MS = 5000, HEALTHY_MS = 10_000;
+/** While rings change no worker is started; how often it is looked, ms. */
+const RINGS_LOOK_MS = 100;
 /** A worker must be ready within this, and tell of itself within that. */
 const READY_MS = 10_000, TELL_MS = 1000;
 /** What a worker that was told to leave may take beyond its drain. */
@@ -49,6 +51,8 @@ interface Worker {
   ready: boolean;
   /** It knows what the others know. */
   met: boolean;
+  /** Its rings are changing. */
+  changing: boolean;
   /** It was not heard of for too long, and is killed. */
   hung: boolean;
   bornMs: number;
@@ -84,7 +88,7 @@ export class Supervisor {
       serving: () => (this.workers.every(({ met }) => met) ? this.workers.map(({ number }) => number) : null),
       decided: (config) => void (this.config = config),
     });
-    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, hung: false, bornMs: 0, heardMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
+    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, changing: false, hung: false, bornMs: 0, heardMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
     this.shares = options.config.pools.map(({ clientsMax }) => new Shares(clientsMax, options.workers, options.clientsPerWorker));
   }
 
@@ -183,6 +187,14 @@ export class Supervisor {
     this.drains.drain(this.ready, server, drained, done);
   }
 
+  /** Rings that are to change wait no longer for servers that are away; done(false): there are none. */
+  endTransition(done: (changing: boolean) => void): void {
+    let changing = false;
+    this.rounds.ask(this.ready, TELL_MS, (ask) => ({ t: "hasten", ask }), (_worker, answer) => {
+      if (answer.t === "hastened" && answer.changing) changing = true;
+    }, () => done(changing));
+  }
+
   /** Other settings, for all workers or for none. */
   reload(config: ProxyConfig, done: (outcome: ReloadOutcome) => void): void {
     if (this.started !== null || this.stopping !== null) return done({ ok: false, reason: "tandem is not serving" });
@@ -192,6 +204,8 @@ export class Supervisor {
   private startWorker(worker: Worker): void {
     if (this.stopping !== null) return;
     const { crew, clock } = this.platform;
+    // It would begin with rings that the others do not have yet.
+    if (this.workers.some(({ changing }) => changing)) return void (worker.late = clock.timer(RINGS_LOOK_MS, () => this.startWorker(worker)));
     worker.bornMs = clock.nowMs();
     const started = crew.start(this.options.args(worker.number), this.ports.all, {
       onText: (text) => this.heard(worker, decodeWord(text)),
@@ -222,7 +236,7 @@ export class Supervisor {
     worker.child = null;
     const wasReady = worker.ready;
     const { hung } = worker;
-    worker.ready = worker.met = worker.hung = false;
+    worker.ready = worker.met = worker.changing = worker.hung = false;
     worker.late?.cancel();
     if (wasReady) for (const other of this.workers) if (other.ready) this.order(other, { t: "gone", worker: worker.number });
     this.generations.gone(worker.number);
@@ -256,7 +270,10 @@ export class Supervisor {
       case "gave":
         this.shares[word.pool]!.gave(worker.number, word.clients);
         return this.settle();
-      case "report": case "drained": case "prepared": case "committed": return this.rounds.answered(worker.number, word);
+      case "report": case "drained": case "prepared": case "committed": case "hastened": return this.rounds.answered(worker.number, word);
+      case "rings":
+        worker.changing = word.changing;
+        return;
       case "sum": return this.collect((report) => report !== null && this.order(worker, { t: "summed", ask: word.ask, report }));
       case "reset":
         for (const other of this.workers) if (other !== worker && other.ready) this.order(other, word);

@@ -36,6 +36,9 @@ export interface WorkingProxy {
   problemWith(config: ProxyConfig): string | null;
   /** Takes settings that it has no problem with; returns what changed, in words. */
   take(config: ProxyConfig): string[];
+  /** Rings are changing; hasten: they wait no longer for servers that are away. */
+  readonly changing: boolean;
+  hasten(): void;
   /** Takes a server out of reads, or puts it back; force: whatever its peers are. */
   drainNow(server: string, drained: boolean, force: boolean): VerbOutcome;
   stop(drainMs: number, done: () => void): void;
@@ -153,7 +156,16 @@ export class WorkerEnd implements Company {
       case "prepare":
         this.prepared = order.config;
         return this.say({ t: "prepared", ask: order.ask, reason: proxy.problemWith(order.config) });
-      case "commit": return this.say({ t: "committed", ask: order.ask, changes: proxy.take(this.prepared!) });
+      case "commit": {
+        const changes = proxy.take(this.prepared!);
+        this.tellRings(proxy);
+        return this.say({ t: "committed", ask: order.ask, changes });
+      }
+      case "hasten": {
+        const { changing } = proxy;
+        proxy.hasten();
+        return this.say({ t: "hastened", ask: order.ask, changing });
+      }
       case "forget":
         this.prepared = null;
         return;
@@ -173,8 +185,15 @@ export class WorkerEnd implements Company {
   private introduced = false;
   private met = false;
 
+  private tellRings({ changing }: WorkingProxy): void {
+    if (changing !== this.toldChanging) this.say({ t: "rings", changing });
+    this.toldChanging = changing;
+  }
+  private toldChanging = false;
+
   private tellLoad(): void {
     this.lookMet(this.proxy!);
+    this.tellRings(this.proxy!);
     const clients = this.proxy!.clients();
     const text = clients.join();
     if (text !== this.told) this.say({ t: "load", clients });

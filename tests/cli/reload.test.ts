@@ -1,7 +1,7 @@
 // What a reload may change, and in which order rings are replaced.
 import { describe, expect, test } from "bun:test";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { reloadProblem, reloadText, ringChanges } from "../../src/cli/reload.ts";
+import { reloadProblem, reloadText, ringChanges, sharedProblem } from "../../src/cli/reload.ts";
 import { poolFlags } from "../../src/cli/settings.ts";
 import type { PoolConfig } from "../../src/config/config.ts";
 import { readPool } from "../../src/config/flags.ts";
@@ -59,6 +59,17 @@ describe("what cannot change while it runs", () => {
     expect(problem([...PAIR, "--strict"], [...PAIR, "-s", "c:1", "--strict"])).toMatch(/cannot change while tandem runs with strict/);
     expect(problem(PAIR, ["-s", "a:1", "-s", "x:1", "-b", "y:1"])).toMatch(/x:1 was a backup and cannot change sides in one step/);
   });
+});
+
+test("several workers change rings, and nothing that was given out among them at the start", () => {
+  const problem = (before: string[], after: string[]): string => sharedProblem([pool(...before)], [pool(...after)]) ?? "taken";
+  expect(problem(PAIR, [...PAIR, "-s", "c:1", "--ring", "twemproxy", "--timeout", "5"])).toBe("taken");
+  expect(problem(["-s", "a:1"], ["-s", "a:1", "-s", "c:1"])).toBe("taken");
+  expect(problem(PAIR, [...PAIR, "-p", "5"])).toBe("pool main: where it listens cannot change while several workers run; restart tandem for that");
+  expect(problem(PAIR, [...PAIR, "-n", "5"])).toMatch(/max_clients cannot change/);
+  expect(problem(PAIR, ["-s", "a:1", "-s", "b:1"])).toMatch(/whether it has backups cannot change/);
+  // Without the board they do not hear of each other.
+  expect(problem([...PAIR, "--board", "off"], [...PAIR, "-s", "c:1", "--board", "off"])).toMatch(/servers and rings cannot change .*or set board = "on"/);
 });
 
 test("what changes is told in words", () => {

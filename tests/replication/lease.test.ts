@@ -23,7 +23,7 @@ class Desk {
 
   lease(id: string, early: boolean, alone = false): Lease {
     let serial = 0;
-    return new Lease(this.server, early, this.nowMs, { proxyId: id, alone, isGone: (of) => this.gone.has(of), serial: () => ++serial });
+    return new Lease(this.server, early, this.nowMs, { proxyId: id, alone, isGone: (of) => this.gone.has(of), isAlike: () => true, serial: () => ++serial });
   }
   /** Time passes; each wants its work, and those that work get on. */
   pass(ms: number, ...leases: Lease[]): this {

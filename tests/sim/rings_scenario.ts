@@ -1,8 +1,10 @@
 // Rings that change while clients never stop asking: servers come, go and are replaced, and the placement becomes another
 // software's. Nothing fails, so every answer must be memcached's: no miss of what is stored, nothing old, no error. At the
-// end both sides of each key hold the same.
+// end both sides of each key hold the same. So it is with several workers, who hear of it at nearly the same time, and
+// with several proxies that are told of it one after the other.
 import type { RingFlavour } from "../../src/config/config.ts";
 import { check } from "./checker.ts";
+import { findings } from "./company_checker.ts";
 import { CLOSING_US, drawHabits } from "./load.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT } from "./model.ts";
@@ -20,12 +22,61 @@ const READY_US = 20 * SECOND_US;
 const CHANGED_US = 120 * SECOND_US;
 const FLAVOURS: readonly RingFlavour[] = ["libketama", "libketama", "twemproxy", "magent", "magent-modulo", "twemproxy-md5"];
 
-export function ringsScenario(bend: (pair: PairWorld) => void = () => {}): Scenario {
+export type Kind = "rings" | "rings-workers" | "rings-two";
+/** How far apart proxies are told of other rings, at most. */
+const APART_US: Readonly<Record<Kind, number>> = { rings: 0, "rings-workers": SECOND_US / 2, "rings-two": 4 * SECOND_US };
+
+export function ringsScenario(bend: (pair: PairWorld) => void = () => {}, kind: Kind = "rings"): Scenario {
   return {
-    name: "rings",
+    name: kind,
     settings: (seed) => ({ ...drawSettings(new Dice(seed ^ 0x5eed)), sendBuffer: [65_536, 262_144], receiveBuffer: [65_536, 262_144] }),
-    run: (world) => run(world, bend),
+    run: (world) => (kind === "rings" ? run(world, bend) : runSeveral(world, kind, bend)),
   };
+}
+
+/** Two or three proxies, or workers of one. */
+function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): ScenarioResult {
+  const dice = world.dice.hosts;
+  const shape: Shape = {
+    primaries: dice.range(1, 2), backups: dice.range(1, 2), spare: 2, clients: dice.range(3, 5), lanes: dice.pick([1, 1, 2]),
+    proxies: dice.range(2, 3), workers: kind === "rings-workers", versions: dice.pick(VERSIONS), refillRate: dice.pick([20, 25_000]),
+  };
+  const pair = new PairWorld(world, shape, {
+    keys: world.dice.load.pick([6, 12]), depth: world.dice.load.pick([1, 4]), pauseUs: world.dice.load.pick([20_000, 60_000]), ttls: 0,
+    noreply: world.dice.load.pick([0, 10]), large: 0, aborts: 0, halfCloses: 0, idle: 0,
+  });
+  const violations: string[] = [];
+  bend(pair);
+  world.runUntil(() => pair.serving && pair.quiet(), 10 * SECOND_US, 500);
+  world.run(world.nowUs + 2 * SECOND_US); // everybody has read of everybody
+  pair.startClients();
+  let reloads = 0;
+  for (let i = dice.range(1, 2); i > 0; i--) {
+    world.run(world.nowUs + dice.range(1, 3) * SECOND_US);
+    const over = draw(dice, pair);
+    world.note(`reload: ${over.ring}, ${over.primaries.length} primaries, ${over.backups.length} backups`);
+    let told = 0;
+    for (const [at, proxy] of pair.proxies.entries()) {
+      world.after(dice.range(0, APART_US[kind]), () => {
+        told++;
+        proxy.reload(pair.config(over), (outcome) => {
+          if (!outcome.ok) violations.push(`a reload of proxy ${at + 1} is refused: ${outcome.reason}`);
+        });
+      });
+    }
+    reloads++;
+    const ended = world.runUntil(() => told === pair.proxies.length && pair.proxies.every(({ changing }) => !changing) && pair.quiet(), world.nowUs + CHANGED_US, 100_000);
+    if (!ended) violations.push(`rings have not changed after ${CHANGED_US / SECOND_US} s: ${pair.proxies.map(({ pool }) => pool.changes.transition?.text ?? "over").join("; ")}; ${pair.unquiet()}`);
+  }
+  world.run(world.nowUs + SECOND_US);
+  pair.known.waning = true;
+  world.runUntil(() => pair.quiet(), world.nowUs + READY_US, 100_000);
+  pair.known.stopped = true;
+  world.run(world.nowUs + CLOSING_US);
+  violations.push(...differences(pair).filter((line) => !line.endsWith("which it does not belong to")));
+  violations.push(...pair.history.wrong, ...findings(pair.history.calls, false).map(({ text }) => text));
+  for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
+  return { violations, counts: { calls: pair.history.calls.length, reloads } };
 }
 
 function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {

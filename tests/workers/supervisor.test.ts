@@ -169,6 +169,32 @@ describe("the supervisor", () => {
     }
   });
 
+  test("starts a worker in the place of another not before the rings of the others have changed", () => {
+    const crew = new Crew(2).begin();
+    const [a, b] = crew.children as [Child, Child];
+    a.says({ t: "rings", changing: true });
+    b.says({ t: "rings", changing: true });
+    b.handlers.onGone(null);
+    crew.table.pass(5000);
+    expect(crew.children.length).toBe(2);
+    a.says({ t: "rings", changing: false });
+    crew.table.pass(200);
+    expect(crew.children.length).toBe(3);
+  });
+
+  test("hastens the change of rings in all workers, and says whether there is one", () => {
+    for (const changing of [true, false]) {
+      const crew = new Crew(2).begin();
+      const said: boolean[] = [];
+      crew.supervisor.endTransition((any) => said.push(any));
+      for (const [at, child] of crew.children.entries()) {
+        const [{ ask }] = child.took("hasten") as [Order];
+        child.says({ t: "hastened", ask, changing: at === 0 && changing });
+      }
+      expect(said).toEqual([changing]);
+    }
+  });
+
   test("sums what those tell that answer in time", () => {
     const crew = new Crew(2).begin();
     const heard: (Report | null)[] = [];
