@@ -36,7 +36,7 @@ class Place {
   pending = 0;
   /** Something was not as expected. */
   odd = false;
-  /** Of the entry that it has meanwhile, where the target is read already; -1: none. */
+  /** Of the entry that it has meanwhile; -1: it is under way elsewhere. */
   generation = -1;
   cas = "";
   ttl = 0;
@@ -91,9 +91,10 @@ export class Fill extends SilentCaller {
     place.begunMs = begunMs;
     place.odd = false;
     place.pending = 1;
-    place.generation = -1;
-    // A target that is read while it is filled must not be believed before the second look.
-    if (pair.server(this.to)!.warming && (place.generation = this.owner.claim(pair, place.key)) === -1) return this.fails(place, index);
+    // A copy of another origin may have looked at the target already, and would take what is added for what it has seen.
+    // And a target that is read while it is filled must not be believed before the second look.
+    place.generation = this.owner.claim(pair, place.key);
+    if (place.generation === -1) return this.fails(place, index);
     this.ask(place, index, WHOLE, Asked.SOURCE);
   }
 

@@ -229,6 +229,23 @@ describe("a server that returns", () => {
     t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown/);
   });
 
+  test("no other copy of the key looks at the side that is filled before it was added there: it would see nothing, and be content with it", () => {
+    const t = new Table();
+    filling(t);
+    t.pair.mark("k", 0);
+    t.pass(60);
+    t.P.receives("");
+    t.B.answers(READ, "VA 1 f0 t-1 c9\r\nx\r\n");
+    t.P.answers("ms k 1 ME T0 F0\r\nx\r\n", "HD\r\n");
+    t.B.answers("mg k t c u\r\n", "EN\r\n");
+    t.P.answers(READ, "VA 1 f0 t-1 c1\r\nx\r\n");
+    t.B.answers(READ, "EN\r\n");
+    t.P.answers("md k C1\r\n", "HD\r\n");
+    t.B.answers("mg k c t u\r\n", "EN\r\n");
+    t.pass(60);
+    expect([t.states, t.lacks("k")]).toEqual(["up up", ""]);
+  });
+
   test("without its memory it is added to, and the source is looked at once more", () => {
     const t = new Table();
     filling(t);
