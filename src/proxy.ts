@@ -5,7 +5,7 @@ import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { Peers } from "./cli/peers.ts";
 import { reloadProblem, reloadText, ringChanges, sharedProblem } from "./cli/reload.ts";
-import { fingerprint, placementText, ringsText } from "./config/fingerprint.ts";
+import { fingerprint, placementText, ringsDigests, ringsText } from "./config/fingerprint.ts";
 import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
@@ -286,6 +286,10 @@ export class Proxy implements WorkingProxy {
     service.peers = new Peers(this.platform, config.region.peers, options, service.counters, service.log);
     if ((this.company?.number ?? 0) === 0) service.peers.start();
     service.pool.changes.begin(options, rings);
+  }
+
+  get rings(): Record<string, string> {
+    return ringsDigests(this.services.map(({ config }) => config));
   }
 
   get changing(): boolean {

@@ -46,6 +46,9 @@ export interface RunnableProxy {
   handOn(): readonly Port[] | null;
   /** They are of no use to it afterwards. */
   readonly portsAreCopies: boolean;
+  /** Where each pool keeps its keys (ringsDigests), and whether that is just changing. */
+  readonly rings: Readonly<Record<string, string>>;
+  readonly changing: boolean;
   /** Accepts nobody and goes on to serve who is there, for at most drainMs. */
   retire(drainMs: number, done: () => void): void;
 }

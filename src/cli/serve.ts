@@ -1,7 +1,7 @@
 // tandem serve: checks what only this machine can tell, goes to the background if asked, and runs one proxy until a
 // signal ends it.
 import type { ServerSpec } from "../config/config.ts";
-import { fingerprint, placementText } from "../config/fingerprint.ts";
+import { fingerprint, placementText, ringsDigests } from "../config/fingerprint.ts";
 import { checkFdLimit } from "../config/flags.ts";
 import { type Given, type Problem, problemLine } from "../config/problem.ts";
 import { addressText } from "../config/servers.ts";
@@ -32,9 +32,13 @@ export function serve(context: Context, flags: Flags): void {
   if (problem !== null) return failUsage(context, problem);
 
   if (flags.has("heir")) {
-    const toPredecessor = reportToPredecessor(context.platform, context.called);
+    const toPredecessor = reportToPredecessor(context.platform, context.called, (rings) => {
+      const ours = ringsDigests(settings.config.pools);
+      const other = Object.keys(rings ?? {}).find((pool) => ours[pool] !== undefined && ours[pool] !== rings![pool]);
+      if (other === undefined) run(context, flags, settings, toPredecessor!, true);
+      else toPredecessor!.failed(EXIT_FAILED, `pool ${other} has other servers or rings than the process before: tandem reload first`);
+    });
     if (toPredecessor === null) return fail(context, EXIT_FAILED, "--heir: nobody started this process to take its place");
-    run(context, flags, settings, toPredecessor, true);
   } else if (flags.has("daemon-child")) {
     reportToParent(context, flags.one("daemon-child").text, (report) => run(context, flags, settings, report));
   } else if (settings.background) {
@@ -118,10 +122,14 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
   };
   const proxy = workers > 1 ? supervise(context, settings, workers, log, bound) : context.makeProxy(settings.config, log);
   const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: [
-    ...verbsOf(proxy, () => void context.platform.clock.timer(ANSWER_MS, () => succession.begin())),
+    ...verbsOf(proxy, () => {
+      const { obstacle } = succession;
+      if (obstacle === null) context.platform.clock.timer(ANSWER_MS, () => succession.begin());
+      return obstacle;
+    }),
     {
       path: "/reload", help: "reads the file of settings again and takes what it says, all of it or nothing",
-      run: (_query, done) => reload(context, flags, log, proxy, workers, (ok, text) => done({ ok, text })),
+      run: (_query, done) => reloadNow((ok, text) => done({ ok, text })),
     },
     {
       path: "/transition/end", help: "rings that are to change wait no longer for servers that are away",
@@ -154,7 +162,13 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     },
   };
   stopOnSignals(context, log, settings.drainMs, () => (ready ? running : null), leave);
-  host.onSignal("SIGHUP", () => { if (ready) reload(context, flags, log, proxy, workers, () => {}); });
+  // Whoever takes our place has the settings that we have now.
+  const reloadNow = (done: (ok: boolean, text: string) => void): void => {
+    if (!succession.under) return reload(context, flags, log, proxy, workers, done);
+    log.warn("reload refused, an upgrade is under way");
+    done(false, "an upgrade is under way");
+  };
+  host.onSignal("SIGHUP", () => { if (ready) reloadNow(() => {}); });
 
   // Both at once: what cannot listen is known before anything else has happened.
   let opened: AdminOutcome | null = null;

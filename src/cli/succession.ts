@@ -3,6 +3,8 @@
 //
 //   SIGUSR2 ─▶ admin interface closed ─▶ heir started with our ports ─▶ "ready": retire, leave
 //                                                                   └─▶ anything else: we go on as before
+//
+// Both serve for a while, so they keep keys in the same places: none begins while rings change, nor with other rings.
 import type { Log } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Context, RunnableProxy } from "./context.ts";
@@ -10,6 +12,8 @@ import type { Report } from "./daemon.ts";
 
 /** The heir must serve within this, ms. */
 const READY_MS = 15_000;
+/** What it is told of its predecessor comes within this, ms. */
+const TOLD_MS = 1000;
 
 export interface Estate {
   readonly proxy: RunnableProxy;
@@ -24,15 +28,22 @@ export interface Estate {
 }
 
 export class Succession {
-  private under = false;
+  /** An upgrade is under way, or done. */
+  under = false;
 
   constructor(private readonly context: Context, private readonly log: Log, private readonly estate: Estate) {}
 
-  /** Begins, unless it is under way; says what comes of it in the log. */
+  /** Why none can begin now; null: it can. */
+  get obstacle(): string | null {
+    if (this.under) return "an upgrade is under way already";
+    return this.estate.proxy.changing ? "rings are changing: wait for that (tandem transition end hastens it)" : null;
+  }
+
+  /** Begins, unless it cannot; says what comes of it in the log. */
   begin(): void {
-    const { log, estate } = this;
+    const { log, estate, obstacle } = this;
     const { crew, clock } = this.context.platform;
-    if (this.under) return log.warn("an upgrade is under way already");
+    if (obstacle !== null) return log.warn("no upgrade", { reason: obstacle });
     const ports = estate.proxy.handOn();
     if (ports === null) return log.error("no upgrade: this runtime cannot hand its ports on");
     this.under = true;
@@ -59,6 +70,7 @@ export class Succession {
         failed(said !== "" ? said : `the new process ended (${code === null ? "by a signal" : `exit code ${code}`})`);
       },
     });
+    if (heir.ok) heir.child.send(JSON.stringify(estate.proxy.rings));
     // The heir has its own hold of them.
     for (const port of ports) if (this.ownCopies) port.close();
     const late = clock.timer(READY_MS, () => {
@@ -90,10 +102,16 @@ function heirArgs({ args, called }: Context): string[] {
   return [...own.slice(0, at), "--heir", `--called=${called}`, ...own.slice(at)];
 }
 
-/** The heir's side: its predecessor hears how the start went. */
-export function reportToPredecessor(platform: Platform, called: string): Report | null {
-  const channel = platform.crew.parent({ onText: () => {}, onGone: () => {} });
+/** The heir's side: its predecessor hears how the start went. met: once, with its rings; null: it does not tell. */
+export function reportToPredecessor(platform: Platform, called: string, met: (rings: Readonly<Record<string, string>> | null) => void): Report | null {
+  let waits = true;
+  const told = (rings: Readonly<Record<string, string>> | null): void => {
+    if (waits) met(rings);
+    waits = false;
+  };
+  const channel = platform.crew.parent({ onText: (text) => told(JSON.parse(text) as Record<string, string>), onGone: () => {} });
   if (channel === null) return null;
+  platform.clock.timer(TOLD_MS, () => told(null)); // one of before
   return {
     ready: () => channel.send("ready"),
     failed: (code, line) => {

@@ -2,8 +2,8 @@
 import type { Verb } from "../observe/admin.ts";
 import type { ToldProxy } from "./context.ts";
 
-/** upgrade: begins one. */
-export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => void): Verb[] {
+/** upgrade: begins one, or says why not. */
+export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => string | null): Verb[] {
   const drain = (path: string, help: string, drained: boolean): Verb => ({
     path, help,
     run: (query, done) => {
@@ -18,8 +18,8 @@ export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => void): V
     {
       path: "/upgrade", help: "starts the program as it is in its file by now to take our place",
       run: (_query, done) => {
-        done({ ok: true, text: "upgrading" });
-        upgrade();
+        const obstacle = upgrade();
+        done({ ok: obstacle === null, text: obstacle ?? "upgrading" });
       },
     },
   ];

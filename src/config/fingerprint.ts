@@ -23,6 +23,11 @@ export function ringsText(placement: string): string {
   return placement.slice(0, placement.indexOf(" ack="));
 }
 
+/** The digest of that for each pool, by its name. */
+export function ringsDigests(pools: readonly PoolConfig[]): Record<string, string> {
+  return Object.fromEntries(pools.map((pool) => [pool.name, fingerprint(ringsText(placementText(pool)))]));
+}
+
 /** 16 hex digits. */
 export function fingerprint(placement: string): string {
   const bytes = Uint8Array.from(placement, (letter) => letter.charCodeAt(0) & 0xff);

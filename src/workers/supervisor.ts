@@ -1,6 +1,7 @@
 // One process that serves nobody: it opens the ports, starts workers that accept from them, starts anew those that die,
 // and is where they meet. When it dies they end too; a port outlives any worker, so no connection that waits is lost.
 import type { ProxyConfig } from "../config/config.ts";
+import { ringsDigests } from "../config/fingerprint.ts";
 import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import { type Report, sumReports, type WorkersLost } from "../observe/report.ts";
@@ -131,6 +132,14 @@ export class Supervisor {
     return this.ports.all;
   }
 
+  get rings(): Record<string, string> {
+    return ringsDigests(this.config.pools);
+  }
+
+  get changing(): boolean {
+    return this.workers.some(({ changing }) => changing);
+  }
+
   /** Accepts nobody and serves who is there for at most drainMs; done once all workers are gone. */
   retire(drainMs: number, done: () => void): void {
     this.stopping = done;
@@ -205,7 +214,7 @@ export class Supervisor {
     if (this.stopping !== null) return;
     const { crew, clock } = this.platform;
     // It would begin with rings that the others do not have yet.
-    if (this.workers.some(({ changing }) => changing)) return void (worker.late = clock.timer(RINGS_LOOK_MS, () => this.startWorker(worker)));
+    if (this.changing) return void (worker.late = clock.timer(RINGS_LOOK_MS, () => this.startWorker(worker)));
     worker.bornMs = clock.nowMs();
     const started = crew.start(this.options.args(worker.number), this.ports.all, {
       onText: (text) => this.heard(worker, decodeWord(text)),

@@ -237,6 +237,26 @@ test("proxies change rings when each of them was told, or when they are to wait 
   }
 }, TEST_MS);
 
+test("an upgrade begins neither in the midst of a change of rings nor with other ones", async () => {
+  const [a, b, x] = await memcacheds(3) as [Spawned, Spawned, Spawned];
+  const path = join(dir, "upgrade.toml"), admin = join(dir, "upgrade-admin");
+  write(path, [a], [x], "");
+  const tandem = await started(path, "--admin", admin);
+  const told = (...words: string[]): string => {
+    const { status, stdout, stderr } = spawnSync(tandemPath(), [...words, "--admin", admin], { encoding: "utf8" });
+    return `${status} ${stdout}${stderr}`;
+  };
+  write(path, [a, b], [x], "");
+  expect(told("upgrade")).toMatch(/^1 tandem: .*: the upgrade failed, the one before goes on; its log says why\n$/);
+  await tandem.said(/the upgrade failed, this process goes on reason="pool main has other servers or rings than the process before: tandem reload first"/);
+  x.kill("SIGSTOP"); // the ring waits for it
+  await tandem.said(/server is down/);
+  expect(told("reload")).toMatch(/^0 main: primaries also 127/);
+  expect(told("upgrade")).toMatch(/^1 tandem: .*: rings are changing: wait for that \(tandem transition end hastens it\)\n$/);
+  x.kill("SIGCONT");
+  await tandem.said(/ring is in place/, 0, CHANGED_MS);
+}, TEST_MS);
+
 test("tandem reload and tandem transition end say what came of it", async () => {
   const [a, x] = await memcacheds(2) as [Spawned, Spawned];
   const path = join(dir, "told.toml"), admin = join(dir, "admin");
