@@ -20,30 +20,34 @@ export interface AdminPlace {
   readonly place: string;
   /** Why it does not. */
   readonly problem: string;
+  /** Other hosts may reach it, and need no token. */
+  readonly open: boolean;
 }
 
 /** done is called once. Where it was not asked for and cannot listen, nothing else is different. */
 export function openAdmin(
   platform: Platform, config: AdminConfig | null, source: AdminSource, done: (outcome: AdminOutcome) => void,
 ): void {
-  if (config === null) return done({ ok: true, admin: null, place: "", problem: "" });
+  if (config === null) return done({ ok: true, admin: null, place: "", problem: "", open: false });
   const token = readToken(platform, config);
   if (!token.ok) return done(token);
   const admin = new Admin(platform, source, token.value);
   const wanted = addressText(config.address);
   admin.start(config.address, UNIX_MODE, (opened) => {
     if (opened.ok) {
-      return done({ ok: true, admin, place: addressText(opened.address), problem: "" });
+      const open = token.value === null && config.address.kind === "tcp" && !/^(127\.|::1$|localhost$)/.test(config.address.host);
+      return done({ ok: true, admin, place: addressText(opened.address), problem: "", open });
     }
     const why = opened.cause === "in_use" ? "something listens there already" : opened.detail || opened.cause;
     if (config.explicit !== null) return done({ ok: false, reason: `${config.explicit.flag} ${wanted}: cannot listen: ${why}` });
-    done({ ok: true, admin: null, place: wanted, problem: why });
+    done({ ok: true, admin: null, place: wanted, problem: why, open: false });
   });
 }
 
 /** The line of the log that says where it is, or why it is not. */
-export function tellAdmin(log: Log, { admin, place, problem }: AdminPlace): void {
-  if (admin !== null) log.info("admin interface", { address: place });
+export function tellAdmin(log: Log, { admin, place, problem, open }: AdminPlace): void {
+  if (open) log.warn("admin interface does without a token what any host asks: drain, reload, upgrade", { address: place });
+  else if (admin !== null) log.info("admin interface", { address: place });
   else if (problem !== "") log.warn("no admin interface", { address: place, reason: problem });
 }
 

@@ -54,6 +54,17 @@ describe("admin interface", () => {
     expect([missing.code, missing.stderr]).toMatchObject([1, `tandem: --admin-token-file ${join(dir, "nothing")}: cannot be read: ENOENT: no such file or directory, open '${join(dir, "nothing")}'\n`]);
   });
 
+  test("where any host may ask without a token the log warns, and with one or on this host alone it does not", async () => {
+    const memcached = await keep(spawnMemcached());
+    const warning = /WARN admin interface does without a token what any host asks/;
+    const start = async (host: string, env = {}) => {
+      const tandem = await keep(spawnTandem(["-s", label(memcached), "--admin", `${host}:${await freePort()}`], "", env));
+      await tandem.said(/ admin interface /);
+      return warning.test(tandem.log());
+    };
+    expect([await start("0.0.0.0"), await start("0.0.0.0", { TANDEM_ADMIN_TOKEN: "x" }), await start("127.0.0.1")]).toEqual([true, false, false]);
+  });
+
   test("a unix socket, for its owner alone", async () => {
     const memcached = await keep(spawnMemcached());
     const path = join(dir, "admin.sock");
