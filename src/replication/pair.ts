@@ -128,7 +128,8 @@ export class Pair {
     if (backup === null) return PRIMARY;
     if (primary.state === "down") return this.isUnmet(PRIMARY) ? PRIMARY : BACKUP;
     if (backup.state === "down") return this.isUnmet(BACKUP) ? BACKUP : PRIMARY;
-    return this.worse === PRIMARY ? BACKUP : PRIMARY;
+    const { worse } = this;
+    return worse !== -1 ? other(worse) : primary.cold ? BACKUP : PRIMARY;
   }
 
   /** Of two sides: the one that is still to be flushed, the cold one, or the one that lacks more than is known; -1: neither. */
@@ -136,8 +137,8 @@ export class Pair {
     const { primary, overflow } = this;
     const backup = this.backup!;
     if (primary.unflushed !== backup.unflushed) return primary.unflushed ? PRIMARY : BACKUP;
-    if (primary.cold || backup.cold) return primary.cold ? PRIMARY : BACKUP;
-    if (overflow[PRIMARY] !== overflow[BACKUP]) return overflow[PRIMARY] ? PRIMARY : BACKUP;
+    if (primary.cold !== backup.cold) return primary.cold ? PRIMARY : BACKUP;
+    if (!primary.cold && overflow[PRIMARY] !== overflow[BACKUP]) return overflow[PRIMARY] ? PRIMARY : BACKUP;
     return -1;
   }
 

@@ -89,6 +89,14 @@ test("neither is trusted: nothing is copied from who lacks more to the other", (
   }
 });
 
+test("both lost their memory: each is given what the other has by now", () => {
+  for (const to of [0, 1] as const) {
+    const pair = new Pair(server("cold"), server("cold"));
+    expect(pair.leadOf("k")).toBe(1);
+    expect([pair.hold("k", to) !== 0, pair.leadOf("k")]).toEqual([true, to === 0 ? 1 : 0]);
+  }
+});
+
 test("a side whose list overflowed is not read while the other is there", () => {
   const pair = new Pair(server("suspect"), server("rejoin"));
   pair.overflow[1] = true;

@@ -114,8 +114,9 @@ export class SimClient implements SocketHandlers {
 
   /** Its own side notices that the machine at the other end is gone. */
   cut(): void {
+    if (this.socket === null) return; // it is being opened, and what is there by then may answer
     this.ending = true;
-    this.socket?.abort();
+    this.socket.abort();
   }
 
   private connect(): void {
