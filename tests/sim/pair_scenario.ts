@@ -203,21 +203,6 @@ export function impatience({ calls }: History, stalledUs: number, large: boolean
   return out;
 }
 
-/**
- * Keys of a multi-get that no server answered within a deadline are misses, for the sake of the others: those that
- * may have been such say nothing.
- */
-export function withoutUnanswered({ calls }: History, maybe: (call: Call) => boolean = () => true, leastUs = (REQUEST_TIMEOUT_MS - TICK_MS) * 1000): void {
-  const lines = new Map<string, number>();
-  const line = ({ session, place }: Call): string => `${session} ${place}`;
-  for (const call of calls) lines.set(line(call), (lines.get(line(call)) ?? 0) + 1);
-  for (const call of calls) {
-    if (call.outcome !== "miss" || lines.get(line(call)) === 1) continue;
-    // A deadline may end a tick early: time is read once a tick.
-    if (call.endUs - call.startUs >= leastUs && maybe(call)) call.outcome = "unknown";
-  }
-}
-
 /** What one key's remaining times may differ by on its two sides, seconds. */
 const TTL_SLACK_S = 3;
 

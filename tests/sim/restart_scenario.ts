@@ -10,11 +10,12 @@ import { check } from "./checker.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
 import { CLOSING_US, drawHabits } from "./load.ts";
 import type { Leniency } from "./model.ts";
-import { differences, impatience, leftovers, NOTICE_US, RECOVERY_US, SECOND_US, VERSIONS, withoutUnanswered } from "./pair_scenario.ts";
+import { differences, impatience, leftovers, NOTICE_US, RECOVERY_US, SECOND_US, VERSIONS } from "./pair_scenario.ts";
 import { PairWorld, type Shape } from "./pair_world.ts";
 import { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
 import { drawSettings } from "./settings.ts";
+import { Unanswered } from "./unanswered.ts";
 import type { World } from "./world.ts";
 
 /** How a proxy's life ends, and what is done to what it wrote down. */
@@ -22,8 +23,6 @@ export const PROXY_FAULTS = ["proxy_kill", "proxy_power", "proxy_stop", "evict",
 
 /** How long the world is lively before and after a death, microseconds. */
 const LIVELY_US = 500_000;
-/** Who asks as early may be told that one server cannot be reached and the other is not known yet, microseconds. */
-const FIRST_US = 50_000;
 /** A write that was under way may reach a server that is gone a moment later, microseconds. */
 const AMNESIA_US = 1_000_000;
 
@@ -57,7 +56,11 @@ function run(world: World, bend: (pair: PairWorld) => void, disk: boolean): Scen
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls: "A", kinds: drawKinds(world.dice.faults), quiet, untilUs: endUs, sources: (server) => pair.sources(server), spreadUs: dice.pick([0, 2_000, 50_000]),
   });
-  const reaper = new Reaper(world, pair, endUs, bend);
+  const unanswered = new Unanswered(world, pair);
+  const reaper = new Reaper(world, pair, endUs, () => {
+    bend(pair);
+    unanswered.watch(pair);
+  });
   nemesis.start();
   reaper.later();
   world.run(endUs);
@@ -73,9 +76,7 @@ function run(world: World, bend: (pair: PairWorld) => void, disk: boolean): Scen
   if (waiting > 0) violations.push(`I11: ${waiting} clients still wait for answers`);
   if (healed) violations.push(...differences(pair));
 
-  // No server can be asked within a deadline after a start, when one of them is slow.
-  withoutUnanswered(pair.history, ({ startUs }) => reaper.starts.some((us) => startUs >= us && startUs < us + SECOND_US));
-  withoutUnanswered(pair.history, ({ startUs }) => reaper.starts.some((us) => startUs >= us && startUs < us + FIRST_US), 0);
+  unanswered.withdraw(pair.history);
   const gone = (writtenUs: number, missedUs: number): boolean => reaper.amnesias.some((us) => writtenUs < us + AMNESIA_US && missedUs > us);
   const lenient: Leniency = { lossy: disk ? gone : null, spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
   const verdict = check(pair.history, lenient);
@@ -100,8 +101,6 @@ function couldMatch(text: string): boolean {
 /** Ends the proxy's life now and then, and starts the next. */
 class Reaper {
   deaths = 0;
-  /** When each life began to serve, microseconds. */
-  readonly starts: number[] = [];
   /** When a server that took what another one missed lost its memory with the proxy, microseconds. */
   readonly amnesias: number[] = [];
 
@@ -109,7 +108,7 @@ class Reaper {
     private readonly world: World,
     private readonly pair: PairWorld,
     private readonly untilUs: number,
-    private readonly bend: (pair: PairWorld) => void,
+    private readonly begun: () => void,
   ) {}
 
   later(): void {
@@ -140,7 +139,7 @@ class Reaper {
     world.after(world.dice.faults.range(least, most), () => {
       world.stir(2 * LIVELY_US);
       pair.proxyHost.restart();
-      this.bend(pair);
+      this.begun();
       this.back();
     });
   }
@@ -148,7 +147,6 @@ class Reaper {
   private back(): void {
     const { world, pair } = this;
     if (!pair.serving) return void world.after(1_000, () => this.back());
-    this.starts.push(world.nowUs - 1_000);
     pair.excusedUntilUs = world.nowUs + SECOND_US;
     this.later();
   }

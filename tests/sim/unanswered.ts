@@ -8,7 +8,12 @@ export class Unanswered {
   /** When keys were left unanswered, virtual microseconds. */
   private readonly timesUs: number[] = [];
 
-  constructor(world: World, { proxies }: PairWorld) {
+  constructor(private readonly world: World, pair: PairWorld) {
+    this.watch(pair);
+  }
+
+  /** Called anew when proxies were started again. */
+  watch({ proxies }: PairWorld): void {
     for (const { pool } of proxies) {
       let count = 0;
       Object.defineProperty(pool.counters, "unanswered_keys", {
@@ -16,7 +21,7 @@ export class Unanswered {
         get: () => count,
         set: (more: number) => {
           count = more;
-          this.timesUs.push(world.nowUs);
+          this.timesUs.push(this.world.nowUs);
         },
       });
     }
