@@ -68,8 +68,9 @@ function look(context: Context, places: readonly Place[], last: Look | null, don
   fetchPath(context.platform, address, "/status", token, ANSWER_MS, (fetched) => {
     if (fetched.ok) return done(readLive(label, fetched.status, fetched.body, last));
     if (fetched.foreign) return lookAtDoor(context, { address, label }, done);
-    if (others.length > 0) return look(context, others, last, done);
-    done({ problem: `${label}: ${fetched.reason}` });
+    const problem = `${label}: ${fetched.reason}`;
+    if (others.length === 0) return done({ problem });
+    look(context, others, last, (found) => done("problem" in found ? { problem: `${problem}; ${found.problem}` } : found));
   });
 }
 
