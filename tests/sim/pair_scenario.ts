@@ -6,7 +6,7 @@ import { TICK_MS } from "../../src/replication/pool.ts";
 import { check } from "./checker.ts";
 import { DRIFTS_PPM, jumpClocks } from "./clocks.ts";
 import { drawKinds, type FaultClass, type FaultKind, Nemesis, STIR_US } from "./faults.ts";
-import { type Call, type History, say } from "./history.ts";
+import { type History, say } from "./history.ts";
 import { CLOSING_US, drawHabits, type Habits, keysOf } from "./load.ts";
 import { drawLosses, Losses } from "./losses.ts";
 import { Watch } from "./invariants.ts";
