@@ -192,11 +192,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "that sends a command of unknown outcome again applies it twice", mood: "A", within: 200, quick: false,
     bend: () => patch(Decide.prototype, "unknown", (original) => function (this: Decide) {
-      const decide = this as unknown as { again?: boolean; parked: boolean; lead: Side };
+      const decide = this as unknown as { again?: boolean; parked: boolean; lead: Side; release(): void };
       if (decide.again === true || this.server(decide.lead).state === "down") return original.call(this);
       decide.again = decide.parked = true;
       this.client.block();
       this.lane(decide.lead).wait(this, 0);
+      decide.release();
     }),
   },
   {
@@ -268,10 +269,6 @@ export const MUTATIONS: readonly Mutation[] = [
       const missed = hints.missed.bind(hints);
       hints.missed = (of, key, side) => pair.world.after(400_000, () => missed(of, key, side));
     },
-  },
-  {
-    name: "that answers a write before its hint is kept loses it with its process", mood: "restart-a", within: 300, quick: false,
-    bend: (pair) => void (pair.proxy.pool.whenNoted = (_pair, _took, _laneIndex, run) => run()),
   },
   {
     name: "that does not notice a restart which nobody saw loses what was stored", mood: "restart-a", from: 15, within: 60, quick: true,
