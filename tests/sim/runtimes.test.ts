@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { SCENARIOS } from "./scenarios.ts";
 
 /** Worlds that are much like others, and take long. */
-const SEEDS = 25, FEW = 3;
+const SEEDS = 25, FEW = 2;
 const LONG = ["pair-drift", "pair-fast", "two-drift", "four-a", "four-strict", "four-workers", "rings-workers", "rings-two"];
 const SCRIPT = new URL("../../scripts/sim", import.meta.url).pathname;
 
