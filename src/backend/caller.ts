@@ -5,8 +5,11 @@ import type { StatusCode } from "../protocol/reply.ts";
 import type { FailureReason } from "./reasons.ts";
 
 export interface Caller {
-  /** An item may be told in parts though it is whole; false: up to GATHER_BYTES_MAX it comes in one array. */
-  readonly takesParts: boolean;
+  /**
+   * What it keeps of an answer it holds (bytes/lent.ts). An item may be told to it in parts though it is whole; to all
+   * others up to GATHER_BYTES_MAX in one array.
+   */
+  readonly holds: boolean;
   /**
    * One item of the answer, valid only during the call (its bytes may be kept). For a meta command it is the whole
    * answer; otherwise more items and the final onReply follow. Returns false when the item was not asked for: the
@@ -27,7 +30,7 @@ export interface Caller {
 
 /** A caller that wants none of it: base of those that override what they need. */
 export abstract class SilentCaller implements Caller {
-  get takesParts(): boolean {
+  get holds(): boolean {
     return false;
   }
   onValue(_role: number, _value: ValueView): boolean {

@@ -4,6 +4,7 @@
 //
 //   out: [request][request]…  ──one write a turn──▶ server ──▶ onData: header, gather, stream ──▶ FIFO head's caller
 import { CR, indexOf, LF } from "../bytes/ascii.ts";
+import { keep, lend, release } from "../bytes/lent.ts";
 import { Outbound, type TailPool } from "../bytes/outbound.ts";
 import type { Flushable, Turn } from "../bytes/turn.ts";
 import type { Latency } from "../observe/latency.ts";
@@ -237,10 +238,12 @@ export class Lane implements Flushable {
   }
 
   data(chunk: Uint8Array): void {
+    lend(chunk);
     let at = 0;
     if (this.held !== null || this.gather !== null || this.streaming > 0) at = this.resume(chunk);
     const end = chunk.length;
     while (at < end && this.socket !== null) at = this.readLine(chunk, at, end);
+    release(chunk);
   }
 
   /** Continues what the last chunk left unfinished; returns where whole lines begin. */
@@ -290,10 +293,12 @@ export class Lane implements Flushable {
     }
     if (status === Status.VALUE || status === Status.VA) return this.readItem(status, bytes, start, textEnd, lf + 1, end);
     if (status === Status.STAT) {
+      if (!caller.holds) keep(bytes);
       caller.onLine(role, bytes, start, textEnd);
       return lf + 1;
     }
     this.settle();
+    if (!caller.holds) keep(bytes);
     caller.onReply(role, status, bytes, start, lf + 1);
     // A store called a bad command: the server may now read its data block as commands.
     const bad = status === Status.ERROR || status === Status.CLIENT_ERROR;
@@ -323,14 +328,16 @@ export class Lane implements Flushable {
       return start + size;
     }
     if (size <= GATHER_BYTES_MAX) {
-      this.gather = new Gather(size, status, status === Status.VALUE && this.inFlight.caller.takesParts);
+      this.gather = new Gather(size, status, status === Status.VALUE && this.inFlight.caller.holds);
       return this.gather.add(bytes, start, end);
     }
     view.partial = true;
     view.end = end;
     this.streaming = size - (end - start);
     this.lastByte = bytes[end - 1]!;
-    if (!this.inFlight.caller.onValue(this.inFlight.role, view)) this.fail("foreign_key");
+    const { caller, role } = this.inFlight;
+    if (!caller.holds) keep(bytes);
+    if (!caller.onValue(role, view)) this.fail("foreign_key");
     return end;
   }
 
@@ -342,6 +349,7 @@ export class Lane implements Flushable {
     this.view.end = end;
     const { caller, role } = this.inFlight;
     if (status === Status.VA) this.settle();
+    if (!caller.holds) keep(bytes);
     if (caller.onValue(role, this.view)) return;
     this.fail("foreign_key");
     // Its question is no longer among those that failed with the lane.
@@ -382,6 +390,7 @@ export class Lane implements Flushable {
       const { bytes, start, end } = parts[i]!;
       caller.onChunk(role, bytes, start, end, i === parts.length - 1);
     }
+    for (const { bytes } of parts) release(bytes);
   }
 
   private stream(chunk: Uint8Array, from: number): number {
@@ -398,6 +407,7 @@ export class Lane implements Flushable {
     this.progressMs = this.clock.nowMs;
     const { caller, role, expect } = this.inFlight;
     if (last && expect === Expect.META) this.settle();
+    if (!caller.holds) keep(chunk);
     caller.onChunk(role, chunk, from, to, last);
     return to;
   }

@@ -2,6 +2,7 @@
 // ones are referenced, not copied. What the kernel did not take waits here, in order.
 //
 //   head ─▶ [piece: start..end) [piece) … [tail buffer: ....used )        total = bytes waiting
+import { hold, release } from "./lent.ts";
 
 /** Tail buffers come in two sizes: most turns need little, and a value of some KiB should still leave in one write. */
 const SMALL_BYTES = 4 * 1024, LARGE_BYTES = 64 * 1024;
@@ -69,12 +70,13 @@ export class Outbound {
 
   constructor(private readonly pool: TailPool) {}
 
-  /** Appends bytes[start, end); a large piece is kept by reference, so the caller must not change it afterwards. */
+  /** Appends bytes[start, end); a large piece is kept by reference (and held), so the caller must not change it afterwards. */
   push(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
     if (this.tailStart === this.tailUsed && this.continues(bytes, start, end)) return;
     if (length >= REFERENCE_BYTES) {
       this.sealTail();
+      hold(bytes);
       this.pieces.push({ bytes, start, end, tail: false });
       this.total += length;
       return;
@@ -140,6 +142,7 @@ export class Outbound {
       }
       this.pieces.shift();
       if (piece.tail) this.pool.give(piece.bytes);
+      else release(piece.bytes);
     }
     if (this.tailStart < this.tailUsed) {
       const taken = sink.write(this.tail!, this.tailStart, this.tailUsed);

@@ -3,6 +3,7 @@
 //
 //   onData ─▶ input [request][request][req…]  ─▶ dispatch ─▶ slots: head ─▶ … ─▶ tail     out ─▶ one write a turn
 import { CR, LF } from "../bytes/ascii.ts";
+import { free, lend, release } from "../bytes/lent.ts";
 import { Outbound } from "../bytes/outbound.ts";
 import type { Flushable } from "../bytes/turn.ts";
 import type { Socket, SocketHandlers } from "../platform/platform.ts";
@@ -93,6 +94,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     this.askedMs = this.door.turn.nowMs;
     if (this.gathering) return this.fill(bytes);
     if (this.input === null) {
+      lend(bytes);
       this.input = bytes;
       this.inputStart = 0;
       this.inputEnd = bytes.length;
@@ -101,6 +103,9 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
       const joined = new Uint8Array(have + bytes.length);
       joined.set(this.input.subarray(this.inputStart, this.inputEnd));
       joined.set(bytes, have);
+      release(this.input);
+      free(bytes);
+      lend(joined);
       this.input = joined;
       this.inputStart = 0;
       this.inputEnd = joined.length;
@@ -316,6 +321,8 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     }
     const gather = new Uint8Array(whole - start);
     gather.set(input.subarray(start, end));
+    release(input);
+    lend(gather);
     this.input = gather;
     this.inputStart = 0;
     this.inputEnd = end - start;
@@ -325,12 +332,14 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
 
   private fill(bytes: Uint8Array): void {
     const gather = this.input!;
-    const take = Math.min(gather.length - this.inputEnd, bytes.length);
+    const { length } = bytes;
+    const take = Math.min(gather.length - this.inputEnd, length);
     gather.set(bytes.subarray(0, take), this.inputEnd);
     this.inputEnd += take;
+    if (take === length) free(bytes); // all of it was copied
     if (this.inputEnd < gather.length) return;
     this.gathering = false;
-    if (take === bytes.length) return this.run();
+    if (take === length) return this.run();
     // The rest of the chunk belongs to later requests.
     this.running = true;
     this.step();
@@ -346,6 +355,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
       this.inputStart = at;
       return true;
     }
+    release(this.input);
     this.input = null;
     return false;
   }

@@ -1,4 +1,5 @@
 // Which request does what: from a line that the reader has understood to the part of replication that carries it out.
+import { keep } from "../bytes/lent.ts";
 import { MN, OK } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import type { RequestReader } from "../protocol/request.ts";
@@ -18,6 +19,7 @@ export function dispatch(client: ClientConnection, bytes: Uint8Array, lineStart:
   const { pool, counters } = door;
   if (door.log.verbosity > 1) door.traceCommand(client, bytes, lineStart);
   if (reader.error !== null) return client.refuse(reader.error, reader.noreply);
+  if (reader.op !== Op.SET) keep(bytes);
   switch (reader.op) {
     case Op.GAT:
     case Op.GATS:

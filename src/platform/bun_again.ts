@@ -6,8 +6,8 @@
 // the CPU time that took an eighth of small operations, a quarter with values of 20 KiB, two thirds with 500 KiB.
 import process from "node:process";
 
-/** Whole free ranges go back to the kernel after some tens of seconds; pages of which a part is used stay whole. */
-const KEEPING = { MIMALLOC_PURGE_DELAY: "10000", MIMALLOC_PURGE_HOLES: "0" };
+/** Whole free ranges go back to the kernel after a few seconds; pages of which a part is used stay whole. */
+const KEEPING = { MIMALLOC_PURGE_DELAY: "1000", MIMALLOC_PURGE_HOLES: "0" };
 
 const compiled = Bun.main.startsWith("/$bunfs/");
 // Another command ends soon, and need not wait 30 ms for a second beginning.

@@ -12,6 +12,8 @@ export const STORED = line("STORED");
 export const NOT_STORED = line("NOT_STORED");
 export const EXISTS = line("EXISTS");
 export const NOT_FOUND = line("NOT_FOUND");
+export const DELETED = line("DELETED");
+export const TOUCHED = line("TOUCHED");
 export const ERROR = line("ERROR");
 export const BAD_FORMAT = line("CLIENT_ERROR bad command line format");
 export const BAD_CHUNK = line("CLIENT_ERROR bad data chunk");
@@ -22,17 +24,25 @@ export const RESERVED_KEY = line("CLIENT_ERROR key is reserved for tandem");
 export const TOO_LARGE = line("SERVER_ERROR object too large for cache");
 export const TOO_MANY_CLIENTS = line("ERROR Too many open connections");
 
-/** What the text protocol says where a meta command answers with this status; null: the same as it says. */
+/** What the text protocol says to a store, delete or touch that was answered so, as text or meta; null: the server's own words. */
 export function storeAnswer(status: StatusCode): Uint8Array | null {
   switch (status) {
+    case Status.STORED:
     case Status.HD:
       return STORED;
+    case Status.NOT_STORED:
     case Status.NS:
       return NOT_STORED;
+    case Status.EXISTS:
     case Status.EX:
       return EXISTS;
+    case Status.NOT_FOUND:
     case Status.NF:
       return NOT_FOUND;
+    case Status.DELETED:
+      return DELETED;
+    case Status.TOUCHED:
+      return TOUCHED;
     default:
       return null;
   }

@@ -11,6 +11,7 @@ import { Op } from "../protocol/commands.ts";
 import { Expect, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import { equal, textOf } from "../bytes/ascii.ts";
+import { hold, release } from "../bytes/lent.ts";
 import { CRLF, putBytes, putSpace, putVerb } from "./compose.ts";
 import { Forget, mustForget } from "./forget.ts";
 import { other, type Pair, PRIMARY, type Side } from "./pair.ts";
@@ -332,6 +333,7 @@ export class MultiGet extends Slot {
       }
       return;
     }
+    hold(bytes);
     (this.kept[index] ??= []).push({ bytes, start, end });
     this.advance(); // misses before it may be known by now
   }
@@ -359,7 +361,10 @@ export class MultiGet extends Slot {
       const parts = this.kept[index];
       if (parts !== null && parts !== undefined) {
         this.kept[index] = null;
-        for (const { bytes, start, end } of parts) this.say(bytes, start, end);
+        for (const { bytes, start, end } of parts) {
+          this.say(bytes, start, end);
+          release(bytes);
+        }
       }
       if (this.states[index] === COMING) return;
       this.count(index);
@@ -386,7 +391,7 @@ class Fragment extends SilentCaller {
     this.keys = [first];
   }
 
-  override get takesParts(): boolean {
+  override get holds(): boolean {
     return true;
   }
 

@@ -113,7 +113,7 @@ export class Read extends Keyed {
     }
   }
 
-  override get takesParts(): boolean {
+  override get holds(): boolean {
     return true;
   }
 

@@ -3,6 +3,7 @@
 //
 //   client ─▶ [slot done, head: speaks] ─▶ [slot waiting] ─▶ [slot done: keeps its answer]
 import { SilentCaller } from "../backend/caller.ts";
+import { hold, release } from "../bytes/lent.ts";
 import { Op, type OpCode } from "../protocol/commands.ts";
 
 /** What a client sees of a lane. */
@@ -72,7 +73,10 @@ export abstract class Slot extends SilentCaller {
     if (this.head) {
       this.spoken = true;
       this.client.emit(bytes, start, end);
-    } else (this.pieces ??= []).push({ bytes, start, end });
+    } else {
+      hold(bytes);
+      (this.pieces ??= []).push({ bytes, start, end });
+    }
   }
 
   /** The answer is complete. */
@@ -101,7 +105,10 @@ export abstract class Slot extends SilentCaller {
     this.pieces = null;
     if (this.client.closed) return;
     this.spoken = true;
-    for (const { bytes, start, end } of pieces) this.client.emit(bytes, start, end);
+    for (const { bytes, start, end } of pieces) {
+      this.client.emit(bytes, start, end);
+      release(bytes);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 //
 //   client ─▶ P ‖ B ─▶ both decided ─▶ answer            one failed ─▶ stale[key] = that side, answer the other's word
 import { indexOf, SPACE, textOf } from "../bytes/ascii.ts";
+import { hold, LENT_BYTES_MIN, release } from "../bytes/lent.ts";
 import type { Outbound } from "../bytes/outbound.ts";
 import type { FailureReason } from "../backend/reasons.ts";
 import { storeAnswer } from "../protocol/answers.ts";
@@ -43,13 +44,12 @@ export class Write extends Keyed {
   /** Only the side that lacks the key is there: whoever decides on the key must know first whether that side took it. */
   private alone = false;
   /** The answering side's line. */
-  private lineBytes: Uint8Array | null = null;
-  private replyStart = 0;
-  private replyEnd = 0;
+  private line: Uint8Array | null = null;
   private replySide: Side = PRIMARY;
 
   constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array, lineStart: number) {
     super(client, pool, reader, bytes);
+    hold(bytes);
     this.lineStart = lineStart;
     this.plain = reader.plain;
     pool.wroteMs = pool.nowMs;
@@ -173,14 +173,15 @@ export class Write extends Keyed {
     if (out.total > LANE_BYTES_HIGH) this.client.awaitRoom(lane);
   }
 
+  override get holds(): boolean {
+    return true;
+  }
+
   override onReply(role: number, status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
     const side = role as Side;
     const refused = status >= Status.ERROR && status <= Status.SERVER_ERROR;
-    if (this.lineBytes === null || side === this.lead) {
-      const line = storeAnswer(status);
-      this.lineBytes = line ?? bytes;
-      this.replyStart = line === null ? start : 0;
-      this.replyEnd = line === null ? end : line.length;
+    if (this.line === null || side === this.lead) {
+      this.line = storeAnswer(status) ?? bytes.slice(start, end);
       this.replySide = side;
     }
     if (this.op === Op.TOUCH && status === Status.NOT_FOUND) this.misses++;
@@ -226,8 +227,9 @@ export class Write extends Keyed {
     const pair = this.pair;
     if (pair.backup === null) {
       const fate = this.fates[PRIMARY];
-      if (fate === Fate.APPLIED || fate === Fate.REFUSED) return this.speak();
-      return this.none();
+      if (fate !== Fate.APPLIED && fate !== Fate.REFUSED) return this.none();
+      this.through();
+      return this.speak();
     }
     const lead = this.lead, replica = other(lead);
     const led = this.fates[lead], copied = this.fates[replica];
@@ -267,8 +269,15 @@ export class Write extends Keyed {
   /** Strict: the version that the set carried, or "". */
   protected written = "";
 
+  /** Every side has answered: the bytes are needed no more. */
+  private through(): void {
+    if (this.bytes.length >= LENT_BYTES_MIN) void this.key; // it is read from them when first asked for
+    release(this.bytes);
+  }
+
   private bothAnswered(led: FateCode, copied: FateCode): void {
     const pair = this.pair, replica = other(this.lead);
+    this.through();
     if (led === Fate.REFUSED && copied === Fate.APPLIED) {
       // A refused set removed the lead's old value; the replica must not keep what the lead does not have.
       this.pool.counters.unreplicable++;
@@ -307,11 +316,10 @@ export class Write extends Keyed {
   protected speak(): void {
     if (this.done) return;
     if (this.fates[this.replySide] === Fate.REFUSED) {
-      this.refused(this.lineBytes!, this.replyStart);
+      this.refused(this.line!, 0);
       if (this.mute) this.pool.counters.noreply_failed++;
     }
-    this.say(this.lineBytes!, this.replyStart, this.replyEnd);
-    this.finish();
+    this.answer(this.line!);
   }
 }
 

@@ -17,7 +17,7 @@ export class Listener implements Caller {
   private item = "";
   /** Answers to onValue: whether the item was asked for. */
   takes = true;
-  takesParts = false;
+  holds = false;
   /** Called at each failure. */
   onFailed: () => void = () => {};
 

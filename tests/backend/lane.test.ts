@@ -98,21 +98,21 @@ describe("answers", () => {
     for (let first = 1; first < answer.length; first++) {
       for (let second = first + 1; second < answer.length; second += 3) {
         const bench = new Bench().open();
-        bench.caller.takesParts = true;
+        bench.caller.holds = true;
         bench.asks("get a\r\n", Expect.VALUES, 1);
         bench.settles().sends(answer.slice(0, first), answer.slice(first, second), answer.slice(second));
         expect(bench.caller.heard).toEqual([`1 value ${answer.slice(0, -5)}`, "1 END END\r\n"]);
       }
     }
     const lost = new Bench().open();
-    lost.caller.takesParts = true;
+    lost.caller.holds = true;
     lost.asks("get a\r\n", Expect.VALUES, 1);
     lost.settles().sends(answer.slice(0, 30), answer.slice(30, 54));
     lost.socket.close("reset");
     lost.settles();
     expect(lost.caller.heard).toEqual(["1 failed reset sent"]);
     const wrong = new Bench().open();
-    wrong.caller.takesParts = true;
+    wrong.caller.holds = true;
     wrong.asks("get a\r\n", Expect.VALUES, 1);
     wrong.settles().sends(answer.slice(0, 30), answer.slice(30, 54), "XX");
     expect(reason(wrong)).toBe("malformed_reply");

@@ -132,7 +132,7 @@ describe("alone", () => {
       await child.said(/listening/);
       return readFileSync(`/proc/${child.pid}/environ`, "latin1").split("\0").filter((entry) => entry.startsWith("MIMALLOC_")).sort();
     };
-    expect(await environment({})).toEqual(["MIMALLOC_PURGE_DELAY=10000", "MIMALLOC_PURGE_HOLES=0"]);
+    expect(await environment({})).toEqual(["MIMALLOC_PURGE_DELAY=1000", "MIMALLOC_PURGE_HOLES=0"]);
     expect(await environment({ MIMALLOC_PURGE_DELAY: "500" })).toEqual(["MIMALLOC_PURGE_DELAY=500"]);
   });
 

@@ -155,10 +155,9 @@ describe("a value of 32 MiB", () => {
     const args = ["-I", "64m", "-m", "512"];
     servers = [await spawnMemcached({ args }), await spawnMemcached({ args })];
   });
-  // Each test has its own, so that no other has made room in its memory before. What the allocator keeps for later (up to
-  // 10 s, unless it is told otherwise) is not what a value costs.
+  // Each test has its own, so that no other has made room in its memory before.
   beforeEach(async () => {
-    tandem = held(await spawnTandem(["-s", server(servers[0]!), "-b", server(servers[1]!), ...PATIENT], "", { MIMALLOC_PURGE_DELAY: "100" }));
+    tandem = held(await spawnTandem(["-s", server(servers[0]!), "-b", server(servers[1]!), ...PATIENT]));
   });
   afterAll(async () => {
     for (const one of servers) await one.stop();

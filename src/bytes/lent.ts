@@ -1,0 +1,41 @@
+// Large arrays that sockets bring go back to the allocator as soon as their last byte has left, so that the next one lies
+// in memory that the processor still has at hand. Left to the collector they cost values of 20 and 500 KiB a tenth of
+// their CPU time, and half of the resident memory.
+//
+//   lend ─▶ each one that keeps a part: hold ─▶ … ─▶ release ─▶ the last one frees it       keep: the collector's, as any other
+//
+// A release too few costs nothing but that. A hold too few costs the bytes: who is not sure says keep.
+
+/** From here on it pays, bytes. */
+export const LENT_BYTES_MIN = 16 * 1024;
+
+/** holders: how many keep a part of it; none: it was not lent. */
+interface Lent extends Uint8Array {
+  holders?: number;
+}
+
+/** The caller holds the array, and nobody else does. */
+export function lend(bytes: Uint8Array): void {
+  if (bytes.length >= LENT_BYTES_MIN) (bytes as Lent).holders = 1;
+}
+
+/** One more keeps a part of the array, and will release it. */
+export function hold(bytes: Uint8Array): void {
+  if (bytes.length >= LENT_BYTES_MIN && (bytes as Lent).holders !== undefined) (bytes as Lent).holders!++;
+}
+
+/** One of those that hold it needs it no more. */
+export function release(bytes: Uint8Array): void {
+  if (bytes.length >= LENT_BYTES_MIN && (bytes as Lent).holders !== undefined && --(bytes as Lent).holders! === 0) free(bytes);
+}
+
+/** Somebody keeps it without counting. */
+export function keep(bytes: Uint8Array): void {
+  if (bytes.length >= LENT_BYTES_MIN) (bytes as Lent).holders = Infinity;
+}
+
+/** Nobody holds any of it. */
+export function free(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (bytes.length >= LENT_BYTES_MIN && buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0);
+}
