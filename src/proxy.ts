@@ -4,8 +4,10 @@ import { plainCopy, TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { Peers } from "./cli/peers.ts";
+import { KeptRings } from "./cli/kept_rings.ts";
+import { poolOptions } from "./cli/pool_setup.ts";
 import { reloadProblem, reloadText, ringChanges, sharedProblem } from "./cli/reload.ts";
-import { fingerprint, placementText, ringsDigests, ringsText } from "./config/fingerprint.ts";
+import { ringsDigests } from "./config/fingerprint.ts";
 import { assignInherited } from "./config/inherited.ts";
 import { addressText } from "./config/servers.ts";
 import { Door } from "./frontend/door.ts";
@@ -16,11 +18,10 @@ import { poolLog, Recent } from "./observe/recent.ts";
 import type { BuildReport, Report } from "./observe/report.ts";
 import type { Address, CloseCause, Listener, Platform, Port, Socket, SocketHandlers } from "./platform/platform.ts";
 import { type DrainOutcome, drainServer } from "./replication/drain.ts";
+import { PRIMARY } from "./replication/pair.ts";
 import { Pool } from "./replication/pool.ts";
-import type { PoolOptions } from "./replication/pool_options.ts";
 import type { SiblingWord } from "./replication/siblings.ts";
 import { reportRings } from "./replication/pool_report.ts";
-import { buildRing, ringServers } from "./ring/ring.ts";
 import type { Company, WorkingProxy } from "./workers/worker.ts";
 
 /** A client of a proxy that retires is shown out when it has asked nothing for so long; how often that is looked at; what
@@ -47,6 +48,7 @@ export interface Service {
   readonly counters: Counters;
   readonly log: Log;
   peers: Peers;
+  readonly kept: KeptRings | null;
   /** Where its clients connect, once they can. */
   listening: readonly Address[];
 }
@@ -104,7 +106,10 @@ export class Proxy implements WorkingProxy {
   private serve(config: PoolConfig, index: number, log: Log): Service {
     const counters = new Counters();
     const { company } = this;
-    const options = poolOptions(config);
+    const kept = KeptRings.of(config, this.platform.host, log);
+    const start = kept?.startOf(config) ?? null;
+    const options = poolOptions(start?.primaries ?? config, kept);
+    if (start !== null) Object.assign(options, { backupRing: poolOptions(start.backups, null).backupRing });
     const siblings = company === null ? null : {
       number: company.number, say: (word: SiblingWord): void => company.tell(index, word, "ack" in word ? word.to : -1),
     };
@@ -117,9 +122,21 @@ export class Proxy implements WorkingProxy {
       door.askAll = (done) => company.sum((report) => done(seenIn(report, index)));
       door.resetOthers = () => company.reset(index);
     }
-    const peers = new Peers(this.platform, config.region.peers, options, counters, log);
-    return { config, pool, door, counters, log, peers, listening: [] };
+    if (start !== null) this.resume(pool, start, config, kept, log);
+    const peers = new Peers(this.platform, config.region.peers, pool.options, counters, log);
+    return { config, pool, door, counters, log, peers, kept, listening: [] };
   }
+
+  /** Goes on with a change of rings in which an earlier process ended. */
+  private resume(pool: Pool, start: NonNullable<ReturnType<KeptRings["startOf"]>>, config: PoolConfig, kept: KeptRings | null, log: Log): void {
+    this.resumes = true;
+    const doubted = start.doubted === null ? [] : start.doubted === PRIMARY ? pool.primaries : pool.backups;
+    log.warn("goes on with a change of rings in which the last process ended", { compared: doubted.map(({ label }) => label).join(",") || "none" });
+    pool.changes.resume(doubted);
+    pool.changes.begin(poolOptions(config, kept), ringChanges(start.primaries, config, start.backups));
+  }
+  /** Who serves from a side that is in doubt before the other one is there would serve what is old. */
+  private resumes = false;
 
   /**
    * Binds every address at once, so that a taken port is known first, and tells done when all listen. Clients that
@@ -127,7 +144,7 @@ export class Proxy implements WorkingProxy {
    * answered, or are known to be away.
    */
   start(done: (outcome: StartOutcome) => void, patient = false): void {
-    if (patient) {
+    if (patient || this.resumes) {
       // Somebody else serves until we can.
       for (const { pool } of this.services) pool.start();
       return this.whenBegun(() => this.listen(done));
@@ -277,7 +294,8 @@ export class Proxy implements WorkingProxy {
 
   private renew(service: Service, config: PoolConfig): void {
     const rings = ringChanges(service.config, config);
-    const options = poolOptions(config);
+    if (rings.length > 0) service.kept?.begins(service.config, config);
+    const options = poolOptions(config, service.kept);
     service.config = config;
     service.door.room += config.clientsMax - service.door.clientsMax; // workers: no difference
     service.door.clientsMax = config.clientsMax;
@@ -467,31 +485,6 @@ class Nobody implements SocketHandlers {
   onDrain(): void {}
   onEnd(): void {}
   onClose(): void {}
-}
-
-function poolOptions(config: PoolConfig): PoolOptions {
-  const placement = placementText(config);
-  return {
-    name: config.name,
-    primaries: config.primaries,
-    backups: config.backups,
-    primaryRing: buildRing(config.ring, ringServers(config.primaries), config.hashTag),
-    backupRing: config.backups.length === 0 ? null : buildRing(config.ring, ringServers(config.backups), config.hashTag),
-    lanes: config.lanes,
-    ack: config.ack,
-    connectTimeoutMs: config.connectTimeoutMs,
-    requestTimeoutMs: config.requestTimeoutMs,
-    itemBytesMax: config.itemBytesMax,
-    slowMs: config.slowMs,
-    proxies: config.proxies,
-    refill: config.refill,
-    comeback: config.comeback,
-    shareGets: config.shareGets,
-    siblings: null,
-    transitionMs: config.transitionSeconds * 1000,
-    placement, fingerprint: fingerprint(placement), rings: fingerprint(ringsText(placement)),
-    near: config.region.read === "nearest" ? config.region.zone : "",
-  };
 }
 
 const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {

@@ -53,10 +53,14 @@ export function sharedProblem(before: readonly PoolConfig[], after: readonly Poo
   return null;
 }
 
-/** What is to be replaced, in the order in which it loses nothing: while one ring changes the other one answers. */
-export function ringChanges(before: PoolConfig, after: PoolConfig): RingChange<PoolServer>[] {
+/**
+ * What is to be replaced, in the order in which it loses nothing: while one ring changes the other one answers.
+ * backups: the settings of the backups before, if others.
+ */
+export function ringChanges(primaries: PoolConfig, after: PoolConfig, backups = primaries): RingChange<PoolServer>[] {
   const changes: RingChange<PoolServer>[] = [];
   for (const side of [PRIMARY, BACKUP] as const) {
+    const before = side === PRIMARY ? primaries : backups;
     const of = (config: PoolConfig): readonly ServerSpec[] => (side === PRIMARY ? config.primaries : config.backups);
     const [old, young] = [of(before), of(after)];
     const text = (config: PoolConfig): string => (of(config).length === 0 ? "" : JSON.stringify([config.ring, config.hashTag, of(config).map(placeOf)]));
@@ -68,7 +72,7 @@ export function ringChanges(before: PoolConfig, after: PoolConfig): RingChange<P
     changes.push({ side, servers: young, ring, shifts: !grew });
   }
   // New backups hold nothing yet: they are filled before they are needed.
-  return before.backups.length === 0 ? changes.reverse() : changes;
+  return backups.backups.length === 0 ? changes.reverse() : changes;
 }
 
 function placeOf({ label, weight, name }: ServerSpec): string {

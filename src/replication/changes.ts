@@ -75,6 +75,15 @@ export class Changes implements Changing<PoolServer> {
     this.pool.siblings?.tell();
   }
 
+  filled(): void {
+    this.pool.options.keeper?.filled();
+  }
+
+  /** An earlier process ended while these were given what they are to hold. */
+  resume(servers: readonly Server[]): void {
+    for (const server of servers) this.pool.comebacks.fill(server, false);
+  }
+
   turn(servers: readonly Server[], away: boolean): void {
     for (const server of servers) server.turned = server.doubted = away;
     if (this.pool.siblings === null) this.pool.leadsChanged();
@@ -89,6 +98,7 @@ export class Changes implements Changing<PoolServer> {
   replaceRing(change: RingChange<PoolServer>): readonly Server[] {
     const { pool } = this;
     const old = pool.pairs;
+    pool.options.keeper?.replaces(change.side);
     const { gone, fresh } = pool.setRing(change);
     for (const server of gone) this.leaving.set(server, pool.nowMs);
     for (const server of fresh) {
@@ -141,6 +151,7 @@ export class Changes implements Changing<PoolServer> {
     this.transition?.tick(now);
     if (this.transition?.over !== true) return;
     this.transition = null;
+    this.pool.options.keeper?.over();
     this.stepped();
   }
 

@@ -170,6 +170,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   private makePairs(): Pair {
     const { options, room } = this;
     const known = this.pairs;
+    this.mixed = this.backupRing !== null && !this.backupRing.hashesAs(this.primaryRing);
     const pairOf = (primary: Server, backup: Server | null): Pair =>
       known.find((pair) => pair.primary === primary && pair.backup === backup) ?? new Pair(primary, backup, room);
     const backups = this.backups.length === 0 ? [null] : this.backups;
@@ -231,7 +232,6 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
       this.options = { ...this.options, backups: specs, backupRing: ring };
     }
     this.servers = [...this.primaries, ...this.backups];
-    this.mixed = this.backupRing !== null && !this.backupRing.hashesAs(this.primaryRing);
     this.pair = this.makePairs();
     return { gone: before.filter((server) => !after.includes(server)), fresh: after.filter((server) => !before.includes(server)) };
   }

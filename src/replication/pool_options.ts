@@ -3,6 +3,7 @@ import type { Address } from "../platform/platform.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { ProxiesOptions } from "./board.ts";
 import type { PaceLimits } from "./pace.ts";
+import type { Side } from "./pair.ts";
 import type { SiblingsEnd } from "./siblings.ts";
 
 export interface PoolServer {
@@ -10,6 +11,16 @@ export interface PoolServer {
   readonly weight?: number;
   readonly address: Address;
   readonly zone?: string;
+}
+
+/** Who writes down what becomes of rings that change, at once. */
+export interface RingsKeeper {
+  /** The ring of a side is replaced next; from then on its servers may lack keys. */
+  replaces(side: Side): void;
+  /** They lack none any more. */
+  filled(): void;
+  /** All rings have changed. */
+  over(): void;
 }
 
 export interface PoolOptions {
@@ -39,6 +50,8 @@ export interface PoolOptions {
   readonly refill: PaceLimits;
   /** The way to the other workers of this proxy; null when there are none. */
   readonly siblings: SiblingsEnd | null;
+  /** Null: nobody needs to know after us. */
+  readonly keeper: RingsKeeper | null;
   /** Gets of one key that wait in one unsent batch are one question to the server. */
   readonly shareGets: boolean;
   readonly comeback: { readonly rejoin: "wait" | "fast"; readonly missedKeysMax: number };

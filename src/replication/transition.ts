@@ -51,6 +51,8 @@ export interface Changing<Spec extends RingServerSpec> {
   gains(server: Server): void;
   /** Servers that are new, and those that gained keys, are given what they are to hold; inStep: by all proxies together. */
   fill(fresh: readonly Server[], gained: readonly Server[], inStep: boolean): void;
+  /** Each server of the ring in place holds what it is to hold. */
+  filled(): void;
   /** Which other worker, and which other proxy, has taken fewer steps of this change, in words; null: none. */
   laggingWorker(steps: number): string | null;
   laggingProxy(steps: number): string | null;
@@ -130,6 +132,7 @@ export class Transition<Spec extends RingServerSpec> {
       case "filling":
         if (![...this.fresh, ...this.gained].every(({ leads }) => leads)) return;
         this.pool.log.info("ring is in place", { ring: ROLES[change.side], ms: Math.round(nowMs - this.atMs) });
+        this.pool.filled();
         this.changes.shift();
         this.phase = "waiting";
         this.inStep = true;
