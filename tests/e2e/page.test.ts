@@ -84,6 +84,12 @@ describe.if(missing === "")("the page", () => {
       await page.until("history.p99.length > 12", 20_000);
       writeFileSync(picture, await page.picture());
     }
+    const odd = await Client.open(running.at(-1)!.port);
+    expect(await odd.ask("bogus\r\n")).toBe("ERROR");
+    odd.close();
+    await page.until(`/Errors told to clients[^]*unknown command/.test(document.querySelector("#pools").textContent)`, 5000);
+    await page.shape(360, 740, true);
+    await page.until("document.documentElement.scrollWidth === innerWidth", 5000);
     expect(page.complaints).toEqual([]);
   }, 40_000);
 });
