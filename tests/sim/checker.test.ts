@@ -1,6 +1,7 @@
 // The checker itself: hand-written histories that one memcached could have given, and ones that it could not.
 import { describe, expect, test } from "bun:test";
 import { check } from "./checker.ts";
+import { findings } from "./company_checker.ts";
 import { History, type Call, type Outcome } from "./history.ts";
 import { STRICT, type Leniency } from "./model.ts";
 
@@ -102,4 +103,19 @@ describe("expiry", () => {
     expect(read(2, "miss", -1)).toBe(0);
     expect(read(2, "hit", -1)).toBe(1);
   });
+});
+
+describe("a lock by add, taken through several proxies", () => {
+  const faults = (lines: readonly Line[]): string[] => findings(history(lines).calls, false).map(({ fault }) => fault);
+
+  for (const [name, lines, wrong] of [
+    ["twice", [[0, 1, 1, "add", "a", "stored"], [2, 3, 2, "add", "b", "stored"]], true],
+    ["again after a delete", [[0, 1, 1, "add", "a", "stored"], [2, 3, 2, "delete", "", "deleted"], [4, 5, 2, "add", "b", "stored"]], false],
+    ["again by one that waited from before until after the delete", [[0, 9, 1, "add", "a", "stored"], [2, 3, 2, "add", "b", "stored"], [4, 5, 2, "delete", "", "deleted"]], false],
+    ["twice at the same time, and the delete came when both were through", [[0, 3, 1, "add", "a", "stored"], [1, 2, 2, "add", "b", "stored"], [4, 5, 2, "delete", "", "deleted"]], true],
+    ["again, beside a delete", [[0, 1, 1, "add", "a", "stored"], [2, 3, 2, "add", "b", "stored"], [2, 4, 1, "delete", "", "deleted"]], false],
+    ["twice, and the delete came later", [[0, 1, 1, "add", "a", "stored"], [2, 3, 2, "add", "b", "stored"], [4, 5, 1, "delete", "", "deleted"]], true],
+  ] as readonly (readonly [string, readonly Line[], boolean])[]) {
+    test(name, () => expect(faults(lines)).toEqual(wrong ? ["double"] : []));
+  }
 });

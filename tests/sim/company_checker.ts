@@ -83,9 +83,10 @@ function judge(calls: readonly Call[], lossy: boolean, out: Finding[]): void {
     const held = lock;
     lock = call;
     if (held === null) continue;
-    const freed = writes.some((write) => write.kind === "delete" && write.startUs <= call.endUs &&
-      (write.outcome === "unknown" || write.outcome === "open" || write.endUs >= held.startUs));
-    if (!freed && !lossy) out.push(finding("double", held, call, `already added by: ${say(held)}`));
+    const freed = (first: Call, second: Call): boolean => writes.some((write) => write.kind === "delete" && write.startUs <= second.endUs &&
+      (write.outcome === "unknown" || write.outcome === "open" || write.endUs >= first.startUs));
+    // Of two at the same time the one that was asked for later may have come first.
+    if (!freed(held, call) && !(call.startUs <= held.endUs && freed(call, held)) && !lossy) out.push(finding("double", held, call, `already added by: ${say(held)}`));
   }
 }
 
