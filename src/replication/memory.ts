@@ -5,7 +5,7 @@ import type { Complaint } from "./notice.ts";
 import { controlName } from "./control.ts";
 import { Hints, type HintsAround, put } from "./hints.ts";
 import { chunkKey, type MarkKind, markKey } from "./mark.ts";
-import { other, type Pair, type Side } from "./pair.ts";
+import { BACKUP, other, type Pair, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import { endsOf, lanesOf, Recall, type RecallAround } from "./recall.ts";
 import type { StateAround } from "./state_file.ts";
@@ -98,6 +98,14 @@ export class Memory implements HintsAround, RecallAround, StateAround {
   /** A proxy before us: whether nothing of it can be wanted any more. */
   isOver(id: string): boolean {
     return this.recall.hasDecided && (this.dead.has(id) || !this.pool.board!.known.has(id));
+  }
+  madeUp({ keeper, about }: Filed): boolean {
+    return this.pool.pairs.some((pair) => {
+      const { primary, backup } = pair;
+      if (backup === null || primary.state !== "up" || backup.state !== "up") return false;
+      const names = [controlName(primary.label), controlName(backup.label)];
+      return names.includes(keeper) && names.includes(about) && this.lacking(pair, PRIMARY) === null && this.lacking(pair, BACKUP) === null;
+    });
   }
   get log() {
     return this.pool.log;

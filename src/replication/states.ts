@@ -5,13 +5,15 @@ import { type StateAround, StateFile } from "./state_file.ts";
 import { type Filed, parseState } from "./state_record.ts";
 
 /** Whoever lives says so within this time, ms; how often it is looked whether files can go. */
-const BEGIN_MS = 12_000, LOOK_MS = 2000;
+const BEGIN_MS = 12_000, LOOK_MS = 100;
 
 export interface StatesAround extends StateAround {
   /** What an earlier proxy wrote down cannot be read. */
   damaged(): void;
   /** What a proxy left has been dealt with, and it does not live. */
   isOver(id: string): boolean;
+  /** What it says is lacking is lacking no more: both servers are trusted, and lack nothing of each other. */
+  madeUp(filed: Filed): boolean;
 }
 
 export class States {
@@ -19,12 +21,15 @@ export class States {
   private readonly prefix: string;
   /** Of proxies whose files were there, by id. */
   private readonly before = new Map<string, readonly Filed[]>();
-  private lookMs: number;
+  /** Those of them that do not tell all. */
+  private readonly damaged = new Set<string>();
+  private lookMs = 0;
+  private readonly begunMs: number;
 
   constructor(private readonly around: StatesAround, private readonly directory: string, pool: string) {
     this.prefix = `${encodeURIComponent(pool)}-`;
     this.file = new StateFile(around, this.pathOf(around.proxyId));
-    this.lookMs = around.nowMs + BEGIN_MS;
+    this.begunMs = around.nowMs;
     this.readAll();
   }
 
@@ -41,7 +46,11 @@ export class States {
     this.lookMs = now + LOOK_MS;
     // What they said and still holds is in our own file first.
     if (this.before.size === 0 || !this.file.settled) return;
-    for (const id of this.before.keys()) if (this.around.isOver(id)) this.forget(id);
+    // What was made up for must not be believed by the next proxy: whoever says that lives posts on the same servers.
+    for (const [id, filed] of this.before) {
+      const madeUp = !this.damaged.has(id) && filed.every((each) => this.around.madeUp(each));
+      if (this.around.isOver(id) && (madeUp || now - this.begunMs >= BEGIN_MS)) this.forget(id);
+    }
   }
 
   private forget(id: string): void {
@@ -75,6 +84,7 @@ export class States {
     const fields = { path, servers: [...new Set(state.lacks.map(({ about }) => about))].join(",") || "none", keys: state.lacks.reduce((sum, { hints }) => sum + hints.length, 0) };
     if (state.problem !== null) {
       around.log.warn("a state file cannot be trusted, all keys are compared", { ...fields, reason: state.problem });
+      this.damaged.add(id);
       around.damaged();
     } else around.log.info("what servers lacked was written down by an earlier proxy", { ...fields, ...(state.torn ? { torn: "yes" } : {}) });
   }
