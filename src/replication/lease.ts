@@ -124,7 +124,8 @@ export class Lease extends SilentCaller {
     this.first ??= state === undefined ? "" : holder;
     if (holder !== this.me) this.cas = "";
     if (state === "held" && holder === this.me) return this.renew(cas);
-    if (state === "held" && !this.around.isGone(id!)) {
+    // What we held ourselves, in an attempt that was given up, is taken over.
+    if (state === "held" && id !== this.around.proxyId && !this.around.isGone(id!)) {
       this.mine = false;
       return;
     }

@@ -71,6 +71,14 @@ class Desk {
 
 const said = (...leases: Lease[]): string => leases.map(({ mine, done }) => (done ? "done" : mine ? "mine" : "waits")).join(" ");
 
+test("what an earlier attempt of our own holds is taken over", () => {
+  const desk = new Desk();
+  desk.item = { text: "a 0 held", cas: 1, untilMs: 5000 };
+  const again = desk.lease("a", true, true);
+  desk.pass(100, again);
+  expect([said(again), desk.item!.text]).toEqual(["mine", "a 1 held"]);
+});
+
 describe("of two proxies", () => {
   test("one copies, and what it did counts for the other one, which wanted it before", () => {
     const d = new Desk(), a = d.lease("aaaaaaaa", false), b = d.lease("bbbbbbbb", false);
