@@ -18,7 +18,7 @@ import { putDecision, putRequest, putResult } from "./explicit.ts";
 import { Forget, mustForget } from "./forget.ts";
 import type { Held } from "./held.ts";
 import { Keyed, leadFor } from "./keyed.ts";
-import { other, PRIMARY, type Side } from "./pair.ts";
+import { type LockWaiter, other, PRIMARY, type Side } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { Client } from "./slot.ts";
 import { exptimeOf, Sync } from "./sync.ts";
@@ -42,6 +42,8 @@ export class Decide extends Keyed {
   /** It waits for a lane; the client's later requests wait behind it. */
   private parked = false;
   private locked = false;
+  /** Who waited for the key when it began to wait for a lane. */
+  private followers: readonly LockWaiter[] = [];
   /** The lead's verdict. */
   private verdict: Uint8Array | null = null;
   private verdictStart = 0;
@@ -268,7 +270,9 @@ export class Decide extends Keyed {
     this.parked = false;
     if (this.pair.backup !== null) {
       this.locked = true;
-      if (!this.pair.lock(this.key, this)) return;
+      const { followers } = this;
+      this.followers = [];
+      if (!this.pair.lock(this.key, this, followers)) return;
     }
     this.lockGranted();
   }
@@ -286,8 +290,12 @@ export class Decide extends Keyed {
     this.waited = this.parked = true;
     this.client.block();
     this.lane(opening).wait(this, Asked.COMMAND);
-    // Nothing of it is under way. What was asked before it waits for the lane as well, and must find the key free.
-    this.release();
+    if (!this.locked) return;
+    // Nothing of it is under way. What was asked before it waits for the lane as well, and must find the key free; what was
+    // asked after it stays behind.
+    this.locked = false;
+    if (this.pool.strict !== null) pair.decided.delete(this.key);
+    this.followers = pair.yieldLock(this.key);
   }
 
   private undecided(): void {

@@ -253,15 +253,22 @@ export class Pair {
     this.stale.delete(key);
   }
 
-  /** Takes the lock and returns true, or queues the waiter and returns false. */
-  lock(key: string, waiter: LockWaiter): boolean {
+  /** Takes the lock and returns true, or queues the waiter and returns false; followers wait behind it. */
+  lock(key: string, waiter: LockWaiter, followers: readonly LockWaiter[] = []): boolean {
     const queue = this.locks.get(key);
     if (queue === undefined) {
-      this.locks.set(key, []);
+      this.locks.set(key, [...followers]);
       return true;
     }
-    queue.push(waiter);
+    queue.push(waiter, ...followers);
     return false;
+  }
+
+  /** Gives the lock back for a while: those that wait are to follow when it is taken again. */
+  yieldLock(key: string): LockWaiter[] {
+    const queue = this.locks.get(key)!;
+    this.locks.delete(key);
+    return queue;
   }
 
   /** Passes the lock to the next waiter, who holds it from then on. */

@@ -266,6 +266,26 @@ describe("failures", () => {
     expect(t.P.lanes.at(-1)!.take()).toBe(`${set}${append}mg k v f t\r\nget k\r\n`);
   });
 
+  test("what waited for the key behind a command that waits for a lane stays behind it", () => {
+    const t = new Table();
+    t.pair.mark("k", 0);
+    t.client.sends(`cas k 0 0 1 7\r\nx\r\n${store("set", "k", "new")}`);
+    t.B.receives("mg k\r\n");
+    t.B.stopped = true;
+    t.B.closes();
+    t.pass(0);
+    t.P.receives("");
+    t.B.continues();
+    t.passUntil(() => (t.B.lanes[0]?.unread ?? "") !== "");
+    t.P.receives("");
+    t.B.answers("mg k\r\n", "EN\r\n");
+    t.client.receives("NOT_FOUND\r\n");
+    t.P.answers(store("set", "k", "new"), "STORED\r\n");
+    t.B.answers(store("set", "k", "new"), "STORED\r\n");
+    t.client.receives("STORED\r\n");
+    expect([...t.pair.locks.keys()]).toEqual([]);
+  });
+
   test("a set that its stale side alone has under way is decided behind, though the side that led is open again", () => {
     const t = new Table();
     t.pair.mark("k", 0);
