@@ -209,8 +209,9 @@ test("each hash and each distribution: what nutcracker stored is found by tandem
     // The names are neither in the order of the lines nor in that of the alphabet, which modula's slots would follow.
     const lines = servers.map(({ port }, i) => `   - 127.0.0.1:${port}:${[3, 5, 11][i]} ${["gamma", "be", "alpha"][i]}\n`).join("");
     return { ports, path: file(path, pools.map(({ name, hash, distribution }, i) =>
-      `${name}:\n  listen: 127.0.0.1:${ports[i]}\n  hash: ${hash}\n  distribution: ${distribution}\n  timeout: 20000\n  client_connections: 100\n  servers:\n${lines}`).join("")) };
+      `${name}:\n  listen: 127.0.0.1:${ports[i]}\n  hash: ${hash}\n  distribution: ${distribution}\n${i % 2 === 0 ? "" : '  hash_tag: "()"\n'}  timeout: 20000\n  client_connections: 100\n  servers:\n${lines}`).join("")) };
   };
+  // Both signs of the tag occur in the keys, in any order.
   const theirs = await conf("theirs.yml"), ours = await conf("ours.yml");
   const nutcracker = await started(findProgram("nutcracker")!, ["-c", theirs.path, "-a", "127.0.0.1", "-s", String(await freePort()), "-v", "2"], null);
   await started(tandemPath(), ["-c", ours.path, "--admin", "off"], /serving without backups.*pool=modula_jenkins/);

@@ -68,6 +68,13 @@ describe("Proxy.report", () => {
     expect([u.proxy.counters.backup_hits, u.proxy.counters.backup_misses, u.proxy.counters.get_hits]).toEqual([1, 1, 1]);
   });
 
+  test("what is asked about tandem itself is no command of clients", () => {
+    const t = new Table();
+    t.client.sends("stats\r\nstats proxy\r\nversion\r\n");
+    expect(t.client.socket.take()).toMatch(/END\r\nVERSION /);
+    expect(t.proxy.report().pools[0]!.commands).toEqual({});
+  });
+
   test("draining is told", () => {
     const t = new Table();
     t.proxy.stop(1000, () => {});
