@@ -240,7 +240,7 @@ export const OPTIONS: readonly Option[] = [
   row("hints", "whether what a server misses is also written down on the servers that took it, for the next proxy; needs --board on", {
     scope: "pool", kind: "choice", placeholder: "WHETHER", fallback: "on", choices: ["on", "off"], commands: RUN,
   }),
-  row("state-dir", "directory where what a server misses is written down on this machine too, in case those that took the writes are restarted as well; needs --hints on", {
+  row("state-dir", "directory where what a server misses, and which rings keep the keys while they change, is written down on this machine too; needs --hints on", {
     scope: "pool", kind: "text", placeholder: "DIR",
   }),
   row("zone", "where this proxy stands, for --read nearest", {

@@ -27,6 +27,11 @@ export class Generations {
   private all: readonly number[] = [];
   private config: ProxyConfig | null = null;
   private committing = false;
+  /** It is being found out or said what settings hold. */
+  get under(): boolean {
+    return this.config !== null;
+  }
+
   private done: (outcome: ReloadOutcome) => void = () => {};
 
   constructor(private readonly world: GenerationWorld) {}

@@ -214,7 +214,7 @@ export class Supervisor {
     if (this.stopping !== null) return;
     const { crew, clock } = this.platform;
     // It would begin with rings that the others do not have yet.
-    if (this.changing) return void (worker.late = clock.timer(RINGS_LOOK_MS, () => this.startWorker(worker)));
+    if (this.changing || this.generations.under) return void (worker.late = clock.timer(RINGS_LOOK_MS, () => this.startWorker(worker)));
     worker.bornMs = clock.nowMs();
     const started = crew.start(this.options.args(worker.number), this.ports.all, {
       onText: (text) => this.heard(worker, decodeWord(text)),
@@ -236,6 +236,7 @@ export class Supervisor {
   private again(worker: Worker): void {
     const { clock } = this.platform;
     if (clock.nowMs() - worker.bornMs > HEALTHY_MS) worker.againMs = AGAIN_FIRST_MS;
+    if (this.changing) this.log.info("the worker is started again when the rings have changed", { worker: worker.number });
     worker.late = clock.timer(worker.againMs, () => this.startWorker(worker));
     worker.againMs = Math.min(AGAIN_MAX_MS, worker.againMs * 2);
   }

@@ -175,6 +175,7 @@ describe("the supervisor", () => {
     a.says({ t: "rings", changing: true });
     b.says({ t: "rings", changing: true });
     b.handlers.onGone(null);
+    expect(crew.lines.at(-1)).toBe("the worker is started again when the rings have changed");
     crew.table.pass(5000);
     expect(crew.children.length).toBe(2);
     a.says({ t: "rings", changing: false });
