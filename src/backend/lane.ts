@@ -197,7 +197,8 @@ export class Lane implements Flushable {
     this.owner.laneClosed(this, reason, established, count > 0 && left > 0, count);
     socket?.abort();
     let begin = this.inFlight.settledOffset;
-    for (let i = 0; i < count; i++) {
+    // Who hears it may end the lane again, which is being opened by now: then all have heard.
+    for (let i = 0; i < count && this.inFlight.count > 0; i++) {
       const { caller, role, endOffset } = this.inFlight;
       this.inFlight.pop();
       caller.onFailure(role, reason, begin < left);

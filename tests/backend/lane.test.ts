@@ -167,6 +167,21 @@ describe("the FIFO", () => {
     expect(bench.told).toEqual(["opened", "closed reset established unanswered"]);
   });
 
+  test("who hears of it ends the lane again, which is being opened anew: each hears it once", () => {
+    const bench = new Bench().open();
+    bench.reconnects = true;
+    for (const role of [1, 2, 3]) bench.asks("12345\r\n", Expect.STORE, role);
+    bench.settles();
+    bench.caller.onFailed = () => {
+      bench.reconnects = false;
+      bench.lane.fail("stopping");
+    };
+    bench.socket.close("reset");
+    bench.settles();
+    expect(bench.caller.heard).toEqual(["1 failed reset sent", "2 failed stopping sent", "3 failed stopping sent"]);
+    expect([bench.lane.inFlight.count, bench.lane.alive]).toEqual([0, false]);
+  });
+
   test("nothing left: nothing unanswered", () => {
     const bench = new Bench().open();
     bench.socket.room = 0;
