@@ -379,7 +379,7 @@ export class Proxy implements WorkingProxy {
   }
 
   clients(): readonly number[] {
-    return this.services.map(({ door }) => door.clients.size);
+    return this.services.map(({ door }) => door.clients.length);
   }
 
   resetCounters(pool: number): void {
@@ -405,7 +405,7 @@ export class Proxy implements WorkingProxy {
     const uptimeSeconds = (clock.nowMs() - this.door.startedMs) / 1000;
     const cpu = host.cpuSeconds();
     const pools = this.services.map(({ config, pool, door, counters, peers, listening }) => ({
-      name: config.name, listening: listening.map(addressText), clients: { now: door.clients.size, max: door.room },
+      name: config.name, listening: listening.map(addressText), clients: { now: door.clients.length, max: door.room },
       counters: { ...counters }, commands: door.latencies(), peers: peers.report(), ...reportRings(pool),
     }));
     const worker = {
@@ -437,7 +437,7 @@ export class Proxy implements WorkingProxy {
     const look = (): void => {
       if (this.stopping) return; // told to leave sooner
       for (const { door } of this.services) door.dismissIdle(IDLE_MS);
-      const left = this.services.some(({ door }) => door.clients.size > 0);
+      const left = this.services.some(({ door }) => door.clients.length > 0);
       if (left && clock.nowMs() < untilMs) clock.timer(RETIRE_LOOK_MS, look);
       else this.stop(LAST_MS, done);
     };
@@ -458,7 +458,7 @@ export class Proxy implements WorkingProxy {
     }
     const began = this.platform.clock.nowMs();
     const look = (): void => {
-      const clients = services.reduce((sum, { door }) => sum + door.clients.size, 0);
+      const clients = services.reduce((sum, { door }) => sum + door.clients.length, 0);
       if (clients > 0 && this.platform.clock.nowMs() - began < drainMs) {
         this.platform.clock.timer(10, look);
         return;

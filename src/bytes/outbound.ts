@@ -63,7 +63,8 @@ export class Outbound {
   taken = 0;
   /** True after a partial write until drained() is called: the kernel is full. */
   blocked = false;
-  private pieces: Piece[] = [];
+  /** Null while it has none: thousands of connections are idle. */
+  private pieces: Piece[] | null = null;
   private tail: Uint8Array | null = null;
   private tailStart = 0;
   private tailUsed = 0;
@@ -77,7 +78,7 @@ export class Outbound {
     if (length >= REFERENCE_BYTES) {
       this.sealTail();
       hold(bytes);
-      this.pieces.push({ bytes, start, end, tail: false });
+      (this.pieces ??= []).push({ bytes, start, end, tail: false });
       this.total += length;
       return;
     }
@@ -87,9 +88,9 @@ export class Outbound {
 
   /** What follows the last piece in its own array goes with it: an END behind its value, in one write. */
   private continues(bytes: Uint8Array, start: number, end: number): boolean {
-    const last = this.pieces.length - 1;
-    if (last < 0) return false;
-    const piece = this.pieces[last]!;
+    const { pieces } = this;
+    if (pieces === null) return false;
+    const piece = pieces[pieces.length - 1]!;
     if (piece.bytes !== bytes || piece.end !== start || piece.tail) return false;
     piece.end = end;
     this.total += end - start;
@@ -130,7 +131,7 @@ export class Outbound {
   /** Offers everything that waits to the sink, in order. False when some of it must wait for a drain. */
   flush(sink: Sink): boolean {
     if (this.blocked) return false;
-    while (this.pieces.length > 0) {
+    while (this.pieces !== null) {
       const piece = this.pieces[0]!;
       const taken = sink.write(piece.bytes, piece.start, piece.end);
       this.total -= taken;
@@ -140,7 +141,8 @@ export class Outbound {
         this.blocked = true;
         return false;
       }
-      this.pieces.shift();
+      if (this.pieces.length === 1) this.pieces = null;
+      else this.pieces.shift();
       if (piece.tail) this.pool.give(piece.bytes);
       else release(piece.bytes);
     }
@@ -167,7 +169,7 @@ export class Outbound {
 
   /** Forgets everything that waits. */
   clear(): void {
-    this.pieces = [];
+    this.pieces = null;
     this.tail = null;
     this.tailStart = this.tailUsed = this.total = 0;
     this.blocked = false;
@@ -181,7 +183,7 @@ export class Outbound {
 
   private sealTail(): void {
     if (this.tail !== null && this.tailStart < this.tailUsed) {
-      this.pieces.push({ bytes: this.tail, start: this.tailStart, end: this.tailUsed, tail: true });
+      (this.pieces ??= []).push({ bytes: this.tail, start: this.tailStart, end: this.tailUsed, tail: true });
     }
     this.tail = null;
     this.tailStart = this.tailUsed = 0;

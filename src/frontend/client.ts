@@ -42,6 +42,8 @@ const HOLD_MS = 100;
 export class ClientConnection implements SocketHandlers, Flushable, Client {
   joined = false;
   closed = false;
+  /** Where it stands among the door's clients; -1: no more. Kept by the door. */
+  place = -1;
   readonly door: Door;
   /** The door's: it speaks of a line only until the line's request is made, which the slots of all clients keep to. */
   readonly reader: RequestReader;

@@ -26,7 +26,8 @@ const BACKLOG_TOTAL_MAX = 256 * 1024 * 1024, BUDGET_TICKS = 10;
 const VERSION_UNKNOWN = "1.6.0";
 
 export class Door {
-  readonly clients = new Set<ClientConnection>();
+  /** In no order; each knows its place. (A Set took a tenth of an idle client's memory.) */
+  readonly clients: ClientConnection[] = [];
   /** Clients that wait for room on a lane. */
   crowded: { client: ClientConnection; lane: Upstream }[] = [];
   readonly startedMs: number;
@@ -67,13 +68,13 @@ export class Door {
   /** The owner of a new connection. */
   accept(): SocketHandlers {
     // Counted at accept, not at open: the limit is exact however many come in one turn.
-    if (this.clients.size >= this.room) return this.askRoom === null ? this.refuse() : this.hope();
+    if (this.clients.length >= this.room) return this.askRoom === null ? this.refuse() : this.hope();
     return this.admit();
   }
 
   private admit(): ClientConnection {
     const client = new ClientConnection(this);
-    this.clients.add(client);
+    client.place = this.clients.push(client) - 1;
     this.counters.total_connections++;
     this.counters.curr_connections++;
     return client;
@@ -98,7 +99,7 @@ export class Door {
     this.hoping = [];
     for (const waiting of hoping) {
       if (waiting.gone) continue;
-      if (this.clients.size < this.room) waiting.pass(this.admit());
+      if (this.clients.length < this.room) waiting.pass(this.admit());
       else if (clients === 0) waiting.pass(this.refuse());
       else this.hoping.push(waiting);
     }
@@ -107,7 +108,7 @@ export class Door {
 
   /** Gives back room that nobody uses, at most so much; returns how much. */
   giveRoom(clients: number): number {
-    const given = Math.max(0, Math.min(clients, this.room - this.clients.size));
+    const given = Math.max(0, Math.min(clients, this.room - this.clients.length));
     this.room -= given;
     return given;
   }
@@ -117,7 +118,14 @@ export class Door {
   }
 
   left(client: ClientConnection): void {
-    if (!this.clients.delete(client)) return;
+    const { place } = client;
+    if (place === -1) return;
+    client.place = -1;
+    const last = this.clients.pop()!;
+    if (last !== client) {
+      this.clients[place] = last;
+      last.place = place;
+    }
     this.counters.curr_connections--;
     this.crowded = this.crowded.filter((entry) => entry.client !== client);
     if (this.log.verbosity > 0) this.log.debug("client left", { client: client.remote });

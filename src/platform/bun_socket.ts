@@ -27,8 +27,8 @@ const FINISHING = 1;
 const CLOSED = 2;
 
 export class BunSocket implements Socket {
-  remote = "";
-  local = "";
+  /** The peer's port; -1 for a unix socket. */
+  private port = -1;
   /** True while data goes to the owner: open and not paused. The one question of the hot path. */
   flowing = false;
   state = OPEN;
@@ -53,9 +53,18 @@ export class BunSocket implements Socket {
   opened(raw: Raw, kind: "tcp" | "unix"): void {
     this.raw = raw;
     this.flowing = true;
-    this.remote = kind === "unix" ? "unix" : addressText(raw.remoteAddress, raw.remotePort);
-    this.local = kind === "unix" ? "unix" : addressText(raw.localAddress, raw.localPort);
+    // Asked for once, Bun knows the address for good; the port only while the connection lives.
+    if (kind === "tcp") this.port = raw.remoteAddress === undefined ? 0 : raw.remotePort;
     this.handlers.onOpen(this);
+  }
+
+  // Texts are made when they are asked for: kept, they were an eighth of what an idle client costs.
+  get remote(): string {
+    return this.port === -1 ? "unix" : addressText(this.raw!.remoteAddress, this.port);
+  }
+
+  get local(): string {
+    return this.port === -1 ? "unix" : addressText(this.raw!.localAddress, this.raw!.localPort);
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {

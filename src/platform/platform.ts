@@ -38,7 +38,7 @@ export interface Socket {
   finish(deadlineMs: number): void;
   /** ¶ abort ends the connection now with a RST (bytes the peer has not read are lost); idempotent. */
   abort(): void;
-  /** The peer as text: "10.0.0.1:53124", "[::1]:53124" or "unix". */
+  /** The peer as text: "10.0.0.1:53124", "[::1]:53124" or "unix". ¶ Told after the end too. */
   readonly remote: string;
   /** Our own address as text, as the peer sees it: "10.0.0.9:40112"; "unix" for a unix socket. */
   readonly local: string;

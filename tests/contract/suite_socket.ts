@@ -279,5 +279,13 @@ export function socketSentences(name: string, sentence: Sentence): void {
       await desk.world.until("close", () => near.closed);
       expect(near.socket.local).toMatch(/^127\.0\.0\.1:\d+$/);
     });
+
+    sentence("remote is told after the end too, though nobody asked before", async (desk) => {
+      const [near, far] = await desk.pair(LOOPBACK);
+      const { local } = near.socket;
+      near.socket.abort();
+      await desk.world.until("close", () => far.closed);
+      expect(far.socket.remote).toBe(local);
+    });
   });
 }

@@ -102,7 +102,7 @@ describe("goodbye", () => {
     for (const side of [t.P, t.B]) side.lanes[0]!.take();
     t.P.sends("STORED\r\n1\r\nVA 1 f0 t-1\r\n1\r\n", value("k", "v"));
     t.B.sends("STORED\r\n").answers(store("set", "j", "1"), "STORED\r\n");
-    expect([t.proxy.door.clients.size, t.proxy.counters.curr_connections, t.pair.locks.size]).toEqual([0, 0, 0]);
+    expect([t.proxy.door.clients.length, t.proxy.counters.curr_connections, t.pair.locks.size]).toEqual([0, 0, 0]);
     t.ends();
   });
 
