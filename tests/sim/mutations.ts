@@ -112,6 +112,12 @@ export const MUTATIONS: readonly Mutation[] = [
     },
   },
   {
+    name: "that asks a primary on its way back for any key is seen reading one that it lacks", mood: "fast", seed: 4, within: 60,
+    bend(pair) {
+      for (const each of pair.proxy.pool.pairs) each.mayHold = () => each.primary.warming;
+    },
+  },
+  {
     name: "whose copies have no guard undoes writes", mood: "A", seed: 2, within: 100, rush: true,
     bend: (pair) => rewrite(pair, (line) => line.replace(/^ms (\S+) (\d+) (?:ME|C\d+) F/, "ms $1 $2 F")),
   },
