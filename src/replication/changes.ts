@@ -5,6 +5,7 @@ import type { Log } from "../observe/log.ts";
 import { BACKUP, type Pair, PRIMARY } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { PoolOptions, PoolServer } from "./pool_options.ts";
+import type { IsOld } from "./purge.ts";
 import type { Steps } from "./steps.ts";
 import { type Changing, type RingChange, Transition } from "./transition.ts";
 
@@ -75,6 +76,34 @@ export class Changes implements Changing<PoolServer> {
     this.pool.siblings?.tell();
   }
 
+  purge({ side, servers, ring, shifts }: RingChange<PoolServer>): void {
+    const { pool } = this;
+    const before = side === PRIMARY ? pool.primaries : pool.backups;
+    const now = side === PRIMARY ? pool.options.primaryRing : pool.options.backupRing;
+    for (const [index, { label }] of servers.entries()) {
+      const at = before.findIndex((each) => each.label === label);
+      const isOld: IsOld = (bytes, start, end) =>
+        ring!.ownerOfHash(ring!.hash(bytes, start, end)) === index && (at === -1 || now!.ownerOfHash(now!.hash(bytes, start, end)) !== at);
+      if (at === -1) this.young.set(label, isOld);
+      else if (shifts) this.purgeStaying(before[at]!, isOld);
+    }
+  }
+  /** What servers that are not there yet must not hold when they come. */
+  private readonly young = new Map<string, IsOld>();
+
+  private purgeStaying(server: Server, isOld: IsOld): void {
+    const { comebacks } = this.pool;
+    // One that has been away since an earlier change holds what was old then.
+    const before = comebacks.purges.get(server);
+    comebacks.purges.set(server, before === undefined ? isOld : (bytes, start, end) => isOld(bytes, start, end) || before(bytes, start, end));
+    if (server.control.ready) comebacks.purge(server, () => {});
+  }
+
+  /** One that is away is purged when it comes. */
+  get purging(): boolean {
+    return [...this.pool.comebacks.purges.keys()].some(({ control }) => control.ready);
+  }
+
   filled(): void {
     this.pool.options.keeper?.filled();
   }
@@ -103,6 +132,8 @@ export class Changes implements Changing<PoolServer> {
     for (const server of gone) this.leaving.set(server, pool.nowMs);
     for (const server of fresh) {
       pool.comebacks.enters(server);
+      const isOld = this.young.get(server.label);
+      if (isOld !== undefined) pool.comebacks.purges.set(server, isOld);
       server.start();
     }
     // What a server lacks it lacks wherever the key is now.
@@ -119,6 +150,7 @@ export class Changes implements Changing<PoolServer> {
     pool.memory?.serversChanged(fresh);
     pool.join();
     pool.verifier.moved = true;
+    this.young.clear();
     pool.strict?.ringsChanged();
     pool.siblings?.ringsChanged();
     pool.scrubber.restart();

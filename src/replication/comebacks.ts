@@ -4,6 +4,7 @@ import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import { Expect } from "../protocol/reply.ts";
 import { BACKUP, type Pair, PRIMARY, type Side } from "./pair.ts";
+import { type IsOld, Purge } from "./purge.ts";
 import { type Around, FLUSH_ALL, type Peer, Returning, Told } from "./returning.ts";
 
 /** The servers and pairs of the pool around it. */
@@ -34,6 +35,9 @@ export class Comebacks {
   readonly inStep = new Set<Server>();
   /** Servers that get every write by now, and are not filled before all writes do that are under way anywhere. */
   private readonly held = new Set<Server>();
+  /** Servers that may hold old values of keys which are to be theirs, and which those are. */
+  readonly purges = new Map<Server, IsOld>();
+  private readonly purging = new Map<Server, Purge>();
   /** A flush_all that a server missed: when it takes effect, ms on our clock. */
   readonly owedFlush = new Map<Server, number>();
   /** Servers that are asked for it. */
@@ -61,6 +65,7 @@ export class Comebacks {
   }
 
   arrived(server: Server, coldBecause = "restarted"): void {
+    if (this.purges.has(server)) return this.purge(server, () => this.arrived(server, coldBecause));
     // Before that nothing it says counts, and nothing it is given stays.
     if (this.flushDue(server)) {
       return this.flushNow(server, () => {
@@ -81,6 +86,20 @@ export class Comebacks {
     }
     server.admit("rejoin", server.cold ? coldBecause : "missed writes");
     this.bringBack(server, "returned");
+  }
+
+  /** Removes what is old on a server that answers; then: it is done, or cannot be. One that goes away arrives again. */
+  purge(server: Server, then: () => void): void {
+    const purge = new Purge(server, this.pool, this.purges.get(server)!, (outcome) => {
+      if (this.purging.get(server) !== purge || !server.control.ready) return;
+      this.purging.delete(server);
+      this.purges.delete(server);
+      if (typeof outcome === "string") this.pool.log.error("old values cannot be removed from a server that is given their keys", { server: server.label, reason: outcome });
+      else if (outcome > 0) this.pool.log.info("old values are removed from a server that is given their keys", { server: server.label, keys: outcome });
+      then();
+    });
+    this.purging.set(server, purge);
+    purge.start();
   }
 
   reconnected(server: Server): void {
@@ -208,6 +227,8 @@ export class Comebacks {
       this.foreign.delete(server);
       this.entered.delete(server);
       this.held.delete(server);
+      this.purges.delete(server);
+      this.purging.delete(server);
       this.owedFlush.delete(server);
     }
     for (const server of [...this.returning.keys()]) this.bringBack(server, "rings changed");

@@ -2,7 +2,7 @@
 // ring, which holds every key as well, answers until the servers that gained keys hold them. Nothing is asked at an old
 // place, and nothing old can come up again: what a server came with is compared like anything else.
 //
-//   waiting: the other side is up and lacks nothing
+//   waiting: the other side is up and lacks nothing (else ─▶ purging: what is old on servers that gain keys is removed)
 //     ─▶ turning: its servers lead nothing; commands that they decide end       (only while others use the same rings)
 //     ─▶ the ring is replaced, servers that gain keys lead nothing ─▶ settling: requests that were under way end
 //     ─▶ filling: they are given all that their peers hold ─▶ the other ring
@@ -10,7 +10,7 @@
 // Other proxies over the same servers, and the other workers, take each step with us (steps.ts): while one of them uses the
 // old ring and another the new one, all read from and decide on the side that stays, and all write there.
 //
-// Without backups there is nobody else: keys that move are misses.
+// Without backups there is nobody else: keys that move are misses, also where an older value of them lies.
 import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import type { Ring } from "../ring/ring.ts";
@@ -45,6 +45,9 @@ export interface Changing<Spec extends RingServerSpec> {
   readonly requestMs: number;
   /** Puts it in place; answers with the servers that are new. */
   replaceRing(change: RingChange<Spec>): readonly Server[];
+  /** Removes what servers hold of keys that this change gives them; purging: while that is under way. */
+  purge(change: RingChange<Spec>): void;
+  readonly purging: boolean;
   /** Servers lead nothing though they lack nothing, or may lead again. */
   turn(servers: readonly Server[], away: boolean): void;
   /** A server that stays gains keys: it leads nothing until it was compared. */
@@ -63,7 +66,7 @@ export interface Changing<Spec extends RingServerSpec> {
 /** What is waited for so long is worth a word, ms. */
 const LONG_MS = 1000;
 
-export const TRANSITION_PHASES = ["waiting", "turning", "settling", "filling"] as const;
+export const TRANSITION_PHASES = ["waiting", "purging", "turning", "settling", "filling"] as const;
 
 const ROLES = ["primaries", "backups"] as const;
 
@@ -110,6 +113,11 @@ export class Transition<Spec extends RingServerSpec> {
     switch (this.phase) {
       case "waiting":
         if (!this.passes(nowMs, this.obstacle())) return;
+        if (change.ring !== null && (this.solitary(change.side) || !this.inStep)) this.pool.purge(change);
+        this.phase = "purging";
+        return this.tick(nowMs);
+      case "purging":
+        if (this.pool.purging) return;
         if (this.alone) return this.replace(change, nowMs);
         this.phase = "turning";
         this.turned = change.side === PRIMARY ? this.pool.primaries : this.pool.backups;
@@ -148,6 +156,11 @@ export class Transition<Spec extends RingServerSpec> {
     this.tick(nowMs);
   }
 
+  /** There is no other side that could answer. */
+  private solitary(side: Side): boolean {
+    return (side === PRIMARY ? this.pool.backups : this.pool.primaries).length === 0;
+  }
+
   /** Nobody else uses the rings that change. */
   private get alone(): boolean {
     return this.pool.laggingWorker(Infinity) === null && this.pool.laggingProxy(Infinity) === null;
@@ -167,7 +180,7 @@ export class Transition<Spec extends RingServerSpec> {
     this.under = new Set(pool.uploads);
     this.fresh = pool.replaceRing(change);
     const after = side === PRIMARY ? pool.primaries : pool.backups;
-    const alone = (side === PRIMARY ? pool.backups : pool.primaries).length === 0;
+    const alone = this.solitary(side);
     this.gained = !shifts || alone ? [] : after.filter((server) => before.includes(server));
     for (const server of this.gained) pool.gains(server);
     this.atMs = nowMs + (alone ? 0 : pool.requestMs);

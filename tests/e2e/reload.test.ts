@@ -237,6 +237,52 @@ test("proxies change rings when each of them was told, or when they are to wait 
   }
 }, TEST_MS);
 
+/** Rings change, new values are written, and they change back: the old ones lie where the keys belong again. */
+async function thereAndBack(name: string, there: string, back: string, backup: Spawned | null = null): Promise<string[]> {
+  const path = join(dir, `${name}.toml`), admin = join(dir, `${name}-admin`);
+  writeFileSync(path, back);
+  const tandem = await started(path, "--admin", admin);
+  const client = await Client.open(tandem.port);
+  const store = async (value: string): Promise<void> => {
+    for (let i = 0; i < 300; i++) expect(await client.ask(`set k${i} 0 0 ${value.length}\r\n${value}\r\n`)).toBe("STORED");
+  };
+  const changes = async (lines: string): Promise<number> => {
+    const from = tandem.log().length;
+    writeFileSync(path, lines);
+    tandem.kill("SIGHUP");
+    await tandem.said(/reloaded change/, from);
+    return from;
+  };
+  await store("old");
+  await tandem.said(backup === null ? /ring is in place ring=primaries/ : /ring is in place ring=backups/, await changes(there), CHANGED_MS);
+  await store("new");
+  if (backup === null) await tandem.said(/ring is in place ring=primaries/, await changes(back), CHANGED_MS);
+  else {
+    await backup.stop();
+    await tandem.said(/server is down/);
+    const from = await changes(back);
+    expect(spawnSync(tandemPath(), ["transition", "end", "--admin", admin], { encoding: "utf8" }).stdout).toBe("rings wait no longer\n");
+    await tandem.said(/INFO ring changes ring=primaries/, from, CHANGED_MS);
+  }
+  const { values } = await client.fetch(`get ${Array.from({ length: 300 }, (_none, i) => `k${i}`).join(" ")}\r\n`);
+  client.close();
+  expect(values.length).toBeLessThan(300); // those that moved are misses
+  return [...new Set(values.map(({ bytes }) => textOf(bytes)))];
+}
+
+test("without backups what lies at a key's place from an earlier time is never read", async () => {
+  const [a, b] = (await memcacheds(2)).map(label) as [string, string];
+  expect(await thereAndBack("fewer", `servers = [${a}]\n`, `servers = [${a}, ${b}]\n`)).toEqual(["new"]);
+  const both = `servers = [${a}, ${b}]\n`;
+  expect(await thereAndBack("other", `${both}ring = "twemproxy"\n`, `${both}ring = "libketama"\n`)).toEqual(["new"]);
+}, TEST_MS);
+
+test("nor is it where the only backup is gone, and the ring is not to wait for it", async () => {
+  const [a, b, x] = await memcacheds(3) as [Spawned, Spawned, Spawned];
+  const servers = `servers = [${label(a)}, ${label(b)}]\nbackups = [${label(x)}]\n`;
+  expect(await thereAndBack("end", `${servers}ring = "twemproxy"\n`, `${servers}ring = "libketama"\n`, x)).toEqual(["new"]);
+}, TEST_MS);
+
 test("an upgrade begins neither in the midst of a change of rings nor with other ones", async () => {
   const [a, b, x] = await memcacheds(3) as [Spawned, Spawned, Spawned];
   const path = join(dir, "upgrade.toml"), admin = join(dir, "upgrade-admin");
