@@ -7,7 +7,7 @@ import { measure, measureStarts, type Result, type Settings, type Starts } from 
 import { Processes } from "./benchmark/processes.ts";
 import { chart } from "./benchmark/chart.ts";
 import { checksOf } from "./benchmark/goals.ts";
-import { profiles, trials } from "./benchmark/profiles.ts";
+import { long, profiles, trials } from "./benchmark/profiles.ts";
 import { checkLine, disturbance, figureTable, markdown, resultTable, startTable } from "./benchmark/report.ts";
 import { type Report, rowsOf } from "./benchmark/rows.ts";
 import { targetNames } from "./benchmark/targets.ts";
@@ -16,7 +16,7 @@ import type { Figure } from "./benchmark/trial.ts";
 const help = `scripts/bench [flags] [PROFILE ...]: tandem beside nutcracker and a direct memcached; all profiles by default
   --list               the profiles, and no run
   --check              says which goals are missed; with one missed the exit code is 1
-  --quick              one short run each, under a minute in all
+  --quick              one short run each, under a minute in all: what takes long is left out unless it is named
   --keep               what is not run now keeps its figures of the last bench.json
   --runs N             runs of each target that count (default 5)
   --seconds N          length of a run, 1 to 20 (default 4)
@@ -67,10 +67,10 @@ if (values.list) {
 }
 const names = ["start", ...[...profiles, ...trials].map(({ name }) => name)];
 for (const name of positionals) if (!names.includes(name)) fail(`no profile "${name}"; there are ${names.join(", ")}`);
-const wanted = ({ name }: { readonly name: string }): boolean => positionals.length === 0 || positionals.includes(name);
+const quick = values.quick ?? false;
+const wanted = ({ name }: { readonly name: string }): boolean => (positionals.length === 0 ? !(quick && long.includes(name)) : positionals.includes(name));
 const chosen = profiles.filter(wanted);
 const tried = trials.filter(wanted);
-const quick = values.quick ?? false;
 
 const packages = { memcached: "memcached", nutcracker: "nutcracker", memcaslap: "libmemcached-tools" };
 const absent = Object.entries(packages).filter(([program]) => Bun.which(program) === null);
@@ -99,11 +99,11 @@ process.on("SIGHUP", () => void leave(129));
 const settings: Settings = {
   runs: count("runs", values.runs, quick ? 1 : 5, 100),
   seconds: count("seconds", values.seconds, quick ? 1 : 4, 20),
-  warmupSeconds: quick ? 0.5 : 2,
+  warmupSeconds: quick ? 1 : 2,
   starts: quick ? 3 : 11,
   quick,
   tandemCommand,
-  targets: targetNames.filter((name) => tandemCommand.length > 0 || !name.startsWith("tandem")),
+  targets: targetNames.filter((name) => (tandemCommand.length > 0 || !name.startsWith("tandem")) && !(quick && name === "direct")),
   scratch,
 };
 

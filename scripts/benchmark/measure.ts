@@ -57,13 +57,21 @@ export async function measure(processes: Processes, profile: Profile, settings: 
     lanes.push({ target, runs: [], errors: 0, firstError: "" });
   }
   const warmup: Profile = { ...profile, generator: "pipeline" };
-  for (let round = 0; round <= settings.runs; round++) {
-    const [what, seconds] = round === 0 ? [warmup, settings.warmupSeconds] : [profile, settings.seconds];
+  const note = (lane: (typeof lanes)[number], errors: number, firstError: string): void => {
+    lane.errors += errors;
+    lane.firstError ||= firstError;
+  };
+  const warm = async (lane: (typeof lanes)[number]): Promise<void> => {
+    await lane.target.flush();
+    const { errors, firstError } = await load(processes, warmup, lane.target.port, settings.warmupSeconds, settings.scratch);
+    note(lane, errors, firstError);
+  };
+  await Promise.all(lanes.map(warm)); // at once: nothing is measured yet
+  for (let round = 0; round < settings.runs; round++) {
     for (const lane of lanes) {
-      const { run, errors, firstError } = await oneRun(processes, what, lane.target, seconds, settings.scratch);
-      if (round > 0) lane.runs.push(run);
-      lane.errors += errors;
-      lane.firstError ||= firstError;
+      const { run, errors, firstError } = await oneRun(processes, profile, lane.target, settings.seconds, settings.scratch);
+      lane.runs.push(run);
+      note(lane, errors, firstError);
     }
   }
   const results = lanes.map(({ target, ...found }) => ({ profile: profile.name, target: target.name, ...found, memory: memoryOf(target.measured.pid) }));

@@ -44,6 +44,9 @@ export const profiles: readonly Profile[] = [
   { ...own, name: "mixed-500k", setShare: 0.2, valueBytes: 500 * 1024, says: "50 connections, 1 in flight, 20 % set, 500 KiB" },
 ];
 
+/** What --quick leaves out unless it is named. */
+export const long: readonly string[] = ["multiget-16", "gc", "idle", "churn", "workers", "hot-key"];
+
 export const trials: readonly Trial[] = [
   { name: "latency", says: "get and set at a fifth of nutcracker's rate: time from when each was due", run: latency },
   { name: "gc", says: "50,000 operations a second for 60 s: pauses of the garbage collector, p99.9", run: collector },

@@ -105,7 +105,10 @@ export async function startTarget(
 
 async function flushed(name: TargetName, ports: readonly number[]): Promise<void> {
   for (const port of ports) {
-    const answer = await ask(port, "flush_all");
-    if (answer !== "OK\r\n") throw new Error(`${name} answered flush_all with ${JSON.stringify(answer)}`);
+    let answer = "";
+    // A proxy that has just begun may not have its servers yet.
+    for (const until = performance.now() + 5000; answer !== "OK\r\n"; answer = await ask(port, "flush_all")) {
+      if (performance.now() > until) throw new Error(`${name} answered flush_all with ${JSON.stringify(answer)}`);
+    }
   }
 }
