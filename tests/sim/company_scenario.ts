@@ -1,6 +1,7 @@
-// Several proxies over the same pair, all of them written to, while one server at a time is in trouble: for all of them
-// alike, or for some only. Strict proxies owe what one proxy owes. Others may disagree for a while after a fault: what
-// was written and read in such a window may contradict each other, and nothing else; the window is measured.
+// Several proxies over the same pair, or the same pairs, all of them written to, while one server at a time is in
+// trouble: for all of them alike, or for some only. Strict proxies owe what one proxy owes. Others may disagree for a
+// while after a fault: what was written and read in such a window may contradict each other, and nothing else; the
+// window is measured.
 import { findings, type Fault } from "./company_checker.ts";
 import { Disagreement } from "./disagreement.ts";
 import { DRIFTS_PPM, jumpClocks } from "./clocks.ts";

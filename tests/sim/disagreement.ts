@@ -1,6 +1,6 @@
 // When proxies think differently of a server: one does not trust it and another neither knows that by itself nor has
-// read it; or one has read already that it is trusted again and another has not, so that they let different sides lead.
-// Looked at every few milliseconds.
+// read it; or one has read already that it is trusted again and another has not, so that they let different sides lead;
+// or each knows that it lacks something, but not what the other one knows. Looked at every few milliseconds.
 import type { Proxy } from "../../src/proxy.ts";
 import type { World } from "./world.ts";
 
@@ -56,7 +56,15 @@ export class Disagreement {
       }
       if (trusting > 0 && distrusting > 0) return true;
     }
-    return this.proxies[0]!.pool.pairs.some((_pair, i) => this.leadersOf(i).size > 1);
+    return this.proxies[0]!.pool.pairs.some((_pair, i) => this.leadersOf(i).size > 1 || this.isLedUnaware(i));
+  }
+
+  /** A proxy lets a side lead of which another one knows that it lacks something. */
+  private isLedUnaware(index: number): boolean {
+    return this.proxies.some(({ pool }) => {
+      const pair = pool.pairs[index]!, side = pool.strict === null ? pair.usualLead : -1;
+      return side !== -1 && this.proxies.some((other) => other.pool !== pool && other.pool.lacksWrites(other.pool.pairs[index]!.server(side)!));
+    });
   }
 
   /** The sides that lead a pair, as each proxy sees it. With --strict who decides is asked for each time, whoever leads. */
