@@ -76,7 +76,7 @@ export class Changes implements Changing<PoolServer> {
     this.pool.siblings?.tell();
   }
 
-  purge({ side, servers, ring, shifts }: RingChange<PoolServer>): void {
+  purge({ side, servers, ring, shifts }: RingChange<PoolServer>, sure: boolean): void {
     const { pool } = this;
     const before = side === PRIMARY ? pool.primaries : pool.backups;
     const now = side === PRIMARY ? pool.options.primaryRing : pool.options.backupRing;
@@ -84,8 +84,8 @@ export class Changes implements Changing<PoolServer> {
       const at = before.findIndex((each) => each.label === label);
       const isOld: IsOld = (bytes, start, end) =>
         ring!.ownerOfHash(ring!.hash(bytes, start, end)) === index && (at === -1 || now!.ownerOfHash(now!.hash(bytes, start, end)) !== at);
-      if (at === -1) this.young.set(label, isOld);
-      else if (shifts) this.purgeStaying(before[at]!, isOld);
+      if (at !== -1 && shifts) this.purgeStaying(before[at]!, isOld);
+      else if (at === -1 && !sure) this.young.set(label, isOld);
     }
   }
   /** What servers that are not there yet must not hold when they come. */

@@ -2,7 +2,8 @@
 // ring, which holds every key as well, answers until the servers that gained keys hold them. Nothing is asked at an old
 // place, and nothing old can come up again: what a server came with is compared like anything else.
 //
-//   waiting: the other side is up and lacks nothing (else ─▶ purging: what is old on servers that gain keys is removed)
+//   waiting: the other side is up and lacks nothing
+//     ─▶ purging: what servers that stay hold of keys which they gain is removed: it is old, whoever fails later
 //     ─▶ turning: its servers lead nothing; commands that they decide end       (only while others use the same rings)
 //     ─▶ the ring is replaced, servers that gain keys lead nothing ─▶ settling: requests that were under way end
 //     ─▶ filling: they are given all that their peers hold ─▶ the other ring
@@ -45,8 +46,11 @@ export interface Changing<Spec extends RingServerSpec> {
   readonly requestMs: number;
   /** Puts it in place; answers with the servers that are new. */
   replaceRing(change: RingChange<Spec>): readonly Server[];
-  /** Removes what servers hold of keys that this change gives them; purging: while that is under way. */
-  purge(change: RingChange<Spec>): void;
+  /**
+   * Removes what servers hold of keys that this change gives them; those that are new are compared instead when the other
+   * side is sure. purging: while that is under way.
+   */
+  purge(change: RingChange<Spec>, sure: boolean): void;
   readonly purging: boolean;
   /** Servers lead nothing though they lack nothing, or may lead again. */
   turn(servers: readonly Server[], away: boolean): void;
@@ -113,7 +117,7 @@ export class Transition<Spec extends RingServerSpec> {
     switch (this.phase) {
       case "waiting":
         if (!this.passes(nowMs, this.obstacle())) return;
-        if (change.ring !== null && (this.solitary(change.side) || !this.inStep)) this.pool.purge(change);
+        if (change.ring !== null) this.pool.purge(change, !this.solitary(change.side) && this.inStep);
         this.phase = "purging";
         return this.tick(nowMs);
       case "purging":

@@ -238,7 +238,7 @@ test("proxies change rings when each of them was told, or when they are to wait 
 }, TEST_MS);
 
 /** Rings change, new values are written, and they change back: the old ones lie where the keys belong again. */
-async function thereAndBack(name: string, there: string, back: string, backup: Spawned | null = null): Promise<string[]> {
+async function thereAndBack(name: string, there: string, back: string, backup: Spawned | null = null, dies: "before" | "meanwhile" = "before"): Promise<string[]> {
   const path = join(dir, `${name}.toml`), admin = join(dir, `${name}-admin`);
   writeFileSync(path, back);
   const tandem = await started(path, "--admin", admin);
@@ -257,7 +257,12 @@ async function thereAndBack(name: string, there: string, back: string, backup: S
   await tandem.said(backup === null ? /ring is in place ring=primaries/ : /ring is in place ring=backups/, await changes(there), CHANGED_MS);
   await store("new");
   if (backup === null) await tandem.said(/ring is in place ring=primaries/, await changes(back), CHANGED_MS);
-  else {
+  else if (dies === "meanwhile") {
+    const from = await changes(`${back}refill_rate = 50\n`);
+    await tandem.said(/INFO ring changes ring=primaries/, from, CHANGED_MS);
+    await backup.stop();
+    await tandem.said(/server is down/, from);
+  } else {
     await backup.stop();
     await tandem.said(/server is down/);
     const from = await changes(back);
@@ -281,6 +286,12 @@ test("nor is it where the only backup is gone, and the ring is not to wait for i
   const [a, b, x] = await memcacheds(3) as [Spawned, Spawned, Spawned];
   const servers = `servers = [${label(a)}, ${label(b)}]\nbackups = [${label(x)}]\n`;
   expect(await thereAndBack("end", `${servers}ring = "twemproxy"\n`, `${servers}ring = "libketama"\n`, x)).toEqual(["new"]);
+}, TEST_MS);
+
+test("nor where the only backup dies while what moves is copied", async () => {
+  const [a, b, x] = await memcacheds(3) as [Spawned, Spawned, Spawned];
+  const servers = `servers = [${label(a)}, ${label(b)}]\nbackups = [${label(x)}]\n`;
+  expect(await thereAndBack("dies", `${servers}ring = "twemproxy"\n`, `${servers}ring = "libketama"\n`, x, "meanwhile")).toEqual(["new"]);
 }, TEST_MS);
 
 test("an upgrade begins neither in the midst of a change of rings nor with other ones", async () => {

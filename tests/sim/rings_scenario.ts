@@ -1,10 +1,11 @@
 // Rings that change while clients never stop asking: servers come, go and are replaced, and the placement becomes another
 // software's. Nothing fails, so every answer must be memcached's: no miss of what is stored, nothing old, no error. At the
 // end both sides of each key hold the same. So it is with several workers, who hear of it at nearly the same time, and
-// with several proxies that are told of it one after the other.
+// with several proxies that are told of it one after the other. In worlds with faults nothing old may be read.
 import type { RingFlavour } from "../../src/config/config.ts";
 import { check } from "./checker.ts";
 import { findings } from "./company_checker.ts";
+import { drawKinds, Nemesis } from "./faults.ts";
 import { CLOSING_US, drawHabits } from "./load.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT } from "./model.ts";
@@ -20,11 +21,13 @@ const SECOND_US = 1_000_000;
 const READY_US = 20 * SECOND_US;
 /** How long a change may take that is in nobody's way. */
 const CHANGED_US = 120 * SECOND_US;
+/** How long one server after another may be in trouble while they change. */
+const FAULTS_US = 25 * SECOND_US;
 const FLAVOURS: readonly RingFlavour[] = ["libketama", "libketama", "twemproxy", "magent", "magent-modulo", "twemproxy-md5"];
 
-export type Kind = "rings" | "rings-workers" | "rings-two";
+export type Kind = "rings" | "rings-workers" | "rings-two" | "rings-faults";
 /** How far apart proxies are told of other rings, at most. */
-const APART_US: Readonly<Record<Kind, number>> = { rings: 0, "rings-workers": SECOND_US / 2, "rings-two": 4 * SECOND_US };
+const APART_US: Readonly<Record<Kind, number>> = { rings: 0, "rings-workers": SECOND_US / 2, "rings-two": 4 * SECOND_US, "rings-faults": SECOND_US / 2 };
 
 export function ringsScenario(bend: (pair: PairWorld) => void = () => {}, kind: Kind = "rings"): Scenario {
   return {
@@ -34,12 +37,15 @@ export function ringsScenario(bend: (pair: PairWorld) => void = () => {}, kind: 
   };
 }
 
-/** Two or three proxies, or workers of one. */
+/**
+ * Two or three proxies, or workers of one. With faults, one after the other but in the midst of changes too, what is gone
+ * is a miss: nothing old may be read all the same.
+ */
 function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): ScenarioResult {
   const dice = world.dice.hosts;
   const shape: Shape = {
     primaries: dice.range(1, 2), backups: dice.range(1, 2), spare: 2, clients: dice.range(3, 5), lanes: dice.pick([1, 1, 2]),
-    proxies: dice.range(2, 3), workers: kind === "rings-workers", versions: dice.pick(VERSIONS), refillRate: dice.pick([20, 25_000]),
+    proxies: dice.range(2, 3), workers: kind === "rings-workers" || kind === "rings-faults", versions: dice.pick(VERSIONS), refillRate: dice.pick([20, 25_000]),
   };
   const pair = new PairWorld(world, shape, {
     keys: world.dice.load.pick([6, 12]), depth: world.dice.load.pick([1, 4]), pauseUs: world.dice.load.pick([20_000, 60_000]), ttls: 0,
@@ -50,6 +56,11 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
   world.runUntil(() => pair.serving && pair.quiet(), 10 * SECOND_US, 500);
   world.run(world.nowUs + 2 * SECOND_US); // everybody has read of everybody
   pair.startClients();
+  const faults = kind === "rings-faults", faultsEndUs = world.nowUs + FAULTS_US;
+  const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
+    cls: "A", kinds: drawKinds(world.dice.faults).filter((each) => each !== "flap"), quiet: () => true, untilUs: faultsEndUs, spreadUs: 0,
+  });
+  if (faults) nemesis.start();
   let reloads = 0;
   for (let i = dice.range(1, 2); i > 0; i--) {
     world.run(world.nowUs + dice.range(1, 3) * SECOND_US);
@@ -65,6 +76,8 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
       });
     }
     reloads++;
+    if (faults && world.nowUs < faultsEndUs) world.run(faultsEndUs);
+    if (faults) nemesis.end();
     const ended = world.runUntil(() => told === pair.proxies.length && pair.proxies.every(({ changing }) => !changing) && pair.quiet(), world.nowUs + CHANGED_US, 100_000);
     if (!ended) violations.push(`rings have not changed after ${CHANGED_US / SECOND_US} s: ${pair.proxies.map(({ pool }) => pool.changes.transition?.text ?? "over").join("; ")}; ${pair.unquiet()}`);
   }
@@ -74,9 +87,10 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
   pair.known.stopped = true;
   world.run(world.nowUs + CLOSING_US);
   violations.push(...differences(pair).filter((line) => !line.endsWith("which it does not belong to")));
-  violations.push(...pair.history.wrong, ...findings(pair.history.calls, false).map(({ text }) => text));
-  for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
-  return { violations, counts: { calls: pair.history.calls.length, reloads } };
+  const found = findings(pair.history.calls, faults);
+  violations.push(...pair.history.wrong, ...found.map(({ fault, text }) => `${fault} ${text}`));
+  if (!faults) for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
+  return { violations, counts: { calls: pair.history.calls.length, reloads, struck: nemesis.struck } };
 }
 
 function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {
