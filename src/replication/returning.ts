@@ -20,7 +20,8 @@ import { Pace, type PaceLimits } from "./pace.ts";
 import type { Pair, Side } from "./pair.ts";
 import { type Progress, Refill } from "./refill.ts";
 
-const AGAIN_MS = 200;
+/** Until keys that could not be listed are asked for again, ms: at first, and at most. */
+const AGAIN_MS = 200, AGAIN_MAX_MS = 5000;
 /** How often progress is logged, ms. */
 const TELL_MS = 5000;
 export const FLUSH_ALL = latin1("flush_all\r\n");
@@ -73,6 +74,8 @@ export class Returning {
   private strange = 0;
   private atMs = 0;
   private stopped = false;
+  /** How often keys could not be listed since they could. */
+  private refusals = 0;
   private readonly begunMs: number;
   /** Stale entries it had on arrival. */
   private readonly missed: number;
@@ -202,8 +205,9 @@ export class Returning {
     if (peer.server.state === "down") return false;
     const ended = (problem: string | null): void => {
       this.refill = null;
-      if (problem === null) peer.pair.filled[this.side] = true;
-      else this.cannotList(peer.server, problem);
+      if (problem !== null) return this.cannotList(peer.server, problem);
+      this.refusals = 0;
+      peer.pair.filled[this.side] = true;
     };
     this.refill = new Refill(this.server, this.side, peer, this.around, this.pace, this.progress, () => void this.unlisted.delete(peer), ended);
     this.refill.start();
@@ -212,7 +216,8 @@ export class Returning {
 
   private cannotList(on: Server, problem: string): void {
     this.around.log.warn("keys cannot be listed, trying again", { server: this.server.label, of: on.label, reason: problem });
-    this.atMs = this.around.clock.nowMs() + AGAIN_MS;
+    // A peer may refuse for good (memcached -X).
+    this.atMs = this.around.clock.nowMs() + Math.min(AGAIN_MAX_MS, AGAIN_MS * 2 ** this.refusals++);
   }
 
   private compared(nowMs: number): boolean {
@@ -241,7 +246,7 @@ export class Returning {
       if (--this.open > 0) return;
       this.dumps = [];
       if (failed !== null) return this.cannotList(failed.server, failed.problem);
-      this.atMs = 0;
+      this.atMs = this.refusals = 0;
       this.listed = true;
       this.progress.listed += keys.size;
       if (this.scope === "refill") this.cameWith(keys.size);

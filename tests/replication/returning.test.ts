@@ -48,3 +48,15 @@ test("restarted and not empty it is not asked first either, --rejoin fast: what 
   t.B.answers("get k\r\n", "END\r\n");
   t.client.receives("END\r\n");
 });
+
+test("a peer that lists no keys is asked ever more rarely", () => {
+  const t = new Table();
+  t.B.standing.set("lru_crawler metadump all\r\n", "ERROR metadump not allowed\r\n");
+  t.P.lives(999);
+  t.pass(60_000);
+  expect(t.states).toBe("rejoin cold up");
+  const told = t.said.filter((line) => line.startsWith("keys cannot be listed, trying again"));
+  expect(told[0]).toContain("ERROR metadump not allowed");
+  expect(told.length).toBeGreaterThan(10);
+  expect(told.length).toBeLessThan(20);
+});
