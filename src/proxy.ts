@@ -256,7 +256,7 @@ export class Proxy implements WorkingProxy {
     }
     for (const pool of config.pools) {
       const service = this.services.find((each) => each.config.name === pool.name);
-      const problem = service === undefined ? null : reloadProblem(service.config, pool, service.pool.changes.transition !== null);
+      const problem = service === undefined ? null : reloadProblem(service.config, pool, service.pool.changes.under);
       if (problem !== null) return problem;
     }
     return null;
@@ -311,7 +311,7 @@ export class Proxy implements WorkingProxy {
   }
 
   get changing(): boolean {
-    return this.services.some(({ pool }) => pool.changes.transition !== null);
+    return this.services.some(({ pool }) => pool.changes.under);
   }
 
   hasten(): void {

@@ -58,6 +58,11 @@ export class Changes implements Changing<PoolServer> {
     this.transition.tick(this.pool.nowMs);
   }
 
+  /** Rings are changing, or what an earlier process began is compared. */
+  get under(): boolean {
+    return this.transition !== null || this.resumed.length > 0;
+  }
+
   get steps(): Steps {
     const to = this.pool.options.rings;
     return this.transition === null ? { from: to, to, taken: 0 } : { from: this.from, to, taken: this.transition.taken };
@@ -110,7 +115,18 @@ export class Changes implements Changing<PoolServer> {
 
   /** An earlier process ended while these were given what they are to hold. */
   resume(servers: readonly Server[]): void {
+    this.resumed = servers;
     for (const server of servers) this.pool.comebacks.fill(server, false);
+  }
+  private resumed: readonly Server[] = [];
+
+  private lookResumed(): void {
+    const { resumed } = this;
+    if (resumed.length === 0 || !resumed.every(({ leads }) => leads)) return;
+    this.resumed = [];
+    if (this.transition === null) this.pool.options.keeper?.over();
+    else this.filled();
+    this.pool.log.info("ring is in place", { ring: resumed[0] === this.pool.primaries[0] ? "primaries" : "backups" });
   }
 
   turn(servers: readonly Server[], away: boolean): void {
@@ -180,6 +196,7 @@ export class Changes implements Changing<PoolServer> {
       this.pool.memory?.left(server);
       this.pool.strict?.left(server);
     }
+    this.lookResumed();
     this.transition?.tick(now);
     if (this.transition?.over !== true) return;
     this.transition = null;
