@@ -41,7 +41,7 @@ async function crowd(processes: Processes, settings: Settings, trial: string, co
   const target = await startTarget(processes, "tandem", settings.tandemCommand, settings.scratch, 2, flags);
   try {
     const words = [trial, target.port, target.measured.pid, count, seconds, ADDRESSES];
-    const found = await generate<Found>(processes, "crowd_client.ts", words, (seconds + 60) * 1000);
+    const found = await generate<Found>(processes, "crowd_client.ts", words, (seconds + 120) * 1000);
     return Object.entries(found).map(([what, [value, unit]]) => ({ trial, target: "tandem", what, unit, value }));
   } finally {
     await target.stop();
