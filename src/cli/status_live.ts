@@ -44,8 +44,9 @@ function poolLines(pool: PoolReport, before: PoolReport | null, seconds: number)
   const rows = [["", "server", "state", "for", "reason", "version", rate, "p50 ms", "p99 ms", "failed", "in flight", "missed writes"]];
   pool.servers.forEach((server, index) => rows.push(serverRow(server, before?.servers[index], seconds)));
   const lines = [head, "", ...table(rows, "llllllrrrrrr"), ""];
+  if (pool.transition !== "") lines.push(`rings change: ${pool.transition}`);
   for (const refill of pool.refills) lines.push(refillText(refill));
-  if (pool.refills.length > 0) lines.push("");
+  if (pool.refills.length > 0 || pool.transition !== "") lines.push("");
   const commands = Object.entries(pool.commands).map(([command, latency]) => timesRow(command, latency, before?.commands[command], seconds));
   if (commands.length > 0) lines.push(...table([["command", rate, "p50 ms", "p99 ms", "p99.9 ms"], ...commands], "lrrrr"), "");
   const since = (name: string): number => (pool.counters[name] ?? 0) - (before?.counters[name] ?? 0);

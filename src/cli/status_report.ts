@@ -32,6 +32,8 @@ export interface Report {
   readonly uptimeSeconds: number;
   readonly clients: number;
   readonly servers: readonly ServerStatus[];
+  /** How far a change of rings is; "": there is none. */
+  readonly transition: string;
   /** Servers being filled; empty when there are none or the proxy does not tell. */
   readonly refill: Rows;
   /** Other proxies on the same servers. */
@@ -55,7 +57,7 @@ export function readReport(address: string, answers: readonly Stats[]): Report |
     address, tandem, runtime: proxy.get("runtime") ?? "", uptimeSeconds: Number(general.get("uptime") ?? 0),
     // Not the one that asks.
     clients: Math.max(0, Number(general.get("curr_connections") ?? 1) - 1),
-    servers: rowsOf(servers).map(serverOf), refill: rowsOf(refill), proxies: rowsOf(proxies), totals,
+    servers: rowsOf(servers).map(serverOf), transition: (proxy.get("transition") ?? "").replaceAll("_", " "), refill: rowsOf(refill), proxies: rowsOf(proxies), totals,
   };
 }
 
@@ -75,8 +77,9 @@ export function statusLines(report: Report): string[] {
     ]);
   }
   const lines = [head, "", ...table(rows, "llllllrr"), ""];
+  if (report.transition !== "") lines.push(`rings change: ${report.transition}`);
   for (const row of report.refill) lines.push(refillLine(row));
-  if (report.refill.length > 0) lines.push("");
+  if (report.refill.length > 0 || report.transition !== "") lines.push("");
   if (report.proxies.length > 0) lines.push(...rowsTable(report.proxies), "");
   const copied = totals.sync_copied + totals.sync_removed;
   lines.push(...table([

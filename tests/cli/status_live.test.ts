@@ -26,6 +26,12 @@ describe("liveLines", () => {
     expect(allTrusted(first)).toBe(true);
   });
 
+  test("a change of rings", () => {
+    const [pool] = first.pools;
+    const lines = liveLines("a:1", { ...first, pools: [{ ...pool!, transition: "primaries filling" }] }, null);
+    expect(lines.slice(6, 10)).toEqual([expect.stringMatching(/^backup /), "", "rings change: primaries filling", ""]);
+  });
+
   test("rates at the next one, the states in colour, what changed lately", () => {
     t.P.dies();
     for (const key of ["a", "b", "c", "d"]) {

@@ -34,6 +34,11 @@ test("a proxy that tells only of its servers", () => {
   ]);
 });
 
+test("a change of rings", () => {
+  const lines = statusLines(readReport("a:1", [GENERAL, new Map([...PROXY, ["transition", "primaries_filling,_then_backups"]]), SERVERS, null, null])!);
+  expect(lines.slice(4, 8)).toEqual([expect.stringMatching(/^backup /), "", "rings change: primaries filling, then backups", ""]);
+});
+
 test("refills, and other proxies with whatever they tell", () => {
   const refill = stats("refill:0:address 10.0.0.1:11211\nrefill:0:done 250\nrefill:0:listed 1000\nrefill:0:rate 125\nrefill:0:eta_seconds 6\nrefill:0:scope full");
   const proxies = stats("id 00000003\nboard on\n00000001:state alive\n00000001:age_ms 210\n00000002:state silent\n00000002:age_ms 30210\n00000002:complaints none");
