@@ -177,6 +177,9 @@ class Reaper {
     if (owner === undefined) return;
     const keeper = pair.servers.find(({ host }) => owner.server(owner.lacking[0] > 0 ? 1 : 0)!.label.startsWith(`${host.ip}:`))!.host;
     if (keeper.process === null || keeper.hung || keeper.off || keeper.refusing) return;
+    // A disk that is too slow is not waited for, which the proxy has said: then the server's own memory is all there is.
+    const { failing } = pair.proxy.pool.memory!.state!.file as unknown as { readonly failing: string };
+    if (failing !== "") return;
     this.fired("amnesia");
     this.amnesias.push(world.nowUs);
     keeper.crash("kill");
