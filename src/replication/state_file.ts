@@ -269,6 +269,7 @@ export class StateFile {
     this.busy = true;
     run((reason) => {
       this.busy = false;
+      this.retryMs = 0; // a disk that was slow is not any more
       if (reason !== null) this.fails(reason);
       else then();
       this.next();

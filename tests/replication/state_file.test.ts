@@ -63,7 +63,7 @@ class Desk {
     }
     return names.join(" ");
   }
-  private endTurn(): void {
+  endTurn(): void {
     for (const run of this.turn.splice(0)) run();
   }
   pass(ms: number): void {
@@ -133,11 +133,12 @@ describe("a state file", () => {
     expect([...d.disk.keys()]).toEqual([PATH]);
   });
 
-  test("that the disk does not take in time holds nobody up longer than a deadline, and is written again later", () => {
+  test("that the disk does not take in time holds nobody up longer than a deadline, and is written again once it has", () => {
     const d = new Desk();
     let told = 0;
     d.pair.mark("a", PRIMARY);
     d.file.whenKept(() => told++);
+    d.endTurn();
     d.pass(299);
     expect(told).toBe(0);
     d.pass(1);
@@ -145,8 +146,10 @@ describe("a state file", () => {
     d.pair.mark("b", PRIMARY);
     d.file.whenKept(() => told++);
     expect(told).toBe(2);
+    d.pass(100);
     d.works();
-    d.pass(1000);
+    expect(d.file.settled).toBe(false);
+    d.pass(100);
     d.works();
     expect([d.kept, d.file.settled]).toEqual(["P: a b", true]);
   });
