@@ -8,6 +8,7 @@
 import { CONTROL_PREFIX } from "../../src/replication/control.ts";
 import { check } from "./checker.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
+import type { History, Outcome } from "./history.ts";
 import { CLOSING_US, drawHabits } from "./load.ts";
 import type { Leniency } from "./model.ts";
 import { differences, impatience, leftovers, NOTICE_US, RECOVERY_US, SECOND_US, VERSIONS } from "./pair_scenario.ts";
@@ -79,8 +80,9 @@ function run(world: World, bend: (pair: PairWorld) => void, disk: boolean): Scen
   unanswered.withdraw(pair.history);
   const gone = (writtenUs: number, missedUs: number): boolean => reaper.amnesias.some((us) => writtenUs < us + AMNESIA_US && missedUs > us);
   const lenient: Leniency = { lossy: disk ? gone : null, spuriousExists: true, readsDrift: true, ttlSlackUs: 3 * SECOND_US };
+  for (const us of reaper.amnesias) forgotten(pair.history, us);
   const verdict = check(pair.history, lenient);
-  violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.filter(couldMatch).map((text) => `I6: ${text}`));
+  violations.push(...pair.history.wrong, ...(reaper.unkept ? [] : verdict.violations), ...pair.known.reused.filter(couldMatch).map((text) => `I6: ${text}`));
   violations.push(...impatience(pair.history, nemesis.stalledUs, habits.large > 0, true));
   violations.push(...leftovers(world, pair));
   const errorCount = [...pair.history.errors.values()].reduce((sum, n) => sum + n, 0);
@@ -98,11 +100,22 @@ function couldMatch(text: string): boolean {
   return BigInt(/token ([0-9]+)/.exec(text)![1]!) % (1n << 47n) !== 0n;
 }
 
+/** What nobody had been told yet may have been seen on the server that lost its memory then, and was gone with it. */
+function forgotten({ calls }: History, us: number): void {
+  const untold = calls.filter((call) => (call.outcome === "unknown" || call.outcome === "open") && call.kind !== "get" && call.startUs <= us && call.endUs >= us);
+  for (const write of untold) {
+    for (const call of calls) if (call.key === write.key && call.endUs >= write.startUs && call.startUs <= us && !TAKEN.has(call.outcome)) call.outcome = "unknown";
+  }
+}
+/** Of writes that were acknowledged: those count. */
+const TAKEN: ReadonlySet<Outcome> = new Set(["stored", "deleted", "touched", "number"]);
 /** Ends the proxy's life now and then, and starts the next. */
 class Reaper {
   deaths = 0;
   /** When a server that took what another one missed lost its memory with the proxy, microseconds. */
   readonly amnesias: number[] = [];
+  /** Such a proxy had said that its disk is too slow, and answered without it. */
+  unkept = false;
 
   constructor(
     private readonly world: World,
@@ -126,8 +139,14 @@ class Reaper {
     this.fired(kind);
     this.deaths++;
     if (pair.shape.disk === true && world.dice.faults.chance(1, 2)) this.forgetAll();
+    const forgot = this.amnesias.at(-1) === world.nowUs;
     pair.died();
-    if (kind === "proxy_stop") return pair.proxy.stop(500, () => this.gone("kill"));
+    if (kind === "proxy_stop") {
+      return pair.proxy.stop(500, () => {
+        if (forgot && this.diskFails) this.unkept = true;
+        this.gone("kill");
+      });
+    }
     this.gone(kind === "proxy_kill" ? "kill" : "power");
   }
 
@@ -177,13 +196,18 @@ class Reaper {
     if (owner === undefined) return;
     const keeper = pair.servers.find(({ host }) => owner.server(owner.lacking[0] > 0 ? 1 : 0)!.label.startsWith(`${host.ip}:`))!.host;
     if (keeper.process === null || keeper.hung || keeper.off || keeper.refusing) return;
-    // A disk that is too slow is not waited for, which the proxy has said: then the server's own memory is all there is.
-    const { failing } = pair.proxy.pool.memory!.state!.file as unknown as { readonly failing: string };
-    if (failing !== "") return;
+    // Then the server's own memory is all there is.
+    if (this.diskFails) return;
     this.fired("amnesia");
     this.amnesias.push(world.nowUs);
     keeper.crash("kill");
     world.after(world.dice.faults.range(1_000, 300_000), () => void keeper.restart());
+  }
+
+  /** The disk is too slow and not waited for, which the proxy has said. */
+  private get diskFails(): boolean {
+    const { failing } = this.pair.proxy.pool.memory!.state!.file as unknown as { readonly failing: string };
+    return failing !== "";
   }
 
   private fired(kind: (typeof PROXY_FAULTS)[number]): void {
