@@ -24,7 +24,7 @@ async function memcacheds(count: number): Promise<Spawned[]> {
   return (await Promise.all(Array.from({ length: count }, () => spawnMemcached({ which, args: ["-t", "1", "-m", "64"] })))).map(kept);
 }
 
-const READ_KEYS = 1000, READ_AT_ONCE = 100, ANSWER_MS = 20_000;
+const READ_KEYS = 1000, READ_AT_ONCE = 100, READ_PACE_MS = 20, ANSWER_MS = 20_000;
 
 /** Gets the same keys again and again, which nobody writes, and counts those it is given. */
 class Reader {
@@ -47,7 +47,10 @@ class Reader {
   }
 
   private async run(): Promise<void> {
-    for (let from = 0; !this.stopping; from = (from + READ_AT_ONCE) % READ_KEYS) await (this.under = this.get(from));
+    for (let from = 0; !this.stopping; from = (from + READ_AT_ONCE) % READ_KEYS) {
+      await (this.under = this.get(from));
+      await new Promise((resolve) => setTimeout(resolve, READ_PACE_MS)); // it is not to be the load that others wait for
+    }
   }
 
   private async get(from: number): Promise<void> {
@@ -64,7 +67,10 @@ class Reader {
 
   /** The part that was found since this was asked last, once each key was asked for. */
   async rate(): Promise<number> {
-    while (this.asked < this.from.asked + READ_KEYS) await this.under;
+    while (this.asked < this.from.asked + READ_KEYS) {
+      await this.under;
+      await new Promise((resolve) => setTimeout(resolve, READ_PACE_MS)); // until the next one is sent
+    }
     const { asked, hits } = this;
     const rate = (hits - this.from.hits) / (asked - this.from.asked);
     this.from = { asked, hits };
