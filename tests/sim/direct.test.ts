@@ -16,7 +16,7 @@ function failures(lie: (server: MemoryServer) => void): number {
 describe("an embedded memcached", () => {
   test("that is honest is never accused", () => {
     for (let seed = 1; seed <= 3 * SEEDS; seed++) expect(runSeed(direct(), seed).violations.join("\n")).toBe("");
-  });
+  }, 60_000);
 
   test("that forgets to store now and then is found out", () => {
     const found = failures((server) => {
