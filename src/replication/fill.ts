@@ -36,7 +36,7 @@ class Place {
   pending = 0;
   /** Something was not as expected. */
   odd = false;
-  /** Of the entry that it has meanwhile; -1: it is under way elsewhere. */
+  /** Of the entry that it has meanwhile, where the target is read already; -1: none. */
   generation = -1;
   cas = "";
   ttl = 0;
@@ -46,9 +46,20 @@ class Place {
   get key(): string {
     return textOf(this.bytes, this.start, this.end);
   }
+
+  is(key: string): boolean {
+    const { bytes, start, end } = this;
+    if (key.length !== end - start) return false;
+    for (let i = end - start - 1; i >= 0; i--) if (bytes[start + i] !== key.charCodeAt(i)) return false;
+    return true;
+  }
 }
 
 export interface FillOwner {
+  /** Its first key is under way, or its last one no more. */
+  fills(fill: Fill, any: boolean): void;
+  /** The key is being copied by somebody else. */
+  copies(pair: Pair, keyed: { readonly key: string }): boolean;
   /** As the copier's. */
   claim(pair: Pair, key: string): number;
   release(pair: Pair, key: string, generation: number, alike: boolean): void;
@@ -79,6 +90,12 @@ export class Fill extends SilentCaller {
     return this.free.length;
   }
 
+  /** Whether the key is under way here. */
+  has(pair: Pair, key: string): boolean {
+    for (const place of this.places) if (place.pending > 0 && place.pair === pair && place.is(key)) return true;
+    return false;
+  }
+
   /** Begins to copy the key bytes[start, end), which must not change; only while there is room. */
   begin(pair: Pair, laneIndex: number, bytes: Uint8Array, start: number, end: number, begunMs: number): void {
     const index = this.free.pop()!;
@@ -90,11 +107,13 @@ export class Fill extends SilentCaller {
     place.end = end;
     place.begunMs = begunMs;
     place.odd = false;
-    place.pending = 1;
+    if (this.running === 1) this.owner.fills(this, true);
     // A copy of another origin may have looked at the target already, and would take what is added for what it has seen.
-    // And a target that is read while it is filled must not be believed before the second look.
-    place.generation = this.owner.claim(pair, place.key);
-    if (place.generation === -1) return this.fails(place, index);
+    const copied = this.owner.copies(pair, place);
+    // A target that is read while it is filled must not be believed before the second look.
+    place.generation = !copied && pair.server(this.to)!.warming ? this.owner.claim(pair, place.key) : -1;
+    place.pending = 1;
+    if (copied) return this.fails(place, index);
     this.ask(place, index, WHOLE, Asked.SOURCE);
   }
 
@@ -175,6 +194,7 @@ export class Fill extends SilentCaller {
   private answered(place: Place, index: number): void {
     if (--place.pending > 0) return;
     this.free.push(index);
+    if (this.running === 0) this.owner.fills(this, false);
     if (place.generation !== -1) this.owner.release(place.pair, place.key, place.generation, !place.odd);
     if (place.odd) this.owner.odd(place.pair, place.key, place.laneIndex);
     else this.owner.filled(place.begunMs, place.valueBytes);
