@@ -2,7 +2,6 @@
 // complete list, every key of its pairs. Few copies at a time per lane, so that clients come first.
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
-import type { Fill } from "./fill.ts";
 import { other, type Pair, type Side, type Stale } from "./pair.ts";
 import { Sync, type SyncOutcome } from "./sync.ts";
 
@@ -63,7 +62,7 @@ export class Copier {
     const busy = this.busyOf(pair);
     for (const [key, entry] of pair.stale) {
       if (busy.size >= STALE_WINDOW) return;
-      if (busy.has(key) || this.isFilled(pair, key)) continue;
+      if (busy.has(key) || pair.isFilled(key)) continue;
       busy.add(key);
       this.add({ pair, key, laneIndex: laneOf(key), to: entry.side, generation: entry.generation, settled: null });
     }
@@ -149,7 +148,7 @@ export class Copier {
    */
   claim(pair: Pair, key: string, to: Side): number {
     const busy = this.busyOf(pair);
-    if (busy.has(key) || this.isFilled(pair, key)) return -1;
+    if (busy.has(key) || pair.isFilled(key)) return -1;
     busy.add(key);
     return pair.hold(key, to);
   }
@@ -166,18 +165,6 @@ export class Copier {
   copies(pair: Pair, keyed: { readonly key: string }): boolean {
     const busy = this.busyOf(pair);
     return busy.size > 0 && busy.has(keyed.key);
-  }
-
-  /** What fills a server has keys under way, or none any more. */
-  fills(fill: Fill, any: boolean): void {
-    if (any) this.filling.add(fill);
-    else this.filling.delete(fill);
-  }
-  private readonly filling = new Set<Fill>();
-
-  private isFilled(pair: Pair, key: string): boolean {
-    for (const fill of this.filling) if (fill.has(pair, key)) return true;
-    return false;
   }
 
   private busyOf(pair: Pair): Set<string> {

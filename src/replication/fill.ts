@@ -12,7 +12,7 @@ import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../pr
 import { CRLF, putBytes, putText } from "./compose.ts";
 import { sameTime } from "./held.ts";
 import { leadFor } from "./keyed.ts";
-import { other, type Pair, type Side } from "./pair.ts";
+import { type Filling, other, type Pair, type Side } from "./pair.ts";
 import { exptimeOf } from "./sync.ts";
 
 /** Keys under way at a time. */
@@ -56,8 +56,6 @@ class Place {
 }
 
 export interface FillOwner {
-  /** Its first key is under way, or its last one no more. */
-  fills(fill: Fill, any: boolean): void;
   /** The key is being copied by somebody else. */
   copies(pair: Pair, keyed: { readonly key: string }): boolean;
   /** As the copier's. */
@@ -69,7 +67,8 @@ export interface FillOwner {
   odd(pair: Pair, key: string, laneIndex: number): void;
 }
 
-export class Fill extends SilentCaller {
+/** Copies keys of one pair. */
+export class Fill extends SilentCaller implements Filling {
   private readonly places: Place[] = [];
   private readonly free: number[] = [];
   private readonly at = new Int32Array(2);
@@ -90,10 +89,13 @@ export class Fill extends SilentCaller {
     return this.free.length;
   }
 
-  /** Whether the key is under way here. */
-  has(pair: Pair, key: string): boolean {
-    for (const place of this.places) if (place.pending > 0 && place.pair === pair && place.is(key)) return true;
+  has(key: string): boolean {
+    for (const place of this.places) if (place.pending > 0 && place.is(key)) return true;
     return false;
+  }
+
+  overtaken(key: string | null): void {
+    for (const place of this.places) if (place.pending > 0 && (key === null || place.is(key))) place.odd = true;
   }
 
   /** Begins to copy the key bytes[start, end), which must not change; only while there is room. */
@@ -107,7 +109,7 @@ export class Fill extends SilentCaller {
     place.end = end;
     place.begunMs = begunMs;
     place.odd = false;
-    if (this.running === 1) this.owner.fills(this, true);
+    if (this.running === 1) pair.fills.add(this);
     // A copy of another origin may have looked at the target already, and would take what is added for what it has seen.
     const copied = this.owner.copies(pair, place);
     // A target that is read while it is filled must not be believed before the second look.
@@ -145,7 +147,7 @@ export class Fill extends SilentCaller {
     const { pair } = place;
     const target = pair.server(this.to)!;
     const lane = target.lanes[place.laneIndex]!;
-    if (!lane.ready || leadFor(pair, place) === this.to) return this.fails(place, index);
+    if (place.odd || !lane.ready || leadFor(pair, place) === this.to) return this.fails(place, index);
     const { bytes, flagsStart, flagsEnd } = value;
     const { at } = this;
     if (!metaFlag(bytes, flagsStart, flagsEnd, LETTER_C, at)) return this.fails(place, index);
@@ -194,7 +196,7 @@ export class Fill extends SilentCaller {
   private answered(place: Place, index: number): void {
     if (--place.pending > 0) return;
     this.free.push(index);
-    if (this.running === 0) this.owner.fills(this, false);
+    if (this.running === 0) place.pair.fills.delete(this);
     if (place.generation !== -1) this.owner.release(place.pair, place.key, place.generation, !place.odd);
     if (place.odd) this.owner.odd(place.pair, place.key, place.laneIndex);
     else this.owner.filled(place.begunMs, place.valueBytes);

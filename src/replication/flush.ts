@@ -38,6 +38,7 @@ export class FlushAll extends Slot {
   start(): void {
     // Refused as a whole: nobody owes it, or a flush_all that failed would happen later.
     if (!this.servers.some(({ lanes }) => lanes[0]!.ready)) return this.nobody();
+    for (const pair of this.pool.pairs) pair.writes(null);
     this.servers.forEach((server, index) => {
       const lane = server.lanes[0]!;
       if (!lane.ready) {

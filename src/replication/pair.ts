@@ -22,6 +22,21 @@ export interface Strictness {
   wellKnown(pair: Pair): boolean;
 }
 
+/** Copies of a key that are under way. */
+export interface Copying {
+  copies: number;
+  /** Grows with each write of a client that enters the lanes meanwhile. */
+  writes: number;
+}
+
+/** What fills a side with keys of the pair, while some are under way. */
+export interface Filling {
+  /** Whether the key is among them. */
+  has(key: string): boolean;
+  /** A client has written the key, or any (null): what is known of it is old. */
+  overtaken(key: string | null): void;
+}
+
 /** Who waits for a key's lock. */
 export interface LockWaiter {
   lockGranted(): void;
@@ -46,7 +61,7 @@ export class Pair {
   /** Locked keys with those that wait. */
   readonly locks = new Map<string, LockWaiter[]>();
   /** Keys that are being copied, and keys on which a command in two steps is under way, with how many there are. */
-  readonly syncing = new Map<string, number>();
+  readonly syncing = new Map<string, Copying>();
   readonly decided = new Set<string>();
   /** Since when the usual lead is the present one, ms, as seen once a tick. */
   leadSinceMs = -Infinity;
@@ -261,6 +276,27 @@ export class Pair {
       return true;
     }
     queue.push(waiter, ...followers);
+    return false;
+  }
+
+  /**
+   * A client's write of the key enters the lanes, or a flush_all (null): what a copy under way has read of it is old by the time
+   * that it would add it.
+   */
+  writes(keyed: { readonly key: string } | null): void {
+    if (this.syncing.size === 0 && this.fills.size === 0) return;
+    const key = keyed === null ? null : keyed.key;
+    for (const fill of this.fills) fill.overtaken(key);
+    if (key === null) for (const copying of this.syncing.values()) copying.writes++;
+    else {
+      const copying = this.syncing.get(key);
+      if (copying !== undefined) copying.writes++;
+    }
+  }
+  readonly fills = new Set<Filling>();
+
+  isFilled(key: string): boolean {
+    for (const fill of this.fills) if (fill.has(key)) return true;
     return false;
   }
 

@@ -142,10 +142,6 @@ export class Refill implements FillOwner {
     if (begunMs !== 0) this.pace.took(this.around.clock.nowMs() - begunMs);
   }
 
-  fills(fill: Fill, any: boolean): void {
-    this.around.copier.fills(fill, any);
-  }
-
   copies(pair: Pair, keyed: { readonly key: string }): boolean {
     return this.around.copier.copies(pair, keyed);
   }

@@ -12,6 +12,7 @@ export function removeRefused(pool: Pool, bytes: Uint8Array, start: number, end:
   const key = textOf(bytes, start, end);
   const command = latin1(`delete ${key}\r\n`);
   const removal = new Removal(pool, pair, key);
+  pair.writes(removal);
   for (const side of [PRIMARY, BACKUP] as const) {
     const lane = pair.server(side)?.lanes[laneIndex];
     if (lane === undefined || !lane.ready) continue;

@@ -12,7 +12,7 @@ import type { Lane } from "../backend/lane.ts";
 import { Expect, metaFlag, Status, type StatusCode, type ValueView } from "../protocol/reply.ts";
 import { putBytes, putText } from "./compose.ts";
 import { addChunk, differenceOf, hasVersion, type Held, heldFrom, heldWithoutValue, sameTime, sameVersion } from "./held.ts";
-import { other, type Pair, type Side } from "./pair.ts";
+import { type Copying, other, type Pair, type Side } from "./pair.ts";
 
 const ROUNDS_MAX = 12;
 /** From here on memcached takes a number for a date (30 days). */
@@ -46,6 +46,9 @@ export class Sync extends SilentCaller {
   /** When the source began to tell, ms. */
   private toldMs = 0;
   private over = false;
+  private copying: Copying | null = null;
+  /** Of clients, when this round began. */
+  private writes = 0;
   /** Of this round: versions tell whether the sides hold the same. */
   private explicit = false;
   /** The source holds no version. */
@@ -77,7 +80,12 @@ export class Sync extends SilentCaller {
 
   start(): void {
     const { syncing } = this.pair;
-    if (this.rounds === 0) syncing.set(this.key, (syncing.get(this.key) ?? 0) + 1);
+    if (this.rounds === 0) {
+      this.copying = syncing.get(this.key) ?? { copies: 0, writes: 0 };
+      this.copying.copies++;
+      syncing.set(this.key, this.copying);
+    }
+    this.writes = this.copying!.writes;
     if (++this.rounds > ROUNDS_MAX) return this.end("failed");
     this.held = [null, null];
     this.explicit = this.pair.explicit && !this.unversioned;
@@ -162,6 +170,8 @@ export class Sync extends SilentCaller {
       return this.start();
     }
     if (this.explicit && !valueRead) return this.read(this.from, Asked.VALUE);
+    // Where there was nothing the guard would let it pass behind a set and a delete.
+    if (target === null && this.copying!.writes !== this.writes) return this.start();
     const exptime = this.exptime(this.remaining(source));
     const guard = target === null ? "ME" : `C${target.cas}`;
     const lane = this.lane(this.to);
@@ -214,9 +224,7 @@ export class Sync extends SilentCaller {
     if (this.over) return;
     this.over = true;
     const { syncing } = this.pair;
-    const left = syncing.get(this.key)! - 1;
-    if (left === 0) syncing.delete(this.key);
-    else syncing.set(this.key, left);
+    if (--this.copying!.copies === 0) syncing.delete(this.key);
     if (outcome !== "equal" && outcome !== "turned") this.pair.onCopied?.(this.key);
     this.done(outcome);
   }

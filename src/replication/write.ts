@@ -118,6 +118,7 @@ export class Write extends Keyed {
     // Counted before anything is sent: a side may fail at once.
     this.pending = pair.backup === null ? 1 : 2;
     if (this.pending === 1) return this.send(PRIMARY);
+    pair.writes(this);
     this.alone = false;
     const absent = !this.lane(PRIMARY).ready ? PRIMARY : !this.lane(BACKUP).ready ? BACKUP : -1;
     if (absent !== -1 && this.lane(other(absent)).ready) {
