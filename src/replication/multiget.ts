@@ -316,7 +316,12 @@ export class MultiGet extends Slot {
       const groups: Fragment[] = [];
       const indexes = this.lacked;
       this.lacked = [];
-      for (const index of indexes) this.ask(index, this.leadOf(index), groups);
+      for (const index of indexes) {
+        const lead = this.leadOf(index);
+        // It may have become the lead itself, and hold the key by now: then nobody is known to lack it.
+        if (lead === this.sides[index]) this.early![index] = 0;
+        this.ask(index, lead, groups);
+      }
       this.send(groups);
     }
     this.open--;

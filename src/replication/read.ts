@@ -152,8 +152,10 @@ export class Read extends Keyed {
     if (status === Status.END) {
       if (this.early && !this.hit) {
         this.early = false;
-        this.lacked = true;
-        return this.ask(leadFor(this.pair, this));
+        // It may have become the lead itself, and hold the key by now: then nobody is known to lack it.
+        const lead = leadFor(this.pair, this);
+        this.lacked = lead !== side;
+        return this.ask(lead);
       }
       if (this.lacked && this.hit) this.pool.warm(this.pair, this.key, other(side as Side));
       const counters = this.pool.counters;

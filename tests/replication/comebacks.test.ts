@@ -42,6 +42,20 @@ describe("a get while the primary is filled, --rejoin fast", () => {
     t.client.receives(value("k", "x"));
   });
 
+  for (const request of ["get k\r\n", "get k k\r\n"]) {
+    test(`${request.trim()}: a primary that leads by the time of its answer is asked again, and nobody is taken to lack what it holds now`, () => {
+      const t = warming();
+      t.client.sends(request);
+      t.P.receives(request);
+      t.proxy.pool.primaries[0]!.warming = false;
+      t.proxy.pool.primaries[0]!.trust("synchronised");
+      t.P.sends("END\r\n").answers(request, value("k", "new"));
+      t.client.receives(value("k", "new"));
+      expect(t.lacks("k")).toBe("");
+      t.B.receives("");
+    });
+  }
+
   test("what both lack is a miss, once", () => {
     const t = warming();
     t.client.sends("get k\r\n");
