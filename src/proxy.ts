@@ -20,7 +20,7 @@ import type { Address, CloseCause, Listener, Platform, Port, Socket, SocketHandl
 import { type DrainOutcome, drainServer } from "./replication/drain.ts";
 import { PRIMARY } from "./replication/pair.ts";
 import { Pool } from "./replication/pool.ts";
-import type { SiblingWord } from "./replication/siblings.ts";
+import type { SiblingWord } from "./replication/proxies/siblings.ts";
 import { reportRings } from "./replication/pool_report.ts";
 import type { Company, WorkingProxy } from "./workers/worker.ts";
 

@@ -2,9 +2,9 @@
 // with progress, stop in order when asked to, and end with an exit code.
 import type { ServerSpec } from "../config/config.ts";
 import { type Server } from "../backend/server.ts";
-import { Comparison, type ComparisonOptions, type Place } from "../replication/compare.ts";
-import { Holdings } from "../replication/holdings.ts";
-import { Visit } from "../replication/visit.ts";
+import { Comparison, type ComparisonOptions, type Place } from "../replication/copying/compare.ts";
+import { Holdings } from "../replication/copying/holdings.ts";
+import { Visit } from "../replication/copying/visit.ts";
 import { type Context, EXIT_UNREACHABLE } from "./context.ts";
 import { Progress } from "./progress.ts";
 

@@ -1,6 +1,6 @@
 // What tandem verify found, counted by pair of servers, and how it is told.
-import type { Place, Verdict } from "../replication/compare.ts";
-import type { SyncOutcome } from "../replication/sync.ts";
+import type { Place, Verdict } from "../replication/copying/compare.ts";
+import type { SyncOutcome } from "../replication/copying/sync.ts";
 import type { Run } from "./errand.ts";
 import { durationText, table } from "./table.ts";
 

@@ -13,9 +13,9 @@ import {
 } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import { Found, type RequestReader } from "../protocol/request.ts";
-import { LANE_BYTES_HIGH } from "../replication/write.ts";
-import type { Client, Slot, Upstream } from "../replication/slot.ts";
-import { Upload } from "../replication/upload.ts";
+import { LANE_BYTES_HIGH } from "../replication/requests/write.ts";
+import type { Client, Slot, Upstream } from "../replication/requests/slot.ts";
+import { Upload } from "../replication/requests/upload.ts";
 import type { Door } from "./door.ts";
 import { dispatch, namesControl } from "./dispatch.ts";
 

@@ -6,7 +6,7 @@ import { ERROR, RESET } from "../protocol/answers.ts";
 import type { Report, RingsReport, WorkerReport } from "../observe/report.ts";
 import { Op } from "../protocol/commands.ts";
 import { reportRings } from "../replication/pool_report.ts";
-import { type Client, Slot } from "../replication/slot.ts";
+import { type Client, Slot } from "../replication/requests/slot.ts";
 import type { Door } from "./door.ts";
 
 type Lines = [name: string, value: string | number][];

@@ -5,8 +5,8 @@ import type { Log } from "../observe/log.ts";
 import { BACKUP, type Pair, PRIMARY } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { PoolOptions, PoolServer } from "./pool_options.ts";
-import type { IsOld } from "./purge.ts";
-import type { Steps } from "./steps.ts";
+import type { IsOld } from "./copying/purge.ts";
+import type { Steps } from "./proxies/steps.ts";
 import { type Changing, type RingChange, Transition } from "./transition.ts";
 
 /** A server that left may have requests under way for so long, ms: a large value at its client's pace. */

@@ -9,7 +9,7 @@ import { parseInt64 } from "../protocol/numbers.ts";
 import { Expect, Status, type StatusCode } from "../protocol/reply.ts";
 import type { RequestReader } from "../protocol/request.ts";
 import type { Pool } from "./pool.ts";
-import { type Client, Slot } from "./slot.ts";
+import { type Client, Slot } from "./requests/slot.ts";
 
 const UNKNOWN = serverError("outcome unknown (other workers could not be told which server missed it)");
 const NOBODY = serverError("no server can be flushed");

@@ -1,10 +1,10 @@
 // What a pool is given: its servers with their rings, and its policies. Plain data but for the rings.
 import type { Address } from "../platform/platform.ts";
 import type { Ring } from "../ring/ring.ts";
-import type { ProxiesOptions } from "./board.ts";
-import type { PaceLimits } from "./pace.ts";
+import type { ProxiesOptions } from "./proxies/board.ts";
+import type { PaceLimits } from "./copying/pace.ts";
 import type { Side } from "./pair.ts";
-import type { SiblingsEnd } from "./siblings.ts";
+import type { SiblingsEnd } from "./proxies/siblings.ts";
 
 export interface PoolServer {
   readonly label: string;

@@ -2,7 +2,7 @@
 import { latenciesOf } from "../backend/kinds.ts";
 import type { Server } from "../backend/server.ts";
 import type { PairReport, ProxiesReport, RefillReport, RingsReport, Role, ServerReport } from "../observe/report.ts";
-import { complaintText } from "./notice.ts";
+import { complaintText } from "./proxies/notice.ts";
 import { BACKUP, type Pair, PRIMARY } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 

@@ -16,7 +16,7 @@ import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import { BACKUP, other, type Pair, PRIMARY, type Side } from "./pair.ts";
-import { FILLED, REPLACED, TURNED } from "./steps.ts";
+import { FILLED, REPLACED, TURNED } from "./proxies/steps.ts";
 
 /** A server as the settings name it. */
 export interface RingServerSpec {

@@ -7,9 +7,9 @@ import { readResync, Tally } from "../../src/cli/resync.ts";
 import { readVerify, sampled, sizeOf } from "../../src/cli/verify.ts";
 import { Findings } from "../../src/cli/verify_report.ts";
 import { type Checked, problemLine } from "../../src/config/problem.ts";
-import type { Place, Verdict } from "../../src/replication/compare.ts";
+import type { Place, Verdict } from "../../src/replication/copying/compare.ts";
 import { Pair } from "../../src/replication/pair.ts";
-import type { SyncOutcome } from "../../src/replication/sync.ts";
+import type { SyncOutcome } from "../../src/replication/copying/sync.ts";
 import { FakePlatform } from "../support/fake_platform.ts";
 import { Table } from "../replication/table.ts";
 

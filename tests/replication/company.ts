@@ -3,7 +3,7 @@
 import { expect } from "bun:test";
 import type { ProxiesConfig } from "../../src/config/config.ts";
 import { boardKey, ROSTER } from "../../src/replication/control.ts";
-import { type Notice, noticeText, parseNotice } from "../../src/replication/notice.ts";
+import { type Notice, noticeText, parseNotice } from "../../src/replication/proxies/notice.ts";
 import { type Backend, Table } from "./table.ts";
 
 export const OTHER = "0badcafe";

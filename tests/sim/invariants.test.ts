@@ -1,10 +1,10 @@
 // Each of the invariants can fail: a sound proxy, bent in one place, is found wrong in just that.
 import { describe, expect, test } from "bun:test";
 import { Expect } from "../../src/protocol/reply.ts";
-import { Decide } from "../../src/replication/decide.ts";
-import { Read } from "../../src/replication/read.ts";
-import { Sync } from "../../src/replication/sync.ts";
-import { Write } from "../../src/replication/write.ts";
+import { Decide } from "../../src/replication/requests/decide.ts";
+import { Read } from "../../src/replication/requests/read.ts";
+import { Sync } from "../../src/replication/copying/sync.ts";
+import { Write } from "../../src/replication/requests/write.ts";
 import { Table } from "../replication/table.ts";
 import { Watch, WriteOrder, wrongNow, wrongQuestion } from "./invariants.ts";
 

@@ -2,12 +2,12 @@
 // events and at each question that goes to a server.
 import type { Lane } from "../../src/backend/lane.ts";
 import { Expect } from "../../src/protocol/reply.ts";
-import { Decide } from "../../src/replication/decide.ts";
+import { Decide } from "../../src/replication/requests/decide.ts";
 import type { Pair } from "../../src/replication/pair.ts";
 import type { Pool } from "../../src/replication/pool.ts";
-import { Read } from "../../src/replication/read.ts";
-import { Sync } from "../../src/replication/sync.ts";
-import { Write } from "../../src/replication/write.ts";
+import { Read } from "../../src/replication/requests/read.ts";
+import { Sync } from "../../src/replication/copying/sync.ts";
+import { Write } from "../../src/replication/requests/write.ts";
 
 /** Questions under way on one lane, and bytes that wait for it, far beyond what the clients of these worlds can cause. */
 const IN_FLIGHT_MAX = 5_000;

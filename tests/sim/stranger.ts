@@ -4,8 +4,8 @@
 // question on the key is under way in its lane (a key has one lane per server), and the item does not end by itself.
 import type { InFlight } from "../../src/backend/inflight.ts";
 import { Status } from "../../src/protocol/reply.ts";
-import { Forget } from "../../src/replication/forget.ts";
-import { Sync } from "../../src/replication/sync.ts";
+import { Forget } from "../../src/replication/requests/forget.ts";
+import { Sync } from "../../src/replication/copying/sync.ts";
 import type { PairWorld } from "./pair_world.ts";
 import type { World } from "./world.ts";
 

@@ -1,0 +1,62 @@
+// A proxy died while it alone knew what a server missed: a survivor reads its marks and hints, and makes up for it.
+import { describe, expect, test } from "bun:test";
+import { chunkKey, hintText, type MarkKind, markKey, markText } from "../../../src/replication/missed/mark.ts";
+import { Company, notice } from "../company.ts";
+import type { Backend } from "../table.ts";
+
+const OTHER = "010badca";
+
+/** Whatever tandem says over lanes for itself is taken. */
+function heard(backend: Backend): void {
+  for (const lane of backend.lanes) {
+    const lines = lane.take().split("\r\n");
+    const asked = lines.filter((line) => /^(ms|md) __tandem:/.test(line)).length;
+    if (asked > 0) lane.send("HD\r\n".repeat(asked));
+  }
+}
+
+function pass(c: Company, ms: number): void {
+  for (let at = 0; at < ms; at += 20) {
+    c.pass(20);
+    for (const backend of [c.t.P, c.t.B]) if (backend.welcome === "accept") heard(backend);
+  }
+}
+
+/** The other one lived beside us and complained about the primary; what it left on the backup is as given. */
+function survivor(kind: MarkKind, hurt: (chunk: string) => string | null): Company {
+  const c = new Company({ hints: true });
+  pass(c, 1500);
+  expect(c.t.states).toBe("up up");
+  const mark = markKey("p0:1", OTHER, 0), chunk = chunkKey("p0:1", OTHER, 0, 4);
+  const complaints = [{ name: "p0:1", why: "down" as const, chunks: 0 }];
+  c.B.post(OTHER, notice(5, { complaints }));
+  pass(c, 1100);
+  expect(c.fences).toBe("fenced free");
+  const voids = new Map<string, number>();
+  c.B.held.set(mark, markText(mark, { stamp: 1_700_000_000_000, kind, from: 4, to: 5, voids }));
+  const text = hurt(["k", "j"].map((key, i) => hintText(chunk, i, { stamp: 1_699_999_999_000 + i, key })).join(""));
+  if (text !== null) c.B.held.set(chunk, text);
+  pass(c, 8000);
+  expect(c.t.lacks("k")).toBe("");
+  for (let i = 0; i < 300 && c.fences !== "free free"; i++) pass(c, 20);
+  expect(c.fences).toBe("free free");
+  return c;
+}
+
+describe("a proxy that is dead could not reach the primary", () => {
+  test("its hints are whole: those keys are led by the backup, the others as before", () => {
+    const c = survivor("away", (chunk) => chunk);
+    expect([c.t.lacks("k"), c.t.lacks("j"), c.t.lacks("i"), c.t.states]).toEqual(["P", "P", "", "up up"]);
+    expect(c.t.said.filter((line) => line.startsWith("missed writes were known")).length).toBe(1);
+  });
+  for (const [what, kind, hurt] of [
+    ["a chunk is missing", "away", () => null], ["a chunk is torn", "away", (chunk: string) => chunk.slice(0, -3)],
+    ["it was writing to the primary when it died", "keys", (chunk: string) => chunk], ["it did not know itself", "compare", () => null],
+  ] as const) {
+    test(`${what}: the primary is compared as a whole, and the log says why`, () => {
+      const c = survivor(kind, hurt);
+      expect(c.t.states).toBe("rejoin up");
+      expect(c.t.said.filter((line) => line.startsWith("what a server missed is not known")).length).toBe(1);
+    });
+  }
+});
