@@ -104,10 +104,11 @@ export class Copier {
       }
       let generation = job.generation;
       if (generation === 0) {
-        // What is compared as a whole has no entry; where there is one, its own copy is under way.
+        // What is compared as a whole has no entry. A copy that is under way may be one to the other side, or have looked
+        // before what this one is for.
         generation = this.claim(job.pair, job.key, job.to);
         if (generation === -1) {
-          job.settled?.("turned");
+          this.retries.push({ job, atMs: this.nowMs + RETRY_MS });
           continue;
         }
       }

@@ -75,3 +75,24 @@ describe("a return whose last key is not copied", () => {
     t.ends();
   });
 });
+
+test("a key that is to be compared while it is being copied is compared afterwards: that copy may go the other way", () => {
+  const t = new Table();
+  t.pair.mark("k", 1);
+  t.pass(60);
+  t.B.receives(READ);
+  const settled: string[] = [];
+  t.proxy.pool.copier.add({ pair: t.pair, key: "k", laneIndex: 0, to: 0, generation: 0, settled: (outcome) => void settled.push(outcome) });
+  t.pass(100);
+  t.P.receives("");
+  t.B.sends("EN\r\n");
+  t.P.answers(READ, "EN\r\n");
+  expect(settled).toEqual([]);
+  t.pass(100);
+  t.P.answers(READ, "VA 1 f0 t-1 c5\r\no\r\n");
+  t.B.answers(READ, "EN\r\n");
+  t.P.answers("md k C5\r\n", "HD\r\n");
+  t.B.answers("mg k c t u\r\n", "EN\r\n");
+  expect([settled, t.lacks("k")]).toEqual([["removed"], ""]);
+  t.ends();
+});
