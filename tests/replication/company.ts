@@ -60,8 +60,8 @@ export class Company {
   readonly P: Items;
   readonly B: Items;
 
-  constructor(proxies: Partial<ProxiesConfig> = {}) {
-    this.t = new Table({ proxies: { board: true, ...proxies } });
+  constructor(proxies: Partial<ProxiesConfig> = {}, before: (table: Table) => void = () => {}) {
+    this.t = new Table({ proxies: { board: true, ...proxies }, before });
     this.P = new Items(this.t.P);
     this.B = new Items(this.t.B);
   }
@@ -82,7 +82,7 @@ export class Company {
     for (let at = 0; at < ms; at += 20) {
       this.t.pass(20);
       for (const [backend, items] of [[this.t.P, this.P], [this.t.B, this.B]] as const) {
-        if (backend.welcome === "accept") while (items.serve() > 0) this.t.pass(0);
+        if (backend.welcome === "accept" && backend.met) while (items.serve() > 0) this.t.pass(0);
       }
     }
     return this;

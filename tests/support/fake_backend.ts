@@ -56,6 +56,11 @@ export class FakeBackend implements Peer {
     for (const socket of this.sockets) this.answerStanding(socket);
   }
 
+  /** Somebody has connected to it. */
+  get met(): boolean {
+    return this.control !== null;
+  }
+
   /** The control connection. */
   get watch(): FakeSocket {
     return this.control!;

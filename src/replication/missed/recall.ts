@@ -49,6 +49,8 @@ class Book {
   /** Where the connections of those that did not end in order come from, by address: the id. */
   readonly ends = new Map<string, string>();
   marks: FoundMark[] = [];
+  /** It could not be reached when the others were read. */
+  late = false;
   /** Ids with connections that are still listed. */
   lingering = new Set<string>();
   nextMs = 0;
@@ -207,9 +209,11 @@ export class Recall {
   private alone(book: Book): boolean {
     const others = [...this.books.values()].filter((other) => other !== book && (other.step === "read" || other.step === "lingers"));
     return [...book.lingering].some((id) => {
-      // One that is only beginning was not there yet.
+      if (this.around.lives(id)) return false;
+      // One that is only beginning was not there yet. On a server that comes late it may also be one that nobody else
+      // remembers: it has been dealt with meanwhile.
       const known = others.filter(({ ends }) => [...ends.values()].includes(id));
-      return known.length > 0 && known.every(({ lingering }) => !lingering.has(id)) && !this.around.lives(id);
+      return known.length > 0 ? known.every(({ lingering }) => !lingering.has(id)) : book.late && others.length > 0;
     });
   }
 
@@ -305,6 +309,7 @@ export class Recall {
   }
 
   private late(book: Book): void {
+    book.late = true;
     this.around.recalled(this.judge(), [book.server]);
     this.admit(book);
   }

@@ -1,6 +1,6 @@
 // A proxy died while it alone knew what a server missed: a survivor reads its marks and hints, and makes up for it.
 import { describe, expect, test } from "bun:test";
-import { chunkKey, hintText, type MarkKind, markKey, markText } from "../../../src/replication/missed/mark.ts";
+import { chunkKey, connectionKey, hintText, type MarkKind, markKey, markText } from "../../../src/replication/missed/mark.ts";
 import { Company, notice } from "../company.ts";
 import type { Backend } from "../table.ts";
 
@@ -59,4 +59,19 @@ describe("a proxy that is dead could not reach the primary", () => {
       expect(c.t.said.filter((line) => line.startsWith("what a server missed is not known")).length).toBe(1);
     });
   }
+});
+
+test("a server that comes late is not used while a connection to it is open of a proxy that nobody else remembers: it may still deliver", () => {
+  const c = new Company({ hints: true }, (t) => void (t.P.welcome = "refused"));
+  pass(c, 1500);
+  expect(c.t.states).toBe("down up");
+  c.P.post(OTHER, notice(5));
+  c.P.held.set(connectionKey(OTHER, "0"), "10.9.9.9:1234");
+  c.t.P.connections([["tcp:10.9.9.9:1234", "conn_read"]]);
+  c.t.P.welcome = "accept";
+  pass(c, 8000);
+  expect([c.t.states, c.t.said.filter((line) => line.startsWith("connections of an earlier proxy are still open")).length]).toEqual(["down up", 1]);
+  c.t.P.connections([]);
+  pass(c, 3000);
+  expect(c.t.states).toMatch(/^(up|rejoin) up$/);
 });
