@@ -213,7 +213,6 @@ test("proxies change rings when each of them was told, or when they are to wait 
   const tandems = [await started(one, "--admin", admin), await started(two)] as const;
   await Promise.all(tandems.map((tandem) => tandem.said(/another proxy uses these servers/)));
   const clients = await Promise.all(tandems.map(({ port }) => Client.open(port)));
-  const said = (line: RegExp, from: readonly number[]): Promise<unknown> => Promise.all(tandems.map((tandem, at) => tandem.said(line, from[at], CHANGED_MS)));
   try {
     // Told one after the other: nothing moves before both are.
     both([a, b]);
@@ -224,14 +223,18 @@ test("proxies change rings when each of them was told, or when they are to wait 
     for (let i = 0; i < 100; i++) expect(await held(clients[0]!, `k${i}`)).toBe("new");
     expect(tandems[0].log().slice(from[0])).not.toContain("ring changes");
     tandems[1].kill("SIGHUP");
-    await said(/ring is in place/, from);
+    // Each of the two workers says so.
+    await Promise.all([tandems[0].said(/(ring is in place.*[^]*){2}/, from[0], CHANGED_MS), tandems[1].said(/ring is in place/, from[1], CHANGED_MS)]);
     for (let i = 0; i < 100; i++) expect(await clients[0]!.ask(`set k${i} 0 0 5\r\nnewer\r\n`)).toBe("STORED");
     for (let i = 0; i < 100; i++) expect(await held(clients[1]!, `k${i}`)).toBe("newer");
 
     // The other one is not told at all.
     write(one, [a], [x], 'workers = "2"\n');
     const later = tandems[0].log().length;
-    const told = (...words: string[]): string => spawnSync(tandemPath(), words, { encoding: "utf8" }).stdout;
+    const told = (...words: string[]): string => {
+      const { stdout, stderr } = spawnSync(tandemPath(), words, { encoding: "utf8" });
+      return stdout + stderr;
+    };
     expect(told("reload", "--admin", admin)).toMatch(/^main: primaries without 127/);
     await tandems[0].said(/ring change waits/, later);
     expect(told("status", admin, "--json")).toMatch(/"transition": ?"primaries waiting for proxy [0-9a-f]{8}, which was not told of it"/);
