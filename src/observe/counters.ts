@@ -67,6 +67,14 @@ export class Counters {
   clients_cut = 0;
 }
 
+/** The first one of CLIENT_ERROR. */
+const LETTER_C = 67;
+
+/** memcached's own error line at bytes[start…] is what a client is told. */
+export function countRefusal(counters: Counters, bytes: Uint8Array, start: number): void {
+  counters[bytes[start] === LETTER_C ? "error_memcached_client" : "error_memcached_server"]++;
+}
+
 /** Every error line that a client may be told: its first word, and why, by its counter. */
 export const ERRORS: readonly { readonly counter: keyof Counters; readonly answer: "ERROR" | "CLIENT_ERROR" | "SERVER_ERROR"; readonly reason: string }[] = [
   { counter: "error_unknown_command", answer: "ERROR", reason: "unknown_command" },

@@ -3,6 +3,7 @@
 // place among them on every lane.
 import { latin1, textOf } from "../bytes/ascii.ts";
 import type { Server } from "../backend/server.ts";
+import { countRefusal } from "../observe/counters.ts";
 import { OK, serverError } from "../protocol/answers.ts";
 import { Op } from "../protocol/commands.ts";
 import { parseInt64 } from "../protocol/numbers.ts";
@@ -75,7 +76,7 @@ export class FlushAll extends Slot {
   private tell(): void {
     const { counters, strict } = this.pool;
     if (this.refusal !== null) {
-      counters.error_memcached_server++;
+      countRefusal(counters, this.refusal, 0);
       return this.end(this.refusal);
     }
     if (this.flushed === 0) return this.nobody();

@@ -3,14 +3,12 @@ import { textOf } from "../../bytes/ascii.ts";
 import type { Lane } from "../../backend/lane.ts";
 import type { Server } from "../../backend/server.ts";
 import type { FailureReason } from "../../backend/reasons.ts";
+import { countRefusal } from "../../observe/counters.ts";
 import { serverError } from "../../protocol/answers.ts";
 import type { RequestReader } from "../../protocol/request.ts";
 import { describe, type Pair, PRIMARY, type Side } from "../pair.ts";
 import type { Pool } from "../pool.ts";
 import { type Client, Slot } from "./slot.ts";
-
-/** The first one of CLIENT_ERROR. */
-const LETTER_C = 67;
 
 export abstract class Keyed extends Slot {
   readonly pair: Pair;
@@ -68,7 +66,7 @@ export abstract class Keyed extends Slot {
 
   /** memcached's own error line at bytes[start…] is what the client is told. */
   protected refused(bytes: Uint8Array, start: number): void {
-    this.pool.counters[bytes[start] === LETTER_C ? "error_memcached_client" : "error_memcached_server"]++;
+    countRefusal(this.pool.counters, bytes, start);
   }
 
   protected isKey(bytes: Uint8Array, start: number, end: number): boolean {

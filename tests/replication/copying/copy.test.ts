@@ -360,6 +360,7 @@ describe("flush_all", () => {
     t.P.answers("flush_all\r\n", "CLIENT_ERROR flush_all not allowed\r\n");
     t.B.answers("flush_all\r\n", "OK\r\n");
     t.client.receives("CLIENT_ERROR flush_all not allowed\r\n");
+    expect([t.proxy.counters.error_memcached_client, t.proxy.counters.error_memcached_server]).toEqual([1, 0]);
   });
   test("one that is away does it when it returns, before it is read", () => {
     const t = new Table();
