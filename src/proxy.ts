@@ -108,8 +108,8 @@ export class Proxy implements WorkingProxy {
     const { company } = this;
     const kept = KeptRings.of(config, this.platform.host, log);
     const start = kept?.startOf(config) ?? null;
-    const options = poolOptions(start?.primaries ?? config, kept);
-    if (start !== null) Object.assign(options, { backupRing: poolOptions(start.backups, null).backupRing });
+    const given = poolOptions(start?.primaries ?? config, kept);
+    const options = start === null ? given : { ...given, backupRing: poolOptions(start.backups, null).backupRing };
     const siblings = company === null ? null : {
       number: company.number, say: (word: SiblingWord): void => company.tell(index, word, "ack" in word ? word.to : -1),
     };

@@ -3,7 +3,8 @@
 import { fnv1a } from "../bytes/ascii.ts";
 
 const TAGS = 32767;
-const NATIVE_BITS = 47n;
+/** Of a unique: the server's own number below, the tag above. */
+export const NATIVE_BITS = 47n;
 
 export class CasTags {
   private readonly owners = new Map<number, string>();

@@ -63,6 +63,8 @@ export class Pair {
   /** Keys that are being copied, and keys on which a command in two steps is under way, with how many there are. */
   readonly syncing = new Map<string, Copying>();
   readonly decided = new Set<string>();
+  /** What fills a side, while keys are under way. */
+  readonly fills = new Set<Filling>();
   /** Since when the usual lead is the present one, ms, as seen once a tick. */
   leadSinceMs = -Infinity;
   private ledBy: Side | -1 = -1;
@@ -293,7 +295,6 @@ export class Pair {
       if (copying !== undefined) copying.writes++;
     }
   }
-  readonly fills = new Set<Filling>();
 
   isFilled(key: string): boolean {
     for (const fill of this.fills) if (fill.has(key)) return true;

@@ -2,11 +2,11 @@
 // its incarnation above, so that a unique read from one side (or from an earlier life of it) can never match the other.
 //
 //   unique = tag (15 bits) << 47 | native (47 bits)
+import { NATIVE_BITS } from "../backend/cas_tags.ts";
 import { latin1, textOf } from "../bytes/ascii.ts";
 import { parseUint64 } from "../protocol/numbers.ts";
 import type { ValueView } from "../protocol/reply.ts";
 
-const NATIVE_BITS = 47n;
 const NATIVE_MAX = (1n << NATIVE_BITS) - 1n;
 
 /** The item with its unique tagged, as a fresh array; a partial item as far as it has come. */

@@ -1,11 +1,11 @@
 // What a server holds from an earlier time of keys that are to become its own: nobody writes them there by now, so it is
 // old. Where no other side can tell what is right it is removed before the ring gives the server those keys.
-import { latin1, textOf } from "../../bytes/ascii.ts";
+import { latin1 } from "../../bytes/ascii.ts";
 import { SilentCaller } from "../../backend/caller.ts";
 import type { Server } from "../../backend/server.ts";
 import { Expect, Status, type StatusCode } from "../../protocol/reply.ts";
 import { isControlAt } from "../control.ts";
-import { Dump, dumpsByHash, type DumpWorld } from "./dump.ts";
+import { Dump, type DumpedKeys, dumpsByHash, type DumpWorld, intoTexts } from "./dump.ts";
 
 /** Keys removed at a time. */
 const AT_ONCE = 256;
@@ -24,12 +24,9 @@ export class Purge extends SilentCaller {
   constructor(private readonly server: Server, world: DumpWorld, isOld: IsOld, private readonly done: (outcome: number | string) => void) {
     super();
     const seen = new Set<string>();
-    const keys = {
-      add: (bytes: Uint8Array, start: number, end: number): boolean => {
-        if (isControlAt(bytes, start, end) || !isOld(bytes, start, end)) return false;
-        const before = seen.size;
-        return seen.add(textOf(bytes, start, end)).size > before;
-      },
+    const texts = intoTexts(seen);
+    const keys: DumpedKeys = {
+      add: (bytes, start, end, words, from, to) => !isControlAt(bytes, start, end) && isOld(bytes, start, end) && texts.add(bytes, start, end, words, from, to),
     };
     this.dump = new Dump(world, server.address, dumpsByHash(server.version), keys, (problem) => {
       if (problem !== null) return this.done(problem);

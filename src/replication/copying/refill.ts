@@ -2,10 +2,9 @@
 // copied at the pace that the settings and the servers allow.
 //
 //   for each part: dump of the peer ─▶ keys ─▶ Fill (the plain case) ─▶ copier (what else comes up)
-import { equal, latin1 } from "../../bytes/ascii.ts";
 import type { Server } from "../../backend/server.ts";
 import type { Timer } from "../../platform/platform.ts";
-import { CONTROL_PREFIX } from "../control.ts";
+import { isControlAt } from "../control.ts";
 import { Dump, dumpsByHash } from "./dump.ts";
 import { Fill, type FillOwner } from "./fill.ts";
 import { KeySet } from "./keyset.ts";
@@ -21,7 +20,6 @@ const STEP_MS = 2;
 const ODDS_MAX = 4096;
 /** Every so many keys one is timed. */
 const TIMED = 16;
-const CONTROL = latin1(CONTROL_PREFIX);
 
 /** How far it is. */
 export interface Progress {
@@ -117,7 +115,7 @@ export class Refill implements FillOwner {
 
   /** A client's key, and of the pair of the two. */
   private concerns(bytes: Uint8Array, start: number, end: number): boolean {
-    if (end - start > CONTROL.length && equal(bytes, start, CONTROL, 0, CONTROL.length)) return false;
+    if (isControlAt(bytes, start, end)) return false;
     this.around.route(bytes, start, end);
     return this.around.pair === this.peer.pair;
   }

@@ -1,6 +1,6 @@
 // A few servers as a command visits them: no clients, no probing of what is lost. Every server must be there and stay
 // the process that it was, else the visit is over.
-import { equal, latin1, textOf } from "../../bytes/ascii.ts";
+import { textOf } from "../../bytes/ascii.ts";
 import { TailPool } from "../../bytes/outbound.ts";
 import { Turn } from "../../bytes/turn.ts";
 import { CasTags } from "../../backend/cas_tags.ts";
@@ -8,7 +8,7 @@ import type { HealthState } from "../../backend/health.ts";
 import type { FailureReason } from "../../backend/reasons.ts";
 import { type BackendWorld, Server, type ServerOwner } from "../../backend/server.ts";
 import type { Address, Platform, Timer } from "../../platform/platform.ts";
-import { CONTROL_PREFIX } from "../control.ts";
+import { CONTROL_PREFIX, isControlAt } from "../control.ts";
 import { Dump, type DumpedKeys, dumpsByHash, type DumpWorld } from "./dump.ts";
 import type { Holdings } from "./holdings.ts";
 import { proxyOf, type Suspicion, Suspicions } from "./suspicions.ts";
@@ -18,7 +18,6 @@ const TICK_MS = 20;
 const LATE_TICK_MS = 100;
 /** Nobody waits for a command as for a get. */
 const CONNECT_MS = 2000, REQUEST_MS = 2000;
-const CONTROL = latin1(CONTROL_PREFIX);
 
 export interface VisitEvents {
   /** All servers can be asked; once. */
@@ -93,7 +92,7 @@ export class Visit implements ServerOwner, DumpWorld {
       const own = holdings.from(index);
       const keys: DumpedKeys = {
         add: (bytes, start, end, words, from, to) => {
-          if (end - start > CONTROL.length && equal(bytes, start, CONTROL, 0, CONTROL.length)) {
+          if (isControlAt(bytes, start, end)) {
             const proxy = proxyOf(textOf(bytes, start, end));
             if (proxy !== null) proxies.add(proxy);
             return false;
