@@ -104,7 +104,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   });
   if (!crowd) nemesis.start();
   if (company.drift === true) jumpClocks(world, [...pair.servers.map(({ host }) => host), ...pair.proxyHosts], endUs);
-  if (kind === "two-death" && !crowd) mortal(world, pair, watches);
+  if (kind === "two-death" && !crowd) mortal(world, pair, watches, () => unanswered.watch(pair));
   world.run(endUs);
   nemesis.end();
   if (!crowd) {
@@ -151,8 +151,8 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   };
 }
 
-/** The second proxy is killed while servers are impaired, and another begins in its place, or soon, or late. */
-function mortal(world: World, pair: PairWorld, watches: Watch[]): void {
+/** The second proxy is killed while servers are impaired, and another begins (begun is called) in its place, or soon, or late. */
+function mortal(world: World, pair: PairWorld, watches: Watch[], begun: () => void): void {
   const host = pair.proxyHosts[1]!;
   world.after(world.dice.faults.range(1_000, 4_500) * 1000, () => {
     pair.died();
@@ -164,6 +164,7 @@ function mortal(world: World, pair: PairWorld, watches: Watch[]): void {
       host.restart();
       const back = (): void => {
         if (!pair.serving) return void world.after(1_000, back);
+        begun();
         pair.excusedUntilUs = world.nowUs + SECOND_US;
       };
       back();

@@ -7,6 +7,7 @@ import type { World } from "./world.ts";
 export class Unanswered {
   /** When keys were left unanswered, virtual microseconds. */
   private readonly timesUs: number[] = [];
+  private readonly watched = new WeakSet<object>();
 
   constructor(private readonly world: World, pair: PairWorld) {
     this.watch(pair);
@@ -14,9 +15,11 @@ export class Unanswered {
 
   /** Called anew when proxies were started again. */
   watch({ proxies }: PairWorld): void {
-    for (const { pool } of proxies) {
-      let count = 0;
-      Object.defineProperty(pool.counters, "unanswered_keys", {
+    for (const { pool: { counters } } of proxies) {
+      if (this.watched.has(counters)) continue;
+      this.watched.add(counters);
+      let count = counters.unanswered_keys;
+      Object.defineProperty(counters, "unanswered_keys", {
         enumerable: true, configurable: true,
         get: () => count,
         set: (more: number) => {
