@@ -24,6 +24,8 @@ const GOODBYE_MS = 1000;
 const BACKLOG_TOTAL_MAX = 256 * 1024 * 1024, BUDGET_TICKS = 10;
 /** What `version` says while no server's version is known. */
 const VERSION_UNKNOWN = "1.6.0";
+/** Commands of memcached's that clients may try, and that are told by their names. */
+const META_VERBS: readonly string[] = ["mg", "ms", "md", "ma", "me"];
 
 export class Door {
   /** In no order; each knows its place. (A Set took a tenth of an idle client's memory.) */
@@ -145,7 +147,7 @@ export class Door {
 
   private tellSlow(client: ClientConnection, slot: Slot, ms: number): void {
     this.counters.slow_requests++;
-    this.slow.took(this.turn.nowMs, ms, () => ({ client: client.remote, command: VERB[slot.op] ?? "", ...slot.about() }));
+    this.slow.took(this.turn.nowMs, ms, () => ({ client: client.remote, command: VERB[slot.op] ?? "refused", ...slot.about() }));
   }
 
   /** How long clients waited, by command, those that came; but for `stats`, which those ask who look at tandem itself. */
@@ -222,9 +224,14 @@ export class Door {
     return latin1(`VERSION ${this.serverVersion}\r\n`);
   }
 
-  /** -vv: the command line, cut and escaped; never a value. */
-  traceCommand(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {
-    this.log.debug("command", { client: client.remote, line: visible(textOf(bytes, lineStart, Math.min(client.reader.textEnd, lineStart + SHOWN_CHARS + 1))) });
+  /** -vv: the command line, cut and escaped. Of one that is refused only its verb: it may be the value of the one before. */
+  traceCommand({ remote: client, reader }: ClientConnection, bytes: Uint8Array, lineStart: number): void {
+    if (reader.error === null) {
+      return this.log.debug("command", { client, line: visible(textOf(bytes, lineStart, Math.min(reader.textEnd, lineStart + SHOWN_CHARS + 1))) });
+    }
+    const verb = reader.words === 0 ? "" : textOf(bytes, reader.at[0]!, reader.at[1]!);
+    const known = VERB.includes(verb) || META_VERBS.includes(verb);
+    this.log.debug("command refused", { client, command: known ? verb : "unknown", bytes: reader.textEnd - lineStart });
   }
 
   /** No new requests are read; answers under way are given. */

@@ -21,6 +21,11 @@ test("what takes as long as the limit is told of, with key and servers, and neve
   t.pass(80);
   t.P.answers("get a b c\r\n", "END\r\n");
   expect(slow(t)[1]).toContain('"command":"get","key":"a and 2 more","ms":80');
+  // What is refused waits for its turn too.
+  t.client.sends("get a\r\nsecret\r\n");
+  t.pass(90);
+  t.P.answers("get a\r\n", "END\r\n");
+  expect(slow(t)[3]).toContain('"command":"refused","ms":90');
 });
 
 test("five lines a second, and then how many there were besides", () => {

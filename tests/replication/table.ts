@@ -25,6 +25,8 @@ export interface TableOptions {
   readonly shareGets?: boolean;
   /** The backends take explicit cas uniques. */
   readonly explicit?: boolean;
+  /** Of the log: 2 for -vv. */
+  readonly verbosity?: number;
   /** Called before the proxy starts. */
   readonly before?: (table: Table) => void;
 }
@@ -123,7 +125,7 @@ export class Table {
       address: { kind: "tcp", host: label.slice(0, -2), port: 1 } as const, weight: 1, name: null, label, zone: label.slice(0, 1),
     });
     const say = (message: string, fields: object = {}): void => void this.said.push(`${message} ${JSON.stringify(fields)}`);
-    const log: Log = { verbosity: 0, info: say, warn: say, error: say, debug: say };
+    const log: Log = { verbosity: options.verbosity ?? 0, info: say, warn: say, error: say, debug: say };
     this.proxy = new Proxy(this.platform, {
       pools: [{
         listen: [{ kind: "tcp", host: "0.0.0.0", port: 11211 }], unixMode: 0o700, clientsMax,
