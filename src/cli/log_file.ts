@@ -43,19 +43,24 @@ export class LogFile implements LogSink {
     this.file.write(line);
   }
 
+  /** Opens the file by its name again: somebody may have moved it. The reason when it cannot be, "" when it is. */
+  reopen(): string {
+    const opened = this.host.openAppend(this.path);
+    if (!opened.ok) return opened.reason;
+    this.file.close();
+    this.file = opened.file;
+    if (this.rotation !== null) this.limit = this.rotation.bytes;
+    return "";
+  }
+
   /** Where that is not permitted the log goes on in the file it has. */
   private turnOver(): void {
     const { host, path } = this;
     const { bytes, count } = this.rotation!;
     for (let i = count - 1; i >= 1; i--) host.renameFile(`${path}.${i}`, `${path}.${i + 1}`);
-    const renamed = host.renameFile(path, `${path}.1`);
-    const opened = renamed.ok ? host.openAppend(path) : renamed;
-    if (!opened.ok) {
-      this.limit = this.file.size + bytes;
-      return;
-    }
-    this.file.close();
-    this.file = opened.file;
-    this.limit = bytes;
+    host.renameFile(path, `${path}.1`);
+    this.reopen();
+    // What could not be turned over is tried again when it has grown as much once more.
+    if (this.file.size > 0) this.limit = this.file.size + bytes;
   }
 }

@@ -164,6 +164,9 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
   stopOnSignals(context, log, settings.drainMs, () => (ready ? running : null), leave);
   // Whoever takes our place has the settings that we have now.
   const reloadNow = (done: (ok: boolean, text: string) => void): void => {
+    // As programs that turn logs over have it: they move the file and then say so.
+    const kept = sink instanceof LogFile ? sink.reopen() : "";
+    if (kept !== "") log.warn("log file cannot be opened anew, the log goes on in the one before", { path: logFile!.text, reason: kept });
     if (!succession.under) return reload(context, flags, log, proxy, workers, done);
     log.warn("reload refused, an upgrade is under way");
     done(false, "an upgrade is under way");

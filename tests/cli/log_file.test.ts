@@ -1,6 +1,6 @@
 // A log file on the machine's own files: appended to, turned over, kept when it cannot be.
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LogFile, type Rotation } from "../../src/cli/log_file.ts";
@@ -45,6 +45,35 @@ test("where it cannot be turned over it goes on in the file it has", () => {
   mkdirSync(join(root, "c", "log.1"));
   for (const line of ["one 567\n", "two 567\n", "three 7\n"]) file.write(line);
   expect(files()).toEqual({ log: "one 567\ntwo 567\nthree 7\n", "log.1": "a directory" });
+});
+
+test("a file that somebody else moved or removed is made anew: when that is said, and when it is to be turned over", () => {
+  const { file, path, files } = open("d", { bytes: 20, count: 2 });
+  file.write("one 67890\n");
+  renameSync(path, join(root, "d", "moved"));
+  file.write("two 67890\n");
+  expect(file.reopen()).toBe("");
+  file.write("three\n");
+  expect(files()).toEqual({ log: "three\n", moved: "one 67890\ntwo 67890\n" });
+  rmSync(path);
+  file.write("four 7890\n");
+  file.write("five 7890\n");
+  expect(files()).toEqual({ log: "five 7890\n", moved: "one 67890\ntwo 67890\n" });
+  // What is not gone only goes on.
+  expect(file.reopen()).toBe("");
+  file.write("six 67890\n");
+  file.write("seven\n");
+  expect(files()).toEqual({ log: "seven\n", "log.1": "five 7890\nsix 67890\n", moved: "one 67890\ntwo 67890\n" });
+});
+
+test("where it cannot be made anew it goes on in the file that was moved, and says why", () => {
+  const { file, path, files } = open("e", null);
+  renameSync(path, join(root, "e", "moved"));
+  mkdirSync(path);
+  file.write("one\n");
+  expect(file.reopen()).toMatch(/EISDIR/);
+  file.write("two\n");
+  expect(files()).toEqual({ log: "a directory", moved: "one\ntwo\n" });
 });
 
 test("a place where no file can be made is told", () => {
