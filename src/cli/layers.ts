@@ -26,6 +26,8 @@ export interface Layers {
   readonly problems: readonly Problem[];
   /** What the file says and tandem does in another way. */
   readonly notes: readonly Problem[];
+  /** Some of the file could not be read. */
+  readonly partial: boolean;
 }
 
 /** Settings that only one pool can have. */
@@ -57,13 +59,13 @@ function overEnvironment(host: Host, line: Flags, problems: Problem[]): Flags {
 function readFileLayers(host: Host, line: Flags): Layers {
   if (!line.has("config")) {
     const problems: Problem[] = line.has("pool") ? [{ ...asProblem(line.one("pool")), fault: "given without -c", allowed: "-c FILE --pool NAME" }] : [];
-    return { process: line, pools: [{ name: "main", place: "-s", flags: line, problems: [], notes: [] }], problems, notes: [] };
+    return { process: line, pools: [{ name: "main", place: "-s", flags: line, problems: [], notes: [] }], problems, notes: [], partial: false };
   }
   const given = line.one("config");
   const read = host.readText(given.text);
   if (!read.ok) {
     const problem = { ...asProblem(given), fault: `cannot be read (${read.reason})`, allowed: "a file of settings" };
-    return { process: line, pools: [], problems: [problem], notes: [] };
+    return { process: line, pools: [], problems: [problem], notes: [], partial: false };
   }
   return layFile(READERS[fileKind(given.text, read.text)](given.text, read.text), line);
 }
@@ -75,7 +77,7 @@ export function layFile(file: ConfigFile, line: Flags): Layers {
   for (const entry of file.top) top.add(entry, file.pools.length > 0 ? "top of pools" : "top");
   const whole = new Flags(new Map([...top.of("process"), ...line.given]), "serve", top.places);
   // Whoever cannot read the file knows of no pools in it.
-  if (file.problems.length > 0 && file.pools.length === 0 && file.top.length === 0) return { process: whole, pools: [], problems, notes: file.notes };
+  if (file.problems.length > 0 && file.pools.length === 0 && file.top.length === 0) return { process: whole, pools: [], problems, notes: file.notes, partial: file.partial };
 
   const wanted = line.all("pool");
   for (const each of wanted) {
@@ -87,7 +89,7 @@ export function layFile(file: ConfigFile, line: Flags): Layers {
     if (line.has(long)) problems.push({ ...asProblem(line.one(long)), fault: `is for one pool, and ${file.path} has ${chosen.length}`, allowed: "with --pool NAME" });
   }
   const pools = file.pools.length === 0 ? [onlyPool(file, top, line)] : chosen.map((pool) => layPool(file.path, pool, top, line));
-  return { process: whole, pools, problems, notes: file.notes };
+  return { process: whole, pools, problems, notes: file.notes, partial: file.partial };
 }
 
 /** A file without pools is one, called main. */
@@ -123,12 +125,10 @@ class Layer {
   add(entry: FileEntry, where: "top" | "top of pools" | "pool"): void {
     const option = OPTIONS.find(({ key }) => key !== "" && key === entry.key);
     const place = placeOf(this.path, entry.line, entry.word);
-    const wrong = (fault: string, allowed: string): void => void this.problems.push({ flag: place, given: "", fault, allowed });
-    if (option === undefined) {
-      const raw = entry.values.map((value) => value.raw).join(", ");
-      this.problems.push({ flag: place, given: raw.length > GIVEN_MAX ? `${raw.slice(0, GIVEN_MAX)}…` : raw, fault: "is no setting", allowed: nearest(entry.key, where) });
-      return;
-    }
+    const raw = entry.values.map((value) => value.raw).join(", ");
+    const shown = raw.length > GIVEN_MAX ? `${raw.slice(0, GIVEN_MAX)}…` : raw;
+    const wrong = (fault: string, allowed: string): void => void this.problems.push({ flag: place, given: shown, fault, allowed });
+    if (option === undefined) return wrong("is no setting", nearest(entry.key, where));
     if (where === "pool" && option.scope === "process") return wrong("is a setting of the whole process", "at the top of the file, above the pools");
     if (where === "top of pools" && ONE_POOL.includes(option.long)) return wrong("is for one pool, and the file has pools", "in [pools.NAME]");
     if (entry.list && !option.repeatable) return wrong("is a list", `one value: ${fileAllowed(option)}`);

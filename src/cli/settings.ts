@@ -44,9 +44,12 @@ export function readServe(host: Host, line: Flags, called: CalledAs): Read<Serve
 export function settle(layers: Layers, called: CalledAs): Read<ServeSettings> {
   const flags = layers.process;
   const problems: Problem[] = [...layers.problems];
-  const pools = layers.pools.map((layer) => {
+  const pools = layers.pools.flatMap((layer) => {
     problems.push(...layer.problems);
-    return { config: readPool(poolFlags(layer, called), problems), place: layer.place };
+    // Its servers may stand where the file could not be read.
+    if (layers.partial && !layer.flags.has("server")) return [];
+    const place = ["listen", "socket", "port"].map((long) => layer.flags.place(long)).find((each) => each !== "") ?? layer.place;
+    return [{ config: readPool(poolFlags(layer, called), problems), place }];
   });
   checkPools(pools, problems);
   if (flags.has("daemon") && flags.has("foreground")) {

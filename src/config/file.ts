@@ -43,6 +43,8 @@ export interface ConfigFile {
   readonly pools: readonly FilePool[];
   readonly problems: readonly Problem[];
   readonly notes: readonly Problem[];
+  /** Some of it could not be read: what it does not say it may say there. */
+  readonly partial: boolean;
 }
 
 /** "tandem.toml:12: timeout" */

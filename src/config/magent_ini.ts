@@ -75,7 +75,7 @@ export function readMagentIni(path: string, text: string): ConfigFile {
   };
   implied("port", "port (magent's default)", "integer", PORT);
   implied("ring", "useketama (magent's default)", "string", "magent-modulo");
-  return { path, top, pools: [], problems, notes };
+  return { path, top, pools: [], problems, notes, partial: false };
 }
 
 function isTrue(value: string): boolean {

@@ -39,7 +39,7 @@ export function readNutcracker(path: string, text: string): ConfigFile {
       else pools.push(new PoolReader(path, lines, name, line).read(value));
     }
   }
-  return { path, top: [], pools, problems, notes: [] };
+  return { path, top: [], pools, problems, notes: [], partial: false };
 }
 
 class PoolReader {

@@ -26,20 +26,35 @@ class Reader {
   constructor(private readonly path: string, private readonly text: string) {}
 
   read(): ConfigFile {
-    try {
-      const [root] = parseTOML(this.text).body;
-      for (const node of root.body) {
-        if (node.type === "TOMLKeyValue") this.keyValue(node, []);
-        else for (const each of this.table(node)) this.keyValue(each, node.resolvedKey);
-      }
-    } catch (error) {
-      if (!(error instanceof ParseError)) throw error;
+    const lines = this.text.split("\n");
+    let before = -1;
+    for (let root = this.parse(lines); root instanceof ParseError; root = this.parse(lines)) {
+      const line = Math.min(root.lineNumber, lines.length) - 1;
+      const broken = leaveOut(lines, line, root.message.includes("multiple times") || line === before ? Infinity : root.column);
+      before = line;
       this.problems.push({
-        flag: `${this.path}:${error.lineNumber}:${error.column + 1}`, given: "", fault: `is no TOML: ${lowerFirst(error.message)}`, allowed: "key = value",
+        flag: `${this.path}:${root.lineNumber}:${root.column + 1}`, given: broken, fault: `is no TOML: ${lowerFirst(root.message)}`,
+        allowed: '[table], or key = "text", a number, true, false or a list',
       });
     }
     const pools: FilePool[] = this.pools.map((pool) => ({ ...pool, problems: [], notes: [] }));
-    return { path: this.path, top: this.top, pools, problems: this.problems, notes: [] };
+    return { path: this.path, top: this.top, pools, problems: this.problems, notes: [], partial: before !== -1 };
+  }
+
+  /** Takes all that there is, or nothing, with the first reason. */
+  private parse(lines: readonly string[]): ParseError | null {
+    let body: AST.TOMLTopLevelTable["body"];
+    try {
+      ({ body } = parseTOML(lines.join("\n")).body[0]);
+    } catch (error) {
+      if (error instanceof ParseError) return error;
+      throw error;
+    }
+    for (const node of body) {
+      if (node.type === "TOMLKeyValue") this.keyValue(node, []);
+      else for (const each of this.table(node)) this.keyValue(each, node.resolvedKey);
+    }
+    return null;
   }
 
   /** The key-values of a table; an empty [pools.x] is a pool too. */
@@ -68,8 +83,13 @@ class Reader {
       return this.serverTable(this.top, first, keys.slice(1), node);
     } else if (second === undefined) return this.entry(this.top, String(first), node);
     this.problems.push({
-      flag: placeOf(this.path, line, keys.join(".")), given: "", fault: "is no table of tandem's", allowed: "[pools.NAME], and settings at the top",
+      flag: placeOf(this.path, line, keys.join(".")), given: this.rawOf(node), fault: "is no table of tandem's", allowed: "[pools.NAME], and settings at the top",
     });
+  }
+
+  /** The value as it stands there. */
+  private rawOf({ value }: AST.TOMLKeyValue): string {
+    return this.text.slice(...value.range);
   }
 
   private poolOf(name: string, line: number): PoolBeingRead | null {
@@ -128,7 +148,7 @@ class Reader {
     const entry: FileEntry = { key, word: key, line: at === -1 ? line : entries[at]!.line, list: true, values };
     if (at === -1) entries.push(entry);
     else entries[at] = entry;
-    if (!SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word);
+    if (!SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word, node);
   }
   private readonly tables = new Map<FileEntry[], Record<string, Map<string, AST.TOMLKeyValue>[]>>();
 
@@ -136,8 +156,9 @@ class Reader {
   private server(words: ReadonlyMap<string, AST.TOMLKeyValue>, line: number, raw: string, key: string, tell = true): FileValue {
     const place = placeOf(this.path, line, key);
     const said: Record<string, string> = {};
-    for (const [word, { value }] of words) {
-      if (tell && !SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word);
+    for (const [word, node] of words) {
+      const { value } = node;
+      if (tell && !SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word, node);
       const kind = word === "weight" ? "integer" : "string";
       if (value.type === "TOMLValue" && value.kind === kind) said[word] = value.kind === "integer" ? String(value.bigint) : String(value.value);
       else if (SERVER_WORDS.some((each) => each === word)) {
@@ -151,9 +172,36 @@ class Reader {
     return said["zone"] === undefined ? value : { ...value, zone: said["zone"] };
   }
 
-  private unknownWord(place: string, word: string): void {
-    this.problems.push({ flag: `${place}.${word}`, given: "", fault: "is no word of a server", allowed: SERVER_WORDS.join(", ") });
+  private unknownWord(place: string, word: string, node: AST.TOMLKeyValue): void {
+    this.problems.push({ flag: `${place}.${word}`, given: this.rawOf(node), fault: "is no word of a server", allowed: SERVER_WORDS.join(", ") });
   }
+}
+
+/** What begins a statement, as tandem's files are written: a key, or a table. A line of a list begins otherwise. */
+const STATEMENT = /^\s*[A-Za-z_[]/, TABLE = /^\s*\[/;
+/** Characters of a broken line that a problem repeats. */
+const BROKEN_MAX = 60;
+
+/**
+ * Makes blank the statement that is no TOML, so that what follows it can be read, and returns its first line; of a table its
+ * keys too, which would be another one's. The fault was seen in a line at a column: where a statement begins there, it
+ * is that the one above does not end.
+ */
+function leaveOut(lines: string[], line: number, column: number): string {
+  const lastStart = (from: number): number => {
+    for (let i = from; i >= 0; i--) if (STATEMENT.test(lines[i]!)) return i;
+    return -1;
+  };
+  const above = lines[line]!.slice(0, column).trim() === "" && STATEMENT.test(lines[line]!) ? lastStart(line - 1) : -1;
+  const own = lastStart(line);
+  const from = above !== -1 ? above : own !== -1 ? own : line;
+  const broken = lines[from]!.trim();
+  const next = TABLE.test(broken) ? TABLE : STATEMENT;
+  let end = from;
+  // Blanks in their place: what is read further on stands where it stood.
+  do lines[end] = " ".repeat(lines[end]!.length);
+  while (++end < lines.length && !next.test(lines[end]!));
+  return broken.length > BROKEN_MAX ? `${broken.slice(0, BROKEN_MAX)}…` : broken;
 }
 
 /** A weight stands after the port, so the port must be there. */

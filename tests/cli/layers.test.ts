@@ -56,17 +56,29 @@ describe("layers", () => {
       "t.toml:1: tiemout 5: is no setting; allowed: timeout",
       't.toml:2: pid_file 3: is no text in quotes; allowed: "PATH"',
       't.toml:4: servers 5: is no text in quotes; allowed: ["HOST:PORT[:WEIGHT]", …]',
-      "t.toml:5: lanes: is a list; allowed: one value: 1 to 255 connections",
+      "t.toml:5: lanes 1: is a list; allowed: one value: 1 to 255 connections",
       't.toml:6: ack "none": is none of them; allowed: both, lead or any',
       't.toml:7: timeout 70000: is too high; allowed: 1 to 60000 ms, or text as "500ms", "2s", "5m", "1h"',
-      "t.toml:8: user: is a setting of the whole process; allowed: at the top of the file, above the pools",
+      't.toml:8: user "x": is a setting of the whole process; allowed: at the top of the file, above the pools',
       't.toml:9: refill_bytes "1t": is no such number; allowed: 1024 to 1073741824, or text as "64k", "8m", "1g"',
       't.toml:10: unix_mode 700: is not octal; allowed: "700" or 0o700, up to 777',
     ]);
     expect(problems("servers = [\"a:1\"]\n[pools.a]\nservers = [\"a:1\"]\n[pools.b]\n")).toEqual([
-      "t.toml:1: servers: is for one pool, and the file has pools; allowed: in [pools.NAME]",
+      't.toml:1: servers "a:1": is for one pool, and the file has pools; allowed: in [pools.NAME]',
       't.toml:4: pools.b: no server given; allowed: servers = ["host:port", …]',
       "t.toml:4: pools.b 0.0.0.0:11211: is where pool a listens; allowed: an address of its own: listen, port or socket",
+    ]);
+  });
+  test("what two pools must not share is told where the second one says it", () => {
+    const second = (said: string): string[] => problems(`[pools.a]\nservers = ["a:1"]\nlisten = ["1.2.3.4:5"]\n[pools.b]\nservers = ["b:1"]\n${said}`);
+    expect(second('listen = [\n"1.2.3.4:5"]')).toEqual(["t.toml:7: listen 1.2.3.4:5: is where pool a listens; allowed: an address of its own: listen, port or socket"]);
+    expect(second('port = 5')).toEqual([]);
+  });
+  test("beside what is no TOML all else is told, but not that there are no servers", () => {
+    expect(problems('servers = ["a:1]\ntiemout = 5\nack = "none"')).toEqual([
+      't.toml:1:17 "servers = [\\"a:1]": is no TOML: unterminated string constant; allowed: [table], or key = "text", a number, true, false or a list',
+      "t.toml:2: tiemout 5: is no setting; allowed: timeout",
+      't.toml:3: ack "none": is none of them; allowed: both, lead or any',
     ]);
   });
   test("every setting of the table can stand in a file, as its default is written", () => {

@@ -49,7 +49,7 @@ servers = [
   });
   test("say which word is none, and which value", () => {
     expect(told(readToml("t.toml", `servers = [{ adress = "a:1" }, { address = "b:1", weight = "2" }]\n[[pools.a.backups]]\nzone = 5`))).toEqual([
-      "t.toml:1: servers.adress: is no word of a server; allowed: address, weight, name, zone",
+      't.toml:1: servers.adress "a:1": is no word of a server; allowed: address, weight, name, zone',
       't.toml:1: servers.weight "2": is no integer; allowed: weight = 2',
       't.toml:3: backups.zone 5: is no string; allowed: zone = "…"',
     ]);
@@ -62,14 +62,48 @@ test("pools may be written inline, and an empty one is one", () => {
   expect(file.pools.map(({ name, entries }) => `${name} ${said(entries)}`)).toEqual(["a 1 lanes 2@1", "b "]);
 });
 
-test("what is no TOML is told with line and column, what is no table of ours by its name", () => {
-  expect(told(readToml("t.toml", "a = 1\nb = [1,\n"))).toEqual(["t.toml:3:1: is no TOML: unspecified values are invalid; allowed: key = value"]);
-  expect(told(readToml("t.toml", "a = 1\na = 2"))).toEqual(["t.toml:2:1: is no TOML: defining a key multiple times is invalid; allowed: key = value"]);
-  expect(told(readToml("t.toml", "[pool.main]\nlanes = 1\n[pools.a.b]\nc = 1\n[pools.\"a b\"]"))).toEqual([
-    "t.toml:2: pool.main.lanes: is no table of tandem's; allowed: [pools.NAME], and settings at the top",
-    "t.toml:4: pools.a.b.c: is no table of tandem's; allowed: [pools.NAME], and settings at the top",
+test("what is no table of ours is told by its name", () => {
+  expect(told(readToml("t.toml", "[pool.main]\nlanes = 1\n[pools.a.b]\nc = [1, 2]\n[pools.\"a b\"]"))).toEqual([
+    "t.toml:2: pool.main.lanes 1: is no table of tandem's; allowed: [pools.NAME], and settings at the top",
+    't.toml:4: pools.a.b.c "[1, 2]": is no table of tandem\'s; allowed: [pools.NAME], and settings at the top',
     't.toml:5: pools "a b": is no name; allowed: 1 to 64 letters, digits, - and _',
   ]);
+});
+
+describe("what is no TOML is told with line, column and what stands there; all else is read", () => {
+  const rest = '; allowed: [table], or key = "text", a number, true, false or a list';
+  const read = (text: string): string[] => {
+    const file = readToml("t.toml", text);
+    expect(file.partial).toBe(file.problems.length > 0);
+    const entries = [...said(file.top), ...file.pools.flatMap((pool) => [`[${pool.name}]`, ...said(pool.entries)])];
+    return [...told(file).map((line) => line.replace(rest, "")), ...entries];
+  };
+  test("a word without quotes, a unit, a key that comes twice, no equals sign: that line alone", () => {
+    expect(read('ring = twemproxy\nlanes = 1\ntimeout = 3ms\nlanes = 2\nport 5\nack = "any"\n')).toEqual([
+      't.toml:1:8 "ring = twemproxy": is no TOML: unexpected character',
+      't.toml:3:12 "timeout = 3ms": is no TOML: must be a newline',
+      't.toml:5:6 "port 5": is no TOML: expected equal (=) token',
+      't.toml:4:1 "lanes = 2": is no TOML: defining a key multiple times is invalid',
+      "2 lanes 1@2", "6 ack any@6",
+    ]);
+  });
+  test("a list that does not end, or has no comma: with all its lines", () => {
+    expect(read('servers = ["a:1"\nlanes = 2\n')).toEqual(['t.toml:2:1 "servers = [\\"a:1\\"": is no TOML: unexpected character', "2 lanes 2@2"]);
+    expect(read('lanes = 2\nservers = [\n  "a:1"\n  "b:1",\n  { address = "c:1" },\n]\nport = 1\n')).toEqual([
+      't.toml:4:3 "servers = [": is no TOML: expected comma (,) token', "1 lanes 2@1", "7 port 1@7",
+    ]);
+    expect(read("lanes = 1\nservers = [1,\n")).toEqual(['t.toml:3:1 "servers = [1,": is no TOML: unspecified values are invalid', "1 lanes 1@1"]);
+  });
+  test("a table that does not end, or comes twice: with its keys, which would be another one's", () => {
+    expect(read("[pools.a\nlanes = 1\n[pools.b]\nlanes = 2\n[pools.b]\nlanes = 3\n[pools.c]\nlanes = 4")).toEqual([
+      "t.toml:2:1 [pools.a: is no TOML: the key, equals sign, and value must be on the same line",
+      "t.toml:5:8 [pools.b]: is no TOML: defining a key multiple times is invalid",
+      "[b]", "4 lanes 2@4", "[c]", "8 lanes 4@8",
+    ]);
+  });
+  test("whatever a file is, reading it comes to an end", () => {
+    for (const text of ["\0", "=", "a", "[", "]", "a = \"\"\"", "{\n}\n", "\n\n=\n=\n", "a = [\n\n\n", `${"x\r\n".repeat(300)}`]) expect(read(text).length).toBeGreaterThan(0);
+  });
 });
 
 test("the kind of a file is its ending's, or that of its content", () => {
