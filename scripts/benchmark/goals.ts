@@ -9,6 +9,8 @@ export interface Goal {
   readonly says: string;
   readonly unit: string;
   readonly most: number;
+  /** At least so much instead. */
+  readonly least?: number;
   /** What was found; null or NaN: not measured. */
   readonly find: (report: Report) => number | null;
 }
@@ -43,6 +45,8 @@ export const goals: readonly Goal[] = [
   { of: "burst", says: "connects that the kernel dropped", unit: "", most: 0, find: (report) => figure(report, "burst", "tandem", "dropped") },
   { of: "churn", says: "memory after 100,000 short connections over before", unit: "x", most: 1.1, find: (report) => figure(report, "churn", "tandem", "after over before") },
   { of: "hot-key", says: "server's gets for 1000 of clients", unit: "", most: 1, find: (report) => figure(report, "hot-key", "tandem (on)", "server's gets for 1000 of clients") },
+  { of: "workers", says: "CPU per operation of two workers over one's", unit: "x", most: 1.1, find: (report) => figure(report, "workers", "tandem", "two over one") },
+  { of: "workers", says: "load that two carry over one's", unit: "x", most: Infinity, least: 1.7, find: (report) => figure(report, "workers", "tandem", "load that two carry over one's") },
   {
     of: "start", says: "first accept", unit: "ms", most: 50,
     find: (report) => {
@@ -95,11 +99,11 @@ function figure(report: Report, trial: string, target: string, what: string): nu
 
 /** Every goal with what was found. */
 export function checksOf(report: Report): Check[] {
-  return goals.map(({ of, says, unit, most, find }) => {
-    const goal = `${says} at most ${most}${unit === "" ? "" : ` ${unit}`}`;
+  return goals.map(({ of, says, unit, most, least = -Infinity, find }) => {
+    const goal = `${says} ${least === -Infinity ? `at most ${most}` : `at least ${least}`}${unit === "" ? "" : ` ${unit}`}`;
     const found = find(report);
     if (found === null || Number.isNaN(found)) return { of, goal, outcome: "not measured", found: "" };
-    return { of, goal, outcome: found <= most ? "met" : "missed", found: `${round(found)}${unit === "" ? "" : ` ${unit}`}` };
+    return { of, goal, outcome: found <= most && found >= least ? "met" : "missed", found: `${round(found)}${unit === "" ? "" : ` ${unit}`}` };
   });
 }
 
