@@ -469,6 +469,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     this.changes.tick(now);
     for (const upload of [...this.uploads]) upload.tick(now, this.options.requestTimeoutMs);
     this.comebacks.tickFlushes(now);
+    this.comebacks.tickPurges();
     if (this.backups.length > 0) this.tickPairs(now);
     this.afterTick();
   }

@@ -47,6 +47,7 @@ export class Comebacks {
 
   stop(): void {
     for (const returning of this.returning.values()) returning.stop();
+    for (const purge of this.purging.values()) purge.stop();
   }
 
   /** It went down again. */
@@ -88,11 +89,15 @@ export class Comebacks {
     this.bringBack(server, "returned");
   }
 
-  /** Removes what is old on a server that answers; then: it is done, or cannot be. One that goes away arrives again. */
+  /**
+   * Removes what is old on a server that answers; then: it is done, or cannot be. One that goes away arrives again; one
+   * that only lost its connections for a moment is tried again by tickPurges.
+   */
   purge(server: Server, then: () => void): void {
     const purge = new Purge(server, this.pool, this.purges.get(server)!, (outcome) => {
-      if (this.purging.get(server) !== purge || !server.control.ready) return;
+      if (this.purging.get(server) !== purge) return;
       this.purging.delete(server);
+      if (!server.control.ready) return;
       this.purges.delete(server);
       if (typeof outcome === "string") this.pool.log.error("old values cannot be removed from a server that is given their keys", { server: server.label, reason: outcome });
       else if (outcome > 0) this.pool.log.info("old values are removed from a server that is given their keys", { server: server.label, keys: outcome });
@@ -252,6 +257,13 @@ export class Comebacks {
   /** Called every tick. */
   tick(now: number): void {
     for (const returning of [...this.returning.values()]) returning.tick(now);
+  }
+
+  /** Called every tick: removals that were broken off. */
+  tickPurges(): void {
+    for (const server of this.purges.keys()) {
+      if (server.state !== "down" && server.control.ready && !this.purging.has(server)) this.purge(server, () => {});
+    }
   }
 
   sideOf(server: Server): Side {

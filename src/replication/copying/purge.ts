@@ -39,6 +39,11 @@ export class Purge extends SilentCaller {
     this.dump.start();
   }
 
+  /** Nobody waits for it any more. */
+  stop(): void {
+    this.dump.abort();
+  }
+
   private go(): void {
     const { control } = this.server;
     if (this.failed || !control.ready) return this.done("it does not remove them");
