@@ -97,6 +97,7 @@ export class Verifier {
       this.drop(doubt);
       return true;
     }
+    pair.watchLead(this.world.nowMs); // what was read of others since the last tick may have turned it
     if (this.world.nowMs - pair.leadSinceMs < this.world.settleMs) return false;
     // The copier makes them alike where one is known to be stale.
     if (pair.stale.has(key) || pair.primary.state !== "up" || pair.backup!.state !== "up") return false;

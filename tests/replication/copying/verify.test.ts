@@ -47,6 +47,23 @@ describe("verification", () => {
     t.ends();
   });
 
+  test("waits while the lead is young, also within the tick in which it became the lead", () => {
+    const t = new Table({ proxies: { verify: "on" } });
+    t.pair.primary.fenced = true; // as another proxy's notice has it
+    t.pass(1000);
+    t.pair.primary.fenced = false; // and as it is read that this is over
+    t.client.sends(SET);
+    both(t, SET);
+    t.P.sends("STORED\r\n");
+    t.B.sends("STORED\r\n");
+    t.client.receives("STORED\r\n");
+    expect(t.proxy.counters.verified).toBe(0);
+    t.pass(1000);
+    t.B.answers(READ, held("mine"));
+    t.P.answers(READ, held("mine", 9));
+    t.ends();
+  });
+
   test("that fails changes neither lead nor stale entries, and is tried again", () => {
     const t = written();
     t.B.receives(READ).closes();
