@@ -160,6 +160,10 @@ export class Changes implements Changing<PoolServer> {
         else if (now.backup === server) now.mark(key, BACKUP);
       }
     }
+    // Where that is not known key by key, it may be any key of its.
+    for (const pair of old) {
+      for (const side of [PRIMARY, BACKUP] as const) if (pair.overflow[side]) pool.comebacks.unlisted(pair.server(side)!);
+    }
     pool.copier.reroute((key) => pool.pairOf(key));
     pool.comebacks.ringsChanged(gone);
     pool.board?.serversChanged();

@@ -200,7 +200,7 @@ export class Comebacks {
   }
 
   /** What it lacks is not known key by key. */
-  private unlisted(server: Server): void {
+  unlisted(server: Server): void {
     const side = this.sideOf(server);
     for (const { pair } of this.peersOf(server)) {
       pair.overflow[side] = true;
