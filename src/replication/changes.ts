@@ -52,6 +52,7 @@ export class Changes implements Changing<PoolServer> {
       now.map((server) => then.find(({ label }) => label === server.label) ?? server);
     this.pool.settle({ ...options, primaries: zoned(primaries, options.primaries), backups: zoned(backups, options.backups), primaryRing, backupRing });
     if (changes.length === 0) return;
+    if (this.left) this.doubted = []; // what is written down by now is another change
     this.from = rings;
     this.transition = new Transition(this, changes, options.transitionMs);
     this.stepped();
@@ -60,7 +61,7 @@ export class Changes implements Changing<PoolServer> {
 
   /** Rings are changing, or what an earlier process began is compared. */
   get under(): boolean {
-    return this.transition !== null || this.resumed.length > 0;
+    return this.transition !== null || (this.doubted.length > 0 && !this.left);
   }
 
   get steps(): Steps {
@@ -109,24 +110,70 @@ export class Changes implements Changing<PoolServer> {
     return [...this.pool.comebacks.purges.keys()].some(({ control }) => control.ready);
   }
 
+  unfillable(servers: readonly Server[]): string | null {
+    const { comebacks } = this.pool;
+    for (const server of servers) {
+      if (server.leads) continue;
+      if (server.state === "down") return `${server.label}, which is down`;
+      for (const { server: peer, pair } of comebacks.peersOf(server)) {
+        if (peer.state !== "down" || !comebacks.isOwed(server, pair)) continue;
+        return `${peer.label}, which is down and holds what ${server.label} is to be given`;
+      }
+    }
+    return null;
+  }
+
   filled(): void {
     this.pool.options.keeper?.filled();
   }
 
   /** An earlier process ended while these were given what they are to hold. */
   resume(servers: readonly Server[]): void {
-    this.resumed = servers;
+    this.doubted = servers;
+    this.left = false;
     for (const server of servers) this.pool.comebacks.fill(server, false);
   }
-  private resumed: readonly Server[] = [];
+  /** Those of which it is written down that they may lack keys, though no transition fills them. */
+  private doubted: readonly Server[] = [];
+  /** Nobody waits for them. */
+  private left = false;
+  private stuckSinceMs: number | null = null;
 
-  private lookResumed(): void {
-    const { resumed } = this;
-    if (resumed.length === 0 || !resumed.every(({ leads }) => leads)) return;
-    this.resumed = [];
-    if (this.transition === null) this.pool.options.keeper?.over();
-    else this.filled();
-    this.pool.log.info("ring is in place", { ring: resumed[0] === this.pool.primaries[0] ? "primaries" : "backups" });
+  leaves(unfilled: readonly Server[]): void {
+    this.doubted = unfilled;
+    this.left = true;
+  }
+
+  private lookDoubted(nowMs: number): void {
+    const { doubted, pool } = this;
+    if (doubted.length === 0) return;
+    if (doubted.every(({ leads }) => leads)) {
+      this.doubted = [];
+      if (this.transition === null) pool.options.keeper?.over();
+      else this.filled();
+      return pool.log.info("ring is in place", { ring: this.nameOf(doubted) });
+    }
+    if (this.left) return;
+    const obstacle = this.unfillable(doubted);
+    this.stuckSinceMs = obstacle === null ? null : this.stuckSinceMs ?? nowMs;
+    if (this.stuckSinceMs !== null && nowMs - this.stuckSinceMs >= pool.options.transitionMs) this.leave(obstacle!);
+  }
+
+  private leave(obstacle: string): void {
+    this.left = true;
+    this.pool.log.warn("ring changes without waiting any longer: who is not filled leads nothing until he is", { ring: this.nameOf(this.doubted), for: obstacle });
+  }
+
+  private nameOf(servers: readonly Server[]): string {
+    return this.pool.primaries.includes(servers[0]!) ? "primaries" : "backups";
+  }
+
+  /** How far it is, in words; "": no rings are changing. */
+  get text(): string {
+    if (!this.under) return "";
+    if (this.transition !== null) return this.transition.text;
+    const obstacle = this.unfillable(this.doubted);
+    return `${this.nameOf(this.doubted)} filling${obstacle === null ? "" : `, waiting for ${obstacle}`}`;
   }
 
   turn(servers: readonly Server[], away: boolean): void {
@@ -138,11 +185,15 @@ export class Changes implements Changing<PoolServer> {
   /** Waits no longer for servers that are away. */
   hasten(): void {
     this.transition?.end(this.pool.nowMs);
+    this.lookOver();
+    const obstacle = this.under && this.transition === null ? this.unfillable(this.doubted) : null;
+    if (obstacle !== null) this.leave(obstacle);
   }
 
   replaceRing(change: RingChange<PoolServer>): readonly Server[] {
     const { pool } = this;
     const old = pool.pairs;
+    this.doubted = []; // they were waited for long enough
     pool.options.keeper?.replaces(change.side);
     const { gone, fresh } = pool.setRing(change);
     for (const server of gone) this.leaving.set(server, pool.nowMs);
@@ -200,11 +251,15 @@ export class Changes implements Changing<PoolServer> {
       this.pool.memory?.left(server);
       this.pool.strict?.left(server);
     }
-    this.lookResumed();
+    this.lookDoubted(now);
     this.transition?.tick(now);
+    this.lookOver();
+  }
+
+  private lookOver(): void {
     if (this.transition?.over !== true) return;
     this.transition = null;
-    this.pool.options.keeper?.over();
+    if (this.doubted.length === 0) this.pool.options.keeper?.over();
     this.stepped();
   }
 

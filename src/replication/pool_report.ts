@@ -12,7 +12,7 @@ export function reportRings(pool: Pool): RingsReport {
   const reports = (role: Role, servers: readonly Server[]): ServerReport[] =>
     servers.map((server, index) => reportServer(pool, server, role, index, shares[role][index]!));
   return {
-    ring: options.primaryRing.flavour, fingerprint: options.fingerprint, transition: pool.changes.transition?.text ?? "", ack: pool.ack,
+    ring: options.primaryRing.flavour, fingerprint: options.fingerprint, transition: pool.changes.text, ack: pool.ack,
     servers: [...reports("primary", pool.primaries), ...reports("backup", pool.backups)],
     pairs: pool.pairs.map((pair) => reportPair(pool, pair)),
     refills: reportRefills(pool), proxies: reportProxies(pool),

@@ -7,6 +7,7 @@
 //     ─▶ turning: its servers lead nothing; commands that they decide end       (only while others use the same rings)
 //     ─▶ the ring is replaced, servers that gain keys lead nothing ─▶ settling: requests that were under way end
 //     ─▶ filling: they are given all that their peers hold ─▶ the other ring
+//           └─ one of them, or who is to give it something, is away for too long: it leads nothing until it comes and is filled
 //
 // Other proxies over the same servers, and the other workers, take each step with us (steps.ts): while one of them uses the
 // old ring and another the new one, all read from and decide on the side that stays, and all write there.
@@ -58,8 +59,12 @@ export interface Changing<Spec extends RingServerSpec> {
   gains(server: Server): void;
   /** Servers that are new, and those that gained keys, are given what they are to hold; inStep: by all proxies together. */
   fill(fresh: readonly Server[], gained: readonly Server[], inStep: boolean): void;
+  /** Who keeps these servers, which lead nothing yet, from being filled, in words; null: they are being filled. */
+  unfillable(servers: readonly Server[]): string | null;
   /** Each server of the ring in place holds what it is to hold. */
   filled(): void;
+  /** Nobody waits any longer until these do: they lead nothing before. */
+  leaves(unfilled: readonly Server[]): void;
   /** Which other worker, and which other proxy, has taken fewer steps of this change, in words; null: none. */
   laggingWorker(steps: number): string | null;
   laggingProxy(steps: number): string | null;
@@ -106,7 +111,7 @@ export class Transition<Spec extends RingServerSpec> {
   /** "primaries filling, then backups"; with what is waited for. */
   get text(): string {
     const [now, ...then] = this.changes.map(({ side }) => ROLES[side]);
-    const waits = this.waitsFor === "" ? "" : ` for ${this.waitsFor}`;
+    const waits = this.waitsFor === "" ? "" : `${this.phase === "waiting" ? "" : ", waiting"} for ${this.waitsFor}`;
     return `${now} ${this.phase}${waits}${then.length > 0 ? `, then ${then.join(", ")}` : ""}`;
   }
 
@@ -141,20 +146,26 @@ export class Transition<Spec extends RingServerSpec> {
         this.pool.turn(this.turned, false);
         this.turned = [];
         return this.pool.fill(this.fresh, this.gained, this.inStep);
-      case "filling":
-        if (![...this.fresh, ...this.gained].every(({ leads }) => leads)) return;
-        this.pool.log.info("ring is in place", { ring: ROLES[change.side], ms: Math.round(nowMs - this.atMs) });
-        this.pool.filled();
+      case "filling": {
+        const unfilled = [...this.fresh, ...this.gained].filter(({ leads }) => !leads);
+        if (unfilled.length > 0 && !this.givesUp(nowMs, unfilled)) return;
+        if (unfilled.length === 0) {
+          this.pool.log.info("ring is in place", { ring: ROLES[change.side], ms: Math.round(nowMs - this.atMs) });
+          this.pool.filled();
+        } else this.pool.leaves(unfilled);
         this.changes.shift();
         this.phase = "waiting";
         this.inStep = true;
+        this.waitsFor = this.told = "";
+        this.waitsSinceMs = null;
         this.take(FILLED);
         this.through++;
         this.tick(nowMs);
+      }
     }
   }
 
-  /** Waits no longer for a side that cannot answer, nor for others: what only they hold are misses from now on. */
+  /** Waits no longer for a side that cannot answer or be filled, nor for others: what only they hold are misses from now on. */
   end(nowMs: number): void {
     this.waitMs = 0;
     this.tick(nowMs);
@@ -196,6 +207,15 @@ export class Transition<Spec extends RingServerSpec> {
     if (alone) this.tick(nowMs);
   }
 
+  /** Who keeps those that gained keys from being given them: that was waited for long enough, they are left to their return. */
+  private givesUp(nowMs: number, unfilled: readonly Server[]): boolean {
+    const obstacle = this.pool.unfillable(unfilled);
+    if (obstacle !== null) return this.passes(nowMs, obstacle);
+    this.waitsFor = this.told = "";
+    this.waitsSinceMs = null;
+    return false;
+  }
+
   /** Nothing is in the way, or it was waited for long enough; other workers always come. */
   private passes(nowMs: number, obstacle: string | null): boolean {
     const ring = ROLES[this.changes[0]!.side];
@@ -207,12 +227,14 @@ export class Transition<Spec extends RingServerSpec> {
       if (worker !== null || nowMs - this.waitsSinceMs < this.waitMs) {
         if (waitsFor !== this.told && nowMs - this.waitsSinceMs >= LONG_MS) {
           this.told = waitsFor;
-          this.pool.log.warn("ring change waits", { ring, for: waitsFor });
+          this.pool.log.warn("ring change waits", { ring, for: waitsFor, ...(worker === null ? { ended_by: "tandem transition end" } : {}) });
         }
         return false;
       }
       this.inStep = false;
-      this.pool.log.warn("ring changes without waiting any longer: what is not held elsewhere are misses", { ring, for: waitsFor });
+      this.pool.log.warn(
+        this.phase === "filling" ? "ring changes without waiting any longer: who is not filled leads nothing until he is"
+          : "ring changes without waiting any longer: what is not held elsewhere are misses", { ring, for: waitsFor });
     }
     this.waitsFor = this.told = "";
     this.waitsSinceMs = null;

@@ -1,7 +1,9 @@
-// Rings that change while servers are away: what is known of those left behind.
-import { expect, test } from "bun:test";
+// Rings that change while servers are away: who is waited for, how that ends, and what is known of those left behind.
+import { describe, expect, test } from "bun:test";
 import type { PoolConfig } from "../../src/config/config.ts";
 import { Backend, store, Table } from "./table.ts";
+
+const MINUTE_MS = 60_000, WAIT_MS = 3600_000;
 
 /** A reload after which these are the servers; answers with why not, or "". */
 function reload(t: Table, primaries: readonly string[], backups: readonly string[]): string {
@@ -15,6 +17,52 @@ function reload(t: Table, primaries: readonly string[], backups: readonly string
   t.platform.settle();
   return answer;
 }
+
+const text = (t: Table): string => t.proxy.pool.changes.text;
+
+describe("a ring that is being filled", () => {
+  test("waits for a new server that is away, names it, and can be told not to", () => {
+    const t = new Table();
+    expect(reload(t, ["p0:1", "p1:1"], ["b0:1"])).toBe("");
+    t.passUntil(() => text(t).includes("filling"));
+    t.pass(2000);
+    expect(text(t)).toBe("primaries filling, waiting for p1:1, which is down");
+    expect(t.said.filter((line) => line.startsWith("ring change waits"))).toEqual([
+      'ring change waits {"ring":"primaries","for":"p1:1, which is down","ended_by":"tandem transition end"}',
+    ]);
+    expect(reload(t, ["p0:1"], ["b0:1"])).toContain("its rings are still changing from the last time");
+    t.proxy.hasten();
+    expect(text(t)).toBe("");
+    t.pass(20);
+    expect(t.said).toContain('ring changes without waiting any longer: who is not filled leads nothing until he is {"ring":"primaries","for":"p1:1, which is down"}');
+    expect(t.proxy.pool.primaries.map(({ label, leads }) => [label, leads])).toEqual([["p0:1", true], ["p1:1", false]]);
+    // It does not come at all: it can be taken out again.
+    expect(reload(t, ["p0:1"], ["b0:1"])).toBe("");
+    t.passUntil(() => t.proxy.pool.primaries.map(({ label }) => label).join() === "p0:1");
+  });
+
+  test("waits as long as any ring does, and no longer", () => {
+    const t = new Table();
+    reload(t, ["p0:1", "p1:1"], ["b0:1"]);
+    t.passUntil(() => text(t).includes("filling"));
+    t.pass(WAIT_MS - MINUTE_MS);
+    expect(text(t)).toBe("primaries filling, waiting for p1:1, which is down");
+    t.pass(2 * MINUTE_MS);
+    expect([text(t), t.proxy.changing]).toEqual(["", false]);
+  });
+
+  test("names who holds what is to be copied, and is away", () => {
+    const t = new Table();
+    const young = new Backend(t.platform, "p1:1", 150);
+    reload(t, ["p0:1", "p1:1"], ["b0:1"]);
+    t.passUntil(() => text(t).includes("filling"));
+    expect(text(t)).toBe("primaries filling");
+    t.B.dies();
+    t.passUntil(() => text(t).includes("down"));
+    expect(text(t)).toBe("primaries filling, waiting for b0:1, which is down and holds what p1:1 is to be given");
+    expect(young.met).toBe(true);
+  });
+});
 
 test("a server whose missed writes are not known one by one is compared also when its peers are replaced meanwhile", () => {
   const t = new Table({ comeback: { missedKeysMax: 1 } });

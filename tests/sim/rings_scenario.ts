@@ -61,6 +61,8 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
     cls: "A", kinds: drawKinds(world.dice.faults).filter((each) => each !== "flap"), quiet: () => true, untilUs: faultsEndUs, spreadUs: 0,
   });
   if (faults) nemesis.start();
+  // Dice of its own: what else happens to a seed stays as it was.
+  const hurry = new Dice(world.seed ^ 0x4a57e), hurries = faults && hurry.chance(1, 3);
   let reloads = 0;
   for (let i = dice.range(1, 2); i > 0; i--) {
     world.run(world.nowUs + dice.range(1, 3) * SECOND_US);
@@ -76,6 +78,10 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
       });
     }
     reloads++;
+    if (hurries) {
+      const atUs = hurry.range(0, 10 * SECOND_US);
+      for (const proxy of pair.proxies) world.after(atUs + hurry.range(0, SECOND_US / 10), () => proxy.hasten());
+    }
     if (faults && world.nowUs < faultsEndUs) world.run(faultsEndUs);
     if (faults) nemesis.end();
     const ended = world.runUntil(() => told === pair.proxies.length && pair.proxies.every(({ changing }) => !changing) && pair.quiet(), world.nowUs + CHANGED_US, 100_000);

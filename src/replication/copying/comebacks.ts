@@ -291,6 +291,12 @@ export class Comebacks {
     return this.peersOf(server).some(({ pair }) => pair.overflow[side]);
   }
 
+  /** Its peer in this pair holds what it is still to be given. */
+  isOwed(server: Server, pair: Pair): boolean {
+    const side = this.sideOf(server);
+    return pair.lacking[side] > 0 || pair.overflow[side] || (server.cold && !pair.filled[side]);
+  }
+
   /** How often missed writes of it did not fit. */
   private overflows(server: Server): number {
     const side = this.sideOf(server);
