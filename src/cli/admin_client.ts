@@ -21,16 +21,24 @@ export type AdminAnswer =
   | { readonly ok: false; readonly reason: string };
 
 /** From --admin, --admin-token-file and the environment. */
-export function readAdminDoor({ host }: Platform, flags: Flags): Checked<AdminDoor> {
-  const given = flags.one("admin");
-  const place = readAddress(given);
+export function readAdminDoor(platform: Platform, flags: Flags): Checked<AdminDoor> {
+  const place = readAddress(flags.one("admin"));
   if (!place.ok) return place;
+  const token = readToken(platform, flags);
+  return token.ok ? { ok: true, value: { place: place.value, token: token.value } } : token;
+}
+
+/** From --admin-token-file and the environment; "" when there is none. */
+export function readToken({ host }: Platform, flags: Flags): Checked<string> {
   const file = flags.has("admin-token-file") ? flags.one("admin-token-file") : null;
-  if (file === null) return { ok: true, value: { place: place.value, token: host.env("TANDEM_ADMIN_TOKEN") ?? "" } };
+  if (file === null) return { ok: true, value: host.env("TANDEM_ADMIN_TOKEN") ?? "" };
   const read = host.readText(file.text);
   if (!read.ok) return { ok: false, problem: { flag: file.flag, given: file.text, fault: `cannot be read (${read.reason})`, allowed: "a file with a token" } };
-  return { ok: true, value: { place: place.value, token: read.text.trim() } };
+  return { ok: true, value: read.text.trim() };
 }
+
+/** What a person is told whose token was none, or the wrong one. */
+export const WANTS_TOKEN = "wants a token, or another one: --admin-token-file, or TANDEM_ADMIN_TOKEN in the environment";
 
 /** done is called once. path: with its query. */
 export function askAdmin(platform: Platform, door: AdminDoor, method: "GET" | "POST", path: string, done: (answer: AdminAnswer) => void): void {
@@ -57,6 +65,7 @@ export function askAdmin(platform: Platform, door: AdminDoor, method: "GET" | "P
     },
     onData: (bytes) => {
       text += textOf(bytes, 0, bytes.length);
+      if (!text.startsWith("HTTP/1.".slice(0, text.length))) return end({ ok: false, reason: "does not speak HTTP: is it where clients connect?" });
       if (text.length > BYTES_MAX) end({ ok: false, reason: "answers without an end" });
       const answer = answerOf(text);
       if (answer !== null) end(answer);
@@ -80,5 +89,6 @@ function answerOf(text: string): AdminAnswer | null {
   const length = /\r\ncontent-length: *(\d+)/i.exec(head[0]);
   const body = text.slice(head[0].length);
   if (length === null || body.length < Number(length[1])) return null;
+  if (head[1] === "401") return { ok: false, reason: WANTS_TOKEN };
   return { ok: true, status: Number(head[1]), body: body.slice(0, Number(length[1])) };
 }

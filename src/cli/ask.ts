@@ -7,7 +7,8 @@ export type Stats = ReadonlyMap<string, string> | null;
 
 export type Asked =
   | { readonly ok: true; readonly answers: readonly Stats[] }
-  | { readonly ok: false; readonly reason: string };
+  /** foreign: somebody is there and speaks something else. */
+  | { readonly ok: false; readonly foreign: boolean; readonly reason: string };
 
 /** done is called once: with the answer to each question ("stats", "stats proxy"), or with why there is none. */
 export function askStats(
@@ -20,7 +21,7 @@ export function askStats(
     conversation.hangUp();
     done(asked);
   };
-  const fail = (reason: string): void => end({ ok: false, reason });
+  const fail = (reason: string): void => end({ ok: false, foreign: reason === FOREIGN, reason });
   const ask = (): void => conversation.say(`${questions[answers.length]!}\r\n`);
   const timer = platform.clock.timer(timeoutMs, () => fail(`does not answer within ${timeoutMs} ms`));
   const conversation = new Conversation(platform, address, timeoutMs, {

@@ -19,7 +19,7 @@ export const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "tandem status [HOST:PORT|/SOCKET] [--watch] [--json]",
     "How a running tandem and its servers are, asked of its admin interface, or where its clients",
     "connect; without an address 127.0.0.1:12080, and if nobody is there 127.0.0.1:11211. --watch asks",
-    "every second and shows rates. A token for the admin interface is taken from TANDEM_ADMIN_TOKEN.",
+    "every second and shows rates.",
     "Exit code: 0 every server is up, 1 one is not (down, filled, or fenced by another proxy), 3 no",
     "tandem answers there.",
   ],

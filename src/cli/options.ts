@@ -262,7 +262,7 @@ export const OPTIONS: readonly Option[] = [
     kind: "text", placeholder: "HOST:PORT", fallback: "127.0.0.1:12080", commands: [...RUN, "drain", "undrain", "reload", "transition", "upgrade"],
   }),
   row("admin-token-file", "file with the token that requests to it must bear; or TANDEM_ADMIN_TOKEN in the environment holds it", {
-    kind: "text", placeholder: "PATH", commands: [...RUN, "drain", "undrain", "reload", "transition", "upgrade"],
+    kind: "text", placeholder: "PATH", commands: [...RUN, "status", "drain", "undrain", "reload", "transition", "upgrade"],
   }),
   row("keys", "file of keys, one a line, for diff (default: a sample of made-up keys)", {
     kind: "text", placeholder: "PATH", commands: ["ring"],

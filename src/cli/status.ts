@@ -1,8 +1,10 @@
 // tandem status: asks a running proxy how it and its servers are, once or every second: its admin interface, or where its
 // clients connect.
+import { readToken, WANTS_TOKEN } from "./admin_client.ts";
 import { askStats } from "./ask.ts";
 import { type Context, EXIT_UNREACHABLE, fail, failUsage } from "./context.ts";
 import type { Report as LiveReport } from "../observe/report.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { CommandLine } from "./parse.ts";
 import { fetchPath } from "./fetch.ts";
 import { type Place, readAddress, readPlace } from "./place.ts";
@@ -23,30 +25,40 @@ const ADMIN_ADDRESS = "127.0.0.1:12080";
 type Look =
   | { readonly live: LiveReport; readonly before: LiveReport | null; readonly place: string }
   | { readonly report: Report }
-  | { readonly problem: string };
+  /** there: somebody answers, so that others need not be asked. */
+  | { readonly problem: string; readonly there?: boolean };
+
+/** What is asked: one place after the other until somebody answers, with the token for an admin interface, or "". */
+interface Question {
+  readonly places: readonly Place[];
+  readonly token: string;
+}
 
 export function status(context: Context, line: CommandLine): void {
+  const { platform } = context;
   const place = readPlace("status", line.words);
   if (!place.ok) return failUsage(context, place.problem);
   const admin = readAddress({ flag: "status", text: ADMIN_ADDRESS });
   if (!admin.ok) return failUsage(context, admin.problem);
+  const token = readToken(platform, line.flags);
+  if (!token.ok) return failUsage(context, token.problem);
   // Without an address: the admin interface of this host, or else its proxy at the usual port.
-  const places = line.words.length > 0 ? [place.value] : [admin.value, place.value];
+  const question = { places: line.words.length > 0 ? [place.value] : [admin.value, place.value], token: token.value };
   const json = line.flags.has("json");
-  if (line.flags.has("watch")) return watch(context, places, json);
-  look(context, places, null, (found) => {
+  if (line.flags.has("watch")) return watch(context, question, json);
+  look(platform, question, null, (found) => {
     if ("problem" in found) return fail(context, EXIT_UNREACHABLE, found.problem);
-    context.platform.host.stdout(textOf(found, json, false));
-    context.platform.host.exit(exitCode(found));
+    platform.host.stdout(textOf(found, json, false));
+    platform.host.exit(exitCode(found));
   });
 }
 
 /** Until a signal ends it, with the exit code of the last look. */
-function watch(context: Context, places: readonly Place[], json: boolean): void {
-  const { host, clock } = context.platform;
+function watch({ platform }: Context, question: Question, json: boolean): void {
+  const { host, clock } = platform;
   const screen = host.isTerminal("stdout");
-  let last: Look = { problem: `${places.at(-1)!.label}: not asked yet` };
-  const again = (): void => look(context, places, last, (found) => {
+  let last: Look = { problem: `${question.places.at(-1)!.label}: not asked yet` };
+  const again = (): void => look(platform, question, last, (found) => {
     last = found;
     host.stdout(screen ? `${HOME}${textOf(found, json, true)}` : textOf(found, json, false));
     clock.timer(WATCH_MS, again);
@@ -61,22 +73,41 @@ function watch(context: Context, places: readonly Place[], json: boolean): void 
   again();
 }
 
-/** Asks one place after the other until somebody answers; the last one's problem counts. */
-function look(context: Context, places: readonly Place[], last: Look | null, done: (found: Look) => void): void {
-  const [{ address, label }, ...others] = places as [Place, ...Place[]];
-  const token = context.platform.host.env("TANDEM_ADMIN_TOKEN") ?? "";
-  fetchPath(context.platform, address, "/status", token, ANSWER_MS, (fetched) => {
+/** The last place's problem counts. */
+function look(platform: Platform, { places, token }: Question, last: Look | null, done: (found: Look) => void): void {
+  const [place, ...others] = places as [Place, ...Place[]];
+  const admin = (then: (found: Look | null) => void): void => lookAtAdmin(platform, place, token, last, then);
+  const door = (then: (found: Look | null) => void): void => lookAtDoor(platform, place, then);
+  // Where clients connect HTTP would count as mistakes of theirs, and the token be sent in vain: an address is taken for such a place first.
+  const [first, second] = others.length > 0 || (last !== null && "live" in last) ? [admin, door] : [door, admin];
+  const settle = (found: Look | null): void => {
+    if (found === null) return done({ problem: `${place.label}: answers, but is no tandem` });
+    if (!("problem" in found) || found.there === true || others.length === 0) return done(found);
+    look(platform, { places: others, token }, last, (next) => done("problem" in next ? { problem: `${found.problem}; ${next.problem}` } : next));
+  };
+  first((found) => (found === null ? second(settle) : settle(found)));
+}
+
+/** Null: who is there does not speak HTTP. */
+function lookAtAdmin(platform: Platform, { address, label }: Place, token: string, last: Look | null, done: (found: Look | null) => void): void {
+  fetchPath(platform, address, "/status", token, ANSWER_MS, (fetched) => {
     if (fetched.ok) return done(readLive(label, fetched.status, fetched.body, last));
-    if (fetched.foreign) return lookAtDoor(context, { address, label }, done);
-    const problem = `${label}: ${fetched.reason}`;
-    if (others.length === 0) return done({ problem });
-    look(context, others, last, (found) => done("problem" in found ? { problem: `${problem}; ${found.problem}` } : found));
+    done(fetched.foreign ? null : { problem: `${label}: ${fetched.reason}` });
+  });
+}
+
+/** Asks where clients connect, in memcached's words. Null: who is there does not know them. */
+function lookAtDoor(platform: Platform, { address, label }: Place, done: (found: Look | null) => void): void {
+  askStats(platform, address, QUESTIONS, ANSWER_MS, (asked) => {
+    if (!asked.ok) return done(asked.foreign ? null : { problem: `${label}: ${asked.reason}` });
+    const report = readReport(label, asked.answers);
+    done(report === null ? { problem: `${label}: answers, but is no tandem`, there: true } : { report });
   });
 }
 
 function readLive(place: string, status: number, body: string, last: Look | null): Look {
-  if (status === 401) return { problem: `${place}: wants a token: put it into TANDEM_ADMIN_TOKEN` };
-  if (status === 503) return { problem: `${place}: ${body.trim()}` };
+  if (status === 401) return { problem: `${place}: ${WANTS_TOKEN}`, there: true };
+  if (status === 503) return { problem: `${place}: ${body.trim()}`, there: true };
   let live: unknown = null;
   try {
     live = JSON.parse(body);
@@ -84,17 +115,8 @@ function readLive(place: string, status: number, body: string, last: Look | null
     // Then it is somebody else.
   }
   const known = typeof live === "object" && live !== null && "format" in live && live.format === 1;
-  if (status !== 200 || !known) return { problem: `${place}: answers, but is no tandem` };
+  if (status !== 200 || !known) return { problem: `${place}: answers, but is no tandem`, there: true };
   return { live: live as unknown as LiveReport, before: last !== null && "live" in last ? last.live : null, place };
-}
-
-/** Asks where clients connect, in memcached's words. */
-function lookAtDoor(context: Context, { address, label }: Place, done: (found: Look) => void): void {
-  askStats(context.platform, address, QUESTIONS, ANSWER_MS, (asked) => {
-    if (!asked.ok) return done({ problem: `${label}: ${asked.reason}` });
-    const report = readReport(label, asked.answers);
-    done(report === null ? { problem: `${label}: answers, but is no tandem` } : { report });
-  });
 }
 
 function textOf(found: Look, json: boolean, colours: boolean): string {

@@ -13,12 +13,12 @@ export function upgrade(context: Context, flags: Flags): void {
   const { label } = door.value.place;
   const pids = (done: (pids: readonly number[] | null, version: string) => void): void =>
     askAdmin(platform, door.value, "GET", "/status", (answer) => {
-      if (!answer.ok || answer.status !== 200) return done(null, answer.ok ? answer.body.trim() : answer.reason);
+      if (!answer.ok || answer.status !== 200) return done(null, answer.ok ? `${label}: ${answer.body.trim()}` : answer.reason);
       const report = JSON.parse(answer.body) as Report;
       done(report.workers.map(({ pid }) => pid), `${report.build.version} (${report.build.commit})`);
     });
   pids((before, reason) => {
-    if (before === null) return fail(context, EXIT_UNREACHABLE, `${label}: ${reason}`);
+    if (before === null) return fail(context, EXIT_UNREACHABLE, reason);
     askAdmin(platform, door.value, "POST", "/upgrade", (answer) => {
       if (!answer.ok) return fail(context, EXIT_UNREACHABLE, answer.reason);
       if (answer.status !== 200) return fail(context, EXIT_FAILED, `${label}: ${answer.body.trim()}`);

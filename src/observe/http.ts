@@ -158,7 +158,12 @@ class HttpConnection implements SocketHandlers, Answer, HttpStream {
     if (this.request !== null || this.ending) return;
     const headEnd = this.input.indexOf("\r\n\r\n");
     if ((headEnd === -1 ? this.input.length : headEnd) > HEAD_CHARS_MAX) return this.refuse(431);
-    if (headEnd === -1) return;
+    if (headEnd === -1) {
+      // Whoever speaks something else is told so now: he would wait for an answer to his line.
+      const lineEnd = this.input.indexOf("\n");
+      if (lineEnd !== -1 && !REQUEST_LINE.test(this.input.slice(0, lineEnd).trimEnd())) this.refuse(400);
+      return;
+    }
     const head = readHead(this.input.slice(0, headEnd));
     if (typeof head === "number") return this.refuse(head);
     if (this.input.length < headEnd + 4 + head.bodyBytes) return;
@@ -225,10 +230,12 @@ interface Head {
   readonly keep: boolean;
 }
 
+const REQUEST_LINE = /^([A-Z]+) (\/[\x21-\x7e]*) HTTP\/1\.([01])$/;
+
 /** A request's head without its empty line, or the status that refuses it. */
 export function readHead(text: string): Head | number {
   const [first, ...rest] = text.split("\r\n");
-  const line = /^([A-Z]+) (\/[\x21-\x7e]*) HTTP\/1\.([01])$/.exec(first!);
+  const line = REQUEST_LINE.exec(first!);
   if (line === null) return 400;
   const method = line[1]!;
   if (method !== "GET" && method !== "HEAD" && method !== "POST") return 405;

@@ -45,9 +45,22 @@ describe("admin interface", () => {
     const file = join(dir, "token");
     writeFileSync(file, "secret-1\n");
     const place = `127.0.0.1:${await freePort()}`;
-    await keep(spawnTandem(["-s", label(memcached), "--admin", place, "--admin-token-file", file]));
+    const tandem = await keep(spawnTandem(["-s", label(memcached), "--admin", place, "--admin-token-file", file]));
     const code = async (headers: Record<string, string>): Promise<number> => (await fetch(`http://${place}/status`, { headers })).status;
     expect([await code({}), await code({ Authorization: "Bearer secret-2" }), await code({ Authorization: "Bearer secret-1" })]).toEqual([401, 401, 200]);
+    const told = async (...words: string[]) => {
+      const { code, stderr } = await run(tandemPath(), words);
+      return `${code} ${stderr.trimEnd()}`;
+    };
+    const wanted = `3 tandem: ${place}: wants a token, or another one: --admin-token-file, or TANDEM_ADMIN_TOKEN in the environment`;
+    for (const words of [["status", place], ...["reload", "upgrade"].map((verb) => [verb, "--admin", place]), ["drain", label(memcached), "--admin", place]]) {
+      expect(await told(...words)).toBe(wanted);
+    }
+    expect(await told("status", place, "--admin-token-file", file)).toBe("0 ");
+    expect(await told("reload", "--admin", place, "--admin-token-file", file)).toContain("started without -c");
+    // The other place of a proxy is soon known to be none.
+    expect(await told("reload", "--admin", label(tandem))).toBe(`3 tandem: ${label(tandem)}: does not speak HTTP: is it where clients connect?`);
+    expect((await run(tandemPath(), ["check", "--against", place])).stdout).toContain(`${place}: does not speak memcached's protocol`);
     const none = await run(tandemPath(), ["-s", label(memcached), "-p", "0", "-f", join(dir, "s"), "--admin", "127.0.0.1:0", "--admin-token-file", join(dir, "nothing")]);
     expect([none.code, none.stderr.includes("--admin")]).toEqual([2, true]);
     const missing = await run(tandemPath(), ["-s", label(memcached), "-p", "0", "-f", join(dir, "s"), "--admin", join(dir, "a"), "--admin-token-file", join(dir, "nothing")]);

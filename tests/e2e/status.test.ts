@@ -31,6 +31,9 @@ describe("tandem status", () => {
     await backup.stop();
     while ((await serverStates(client))[1] !== "down");
     for (const key of ["a", "b", "c"]) expect(await client.ask(`set ${key} 0 0 1\r\n1\r\n`)).toBe("STORED");
+    // Who looks is no client that makes mistakes.
+    client.send("stats proxy\r\n");
+    for (let line = ""; line !== "END"; line = await client.line(5000)) if (line.includes(" error_")) expect(line).toMatch(/ 0$/);
     client.close();
     const hurt = await status(label(tandem));
     expect([hurt.code, hurt.stderr]).toEqual([1, ""]);

@@ -53,10 +53,12 @@ describe("a request", () => {
       ["GET /a HTTP/1.1\r\nHost : x\r\n\r\n", 400], ["POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n", 400],
       ["POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n", 413], ["POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", 501],
       [`GET /${"a".repeat(9000)}`, 431],
+      // At its first line already: who speaks memcached's words waits for an answer to it.
+      ["stats\r\n", 400], ["stats\n", 400], ["GET /a\r\nHost: x\r\n", 400],
     ];
     for (const [text, status] of refused) {
       const { wire, seen } = table();
-      const one = wire().sends(text + GET);
+      const one = wire().sends(...(/\n\r?\n$/.test(text) ? [text, GET] : [text]));
       expect([text.slice(0, 40), one.answer()[0], one.ended, seen.length]).toEqual([text.slice(0, 40), status, "finished", 0]);
     }
   });
