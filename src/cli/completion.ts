@@ -12,7 +12,7 @@ export function completionScript(shell: (typeof SHELLS)[number]): string {
 function valueOf(option: Option): readonly string[] | "path" | "any" | "none" {
   if (option.kind === "switch" || option.kind === "count") return "none";
   if (option.kind === "choice") return option.choices;
-  return option.placeholder === "PATH" || option.placeholder === "FILE" ? "path" : "any";
+  return /^(PATH|FILE|DIR)\b/.test(option.placeholder) ? "path" : "any";
 }
 
 function flagsOf(command: Command): readonly Option[] {

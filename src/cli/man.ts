@@ -34,7 +34,8 @@ export function manPage(version: string): string {
     text("0: done. 1: it could not be done, or what was looked at is not as it should be. 2: it was not asked rightly; one line on stderr "
       + "tells the flag or the key, what was given and what is allowed. 3: whoever was to be asked does not answer. 130: interrupted."),
     ".SH SIGNALS",
-    text("The first SIGTERM or SIGINT lets clients have the answers under way, for 5 seconds at most, the second one ends at once."),
+    text("The first SIGTERM or SIGINT lets clients have the answers under way, for as long as --drain says at most; the second one ends at once. "
+      + "SIGHUP is the same as tandem reload: the file of settings is read again, and the log file opened anew. SIGUSR2 is the same as tandem upgrade."),
     ".SH ENVIRONMENT",
     ...environmentLines(),
     ".SH FILES",
@@ -85,6 +86,7 @@ function environmentLines(): string[] {
   const own = OPTIONS.filter(({ env, hidden }) => env !== "" && !hidden).flatMap(({ env, long }) => [".TP", `.B ${env}`, `In place of ${text(`--${long}`)}.`]);
   return [
     ...own,
+    ".TP", ".B TANDEM_ADMIN_TOKEN", text("In place of a file of --admin-token-file, of tandem and of the commands that ask its admin interface."),
     ".TP", ".B NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "Where and how often systemd is told that tandem serves.",
     ".TP", ".B LISTEN_FDS, LISTEN_PID", "Sockets that systemd bound; each must be one of the addresses to listen on.",
   ];

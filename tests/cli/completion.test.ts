@@ -30,4 +30,5 @@ test("the manual page has every command and flag, and no line that roff would ta
   const requests = new Set(page.split("\n").filter((line) => /^[.']/.test(line)).map((line) => line.split(" ")[0]));
   expect([...requests].sort()).toEqual([".B", ".BR", ".I", ".PP", ".SH", ".SS", ".TH", ".TP", ".\\\"", ".br"]);
   expect(page).toContain('"tandem 1.2.3"');
+  for (const word of ["SIGTERM", "SIGHUP", "SIGUSR2", "TANDEM_ADMIN_TOKEN", "TANDEM_ZONE", "NOTIFY_SOCKET"]) expect(page).toContain(word);
 });

@@ -31,6 +31,7 @@ test("bash completes commands, words, flags, values and files", async () => {
   expect(await completed("tandem", "dev", "--ack", "=", "b")).toEqual(["both"]);
   expect(await completed("tandem", "dev", "--ack", "=")).toEqual(["both", "lead", "any"]);
   expect(await completed("tandem", "-c", "ser")).toEqual(["servers.toml"]);
+  for (const flag of ["--log-file", "--pid-file", "--state-dir", "--admin-token-file"]) expect(await completed("tandem", flag, "ser")).toEqual(["servers.toml"]);
   expect(await completed("tandem", "check", "ser")).toEqual(["servers.toml"]);
   expect((await completed("tandem", "ring", "")).slice(0, 3)).toEqual(["explain", "show", "diff"]);
   expect(await completed("tandem", "watch", "--t")).toEqual(["--timeout", "--track-file"]);
@@ -41,9 +42,9 @@ test("fish and zsh take theirs", async () => {
   const fish = await printed("completion", "fish");
   if (Bun.which("fish") === null) console.log("fish did not run: it is missing");
   else {
-    const { stdout, stderr } = await run("fish", ["--no-config", "-c", `source ${fish}; complete -C 'tandem ring '; complete -C 'tandem --ack '`]);
+    const { stdout, stderr } = await run("fish", ["--no-config", "-c", `source ${fish}; complete -C 'tandem ring '; complete -C 'tandem --ack '; complete -C 'tandem --log-file ser'`], { cwd: dir });
     expect(stderr).toBe("");
-    expect(stdout.split("\n").map((line) => line.split("\t")[0])).toEqual(["diff", "explain", "show", "any", "both", "lead", ""]);
+    expect(stdout.split("\n").map((line) => line.split("\t")[0])).toEqual(["diff", "explain", "show", "any", "both", "lead", "servers.toml", ""]);
   }
   const zsh = await printed("completion", "zsh");
   if (Bun.which("zsh") === null) return console.log("zsh did not run: it is missing");
