@@ -32,13 +32,22 @@ memcached -u nobody -l 127.0.0.1 -p 11313 & two=$!
 step start; systemctl start tandem; echo "code $?"; systemctl is-active tandem; systemctl show -P StatusText tandem
 sleep 0.5; tandem ping; echo "code $?"
 step user; ps -o user:20= -p "$(systemctl show -P MainPID tandem)"
+step directories; printf 'state_dir = "/var/lib/tandem"\\nlog_file = "/var/log/tandem/tandem.log"\\n' >> /etc/tandem/tandem.toml
+sed -i 's|^listen.*|listen = ["127.0.0.1", "/run/tandem-sockets/clients"]|; s|^port|unix_mode = "666"\\nport|' /etc/tandem/tandem.toml
+systemctl restart tandem; echo "code $?"; setpriv --reuid=nobody --clear-groups tandem ping /run/tandem-sockets/clients; echo "code $?"
+step reload; echo 'slow = "1s"' >> /etc/tandem/tandem.toml; mv /var/log/tandem/tandem.log /var/log/tandem/old; systemctl reload tandem; echo "code $?"
+for i in $(seq 50); do [ -s /var/log/tandem/tandem.log ] && break; sleep 0.1; done; cut -d ' ' -f 2- /var/log/tandem/tandem.log
+# A watchdog that would have bitten by now had the new process not taken over feeding it.
+step successor; mkdir -p /run/systemd/system/tandem.service.d; printf '[Service]\\nWatchdogSec=1\\n' > /run/systemd/system/tandem.service.d/soon.conf; systemctl daemon-reload; systemctl restart tandem
+pid=$(systemctl show -P MainPID tandem); systemctl kill --kill-who=main -s USR2 tandem
+for i in $(seq 100); do now=$(systemctl show -P MainPID tandem); [ "$now" != $pid ] && break; sleep 0.1; done; sleep 3
+systemctl is-active tandem; [ "$now" != $pid ] && [ "$(systemctl show -P MainPID tandem)" = "$now" ] && echo "its heir still"; systemctl show -P NRestarts tandem; tandem ping; echo "code $?"
 step watch; systemctl start tandem-watch; echo "code $?"; cat /run/tandem/address
 for i in $(seq 30); do [ "$(cat /run/tandem/address)" = 0 ] && break; sleep 0.1; done; cat /run/tandem/address
 step supervised; pid=$(systemctl show -P MainPID tandem-watch); kill -9 $pid
 for i in $(seq 30); do now=$(systemctl show -P MainPID tandem-watch); [ "$now" != $pid ] && [ "$now" != 0 ] && systemctl --quiet is-active tandem-watch && break; sleep 0.1; done
 systemctl is-active tandem-watch; [ "$now" != $pid ] && echo "another process"; cat /run/tandem/address
-step hang; mkdir -p /run/systemd/system/tandem.service.d; printf '[Service]\\nWatchdogSec=1\\n' > /run/systemd/system/tandem.service.d/soon.conf
-systemctl daemon-reload; systemctl restart tandem; pid=$(systemctl show -P MainPID tandem); kill -STOP $pid
+step hang; pid=$(systemctl show -P MainPID tandem); kill -STOP $pid
 for i in $(seq 60); do now=$(systemctl show -P MainPID tandem); [ "$now" != $pid ] && [ "$now" != 0 ] && systemctl --quiet is-active tandem && break; sleep 0.1; done
 systemctl is-active tandem; [ "$now" != $pid ] && echo "another process"; tandem ping; echo "code $?"
 step socket; systemctl stop tandem-watch tandem; systemctl start tandem.socket; systemctl is-active tandem; tandem ping --timeout 5000; echo "code $?"; systemctl is-active tandem
@@ -48,7 +57,7 @@ step remove; dpkg -r tandem 2>&1 | grep -v '^(Reading'; echo "code \${PIPESTATUS
 step purge; dpkg -P tandem 2>&1 | grep -v '^(Reading'; echo "code \${PIPESTATUS[0]}"
 kill $one $two; wait
 files > /tmp/after
-diff /tmp/before /tmp/after; echo "code $?"
+diff /tmp/before /tmp/after; echo "code $?"; ls -d /run/tandem* /run/private/tandem /var/lib/private/tandem /var/log/tandem /var/log/private/tandem 2>/dev/null
 step end
 `;
 
@@ -68,7 +77,7 @@ function whyNot(): string {
 /** Runs dir/run.sh there; what went wrong before it began. */
 function world(dir: string): string {
   const ran = spawnSync("unshare", ["-p", "-f", "-m", "-n", "-i", "-u", "-C", "--kill-child", "bash", WORLD, dir], {
-    encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 110_000, killSignal: "SIGKILL",
+    encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 180_000, killSignal: "SIGKILL",
   });
   return `${ran.stdout}${ran.stderr}`;
 }
@@ -92,6 +101,9 @@ test("the package is installed, started, watched, stopped, removed and purged", 
     expect(step("files")).toMatch(/^\/usr\/share\/man\/man1\/tandem\.1\.gz\ntandem \d[^]*code 0\n$/);
     expect(step("start")).toMatch(/^code 0\nactive\nlistening on 127\.0\.0\.1:11211\n127\.0\.0\.1:11211: answers in [^]*\ncode 0\n$/);
     expect(step("user").trim()).toBe("tandem");
+    expect(step("directories")).toMatch(/^code 0\n\/run\/tandem-sockets\/clients: answers [^]*\ncode 0\n$/);
+    expect(step("reload")).toBe('code 0\nINFO reloaded change="main: slow"\n');
+    expect(step("successor")).toMatch(/^active\nits heir still\n0\n127\.0\.0\.1:11211: answers [^]*\ncode 0\n$/);
     expect(step("watch")).toBe("code 0\n1\n0\n");
     // A watch that died goes on with what the file says: nothing moves for it.
     expect(step("supervised")).toBe("active\nanother process\n0\n");
