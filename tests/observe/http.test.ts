@@ -58,7 +58,7 @@ describe("a request", () => {
     ];
     for (const [text, status] of refused) {
       const { wire, seen } = table();
-      const one = wire().sends(...(/\n\r?\n$/.test(text) ? [text, GET] : [text]));
+      const one = wire().sends(/\n\r?\n$/.test(text) ? text + GET : text);
       expect([text.slice(0, 40), one.answer()[0], one.ended, seen.length]).toEqual([text.slice(0, 40), status, "finished", 0]);
     }
   });
