@@ -3,7 +3,7 @@
 // while after a fault: what was written and read in such a window may contradict each other, and nothing else; the
 // window is measured.
 import { findings, type Fault } from "./company_checker.ts";
-import { Disagreement } from "./disagreement.ts";
+import { differingTrust, Disagreement } from "./disagreement.ts";
 import { DRIFTS_PPM, jumpClocks } from "./clocks.ts";
 import { drawKinds, type FaultKind, Nemesis } from "./faults.ts";
 import { CLOSING_US, type Habits } from "./load.ts";
@@ -96,7 +96,7 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void, rush: bo
   if (!world.runUntil(() => pair.quiet(), 10 * SECOND_US)) return { violations: [`not ready after 10 s: ${pair.unquiet()}`], counts: {} };
   world.run(world.nowUs + 2 * SECOND_US); // everybody has read of everybody
   pair.startClients();
-  const disagreement = new Disagreement(world, pair.proxies);
+  const disagreement = new Disagreement(world, () => differingTrust(pair.proxies));
   const endUs = world.nowUs + (crowd ? 2 : dice.pick([5, 10, 15])) * SECOND_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls: "A", kinds: kinds ?? drawKinds(world.dice.faults), quiet: () => pair.quiet(), untilUs: endUs, sources: (server) => pair.sources(server),

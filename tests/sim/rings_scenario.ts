@@ -6,7 +6,8 @@ import type { RingFlavour } from "../../src/config/config.ts";
 import { check } from "./checker.ts";
 import { findings } from "./company_checker.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
-import { CLOSING_US, drawHabits } from "./load.ts";
+import { differingLeads, Disagreement } from "./disagreement.ts";
+import { CLOSING_US, drawHabits, type Habits, keysOf } from "./load.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT } from "./model.ts";
 import { differences, VERSIONS } from "./pair_scenario.ts";
@@ -47,15 +48,17 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
     primaries: dice.range(1, 2), backups: dice.range(1, 2), spare: 2, clients: dice.range(3, 5), lanes: dice.pick([1, 1, 2]),
     proxies: dice.range(2, 3), workers: kind === "rings-workers" || kind === "rings-faults", versions: dice.pick(VERSIONS), refillRate: dice.pick([20, 25_000]),
   };
-  const pair = new PairWorld(world, shape, {
+  const habits: Habits = {
     keys: world.dice.load.pick([6, 12]), depth: world.dice.load.pick([1, 4]), pauseUs: world.dice.load.pick([20_000, 60_000]), ttls: 0,
     noreply: world.dice.load.pick([0, 10]), large: 0, aborts: 0, halfCloses: 0, idle: 0,
-  });
+  };
+  const pair = new PairWorld(world, shape, habits);
   const violations: string[] = [];
   bend(pair);
   world.runUntil(() => pair.serving && pair.quiet(), 10 * SECOND_US, 500);
   world.run(world.nowUs + 2 * SECOND_US); // everybody has read of everybody
   pair.startClients();
+  const disagreement = kind === "rings-two" ? new Disagreement(world, () => differingLeads(pair.proxies, keysOf(habits))) : null;
   const faults = kind === "rings-faults", faultsEndUs = world.nowUs + FAULTS_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls: "A", kinds: drawKinds(world.dice.faults).filter((each) => each !== "flap"), quiet: () => true, untilUs: faultsEndUs, spreadUs: 0,
@@ -93,10 +96,23 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
   pair.known.stopped = true;
   world.run(world.nowUs + CLOSING_US);
   violations.push(...differences(pair).filter((line) => !line.endsWith("which it does not belong to")));
-  const found = findings(pair.history.calls, faults);
-  violations.push(...pair.history.wrong, ...found.map(({ fault, text }) => `${fault} ${text}`));
+  disagreement?.stop();
+  let windowDouble = 0;
+  for (const { fault, cause, call, text } of findings(pair.history.calls, faults)) {
+    // Proxies that turn to the side that stays one after the other may decide twice, as after any fault that one of them notices first.
+    const began = fault !== "double" ? null : disagreement?.touching(cause.startUs, cause.endUs) ?? disagreement?.touching(call.startUs, call.endUs) ?? null;
+    if (began === null) violations.push(`${fault} ${text}`);
+    else windowDouble++;
+  }
+  violations.push(...pair.history.wrong);
   if (!faults) for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
-  return { violations, counts: { calls: pair.history.calls.length, reloads, struck: nemesis.struck } };
+  return {
+    violations,
+    counts: {
+      calls: pair.history.calls.length, reloads, struck: nemesis.struck,
+      ...(disagreement === null ? {} : { window_double: windowDouble, disagreed_ms_max: Math.floor(disagreement.longestUs / 1000) }),
+    },
+  };
 }
 
 function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {
