@@ -5,7 +5,7 @@
 // The method keeps every possible (state, set of open calls that have taken effect) and narrows it at each answer;
 // when nothing is left, that answer was impossible.
 import { say, type Call, type History } from "./history.ts";
-import { follow, nameOf, type Leniency, type State } from "./model.ts";
+import { follow, nameOf, same, type Leniency, type State } from "./model.ts";
 
 export interface Verdict {
   /** One text per key whose history no memcached explains. */
@@ -36,30 +36,68 @@ export function check(history: History, lenient: Leniency): Verdict {
   return { violations, undecided };
 }
 
-/**
- * A state and the open calls that have taken effect in it, in one number: the state's number times 2^30, plus bit i
- * for the call in slot i.
- */
-type Possibility = number;
-const MASKS = 2 ** OPEN_MAX;
+/** What one key may be, and what has taken effect then: a state's number and a bit for each slot, each pair once, in order. */
+class Possibilities {
+  readonly states: number[] = [];
+  readonly dones: number[] = [];
+  /** Where each pair lies, plus one; 0: free. Integers in a table of our own: a Set of numbers was a quarter of a run's time. */
+  private table = new Int32Array(32);
+
+  get size(): number {
+    return this.states.length;
+  }
+
+  /** False when it is known already. */
+  add(state: number, done: number): boolean {
+    const { states, dones, table } = this;
+    let at = spread(state, done) & (table.length - 1);
+    for (let place = table[at]!; place !== 0; place = table[at]!) {
+      if (states[place - 1] === state && dones[place - 1] === done) return false;
+      at = (at + 1) & (table.length - 1);
+    }
+    states.push(state);
+    dones.push(done);
+    table[at] = states.length;
+    if (states.length * 2 > table.length) this.widen();
+    return true;
+  }
+
+  private widen(): void {
+    const { states, dones } = this;
+    const table = new Int32Array(this.table.length * 4);
+    for (let i = 0; i < states.length; i++) {
+      let at = spread(states[i]!, dones[i]!) & (table.length - 1);
+      while (table[at] !== 0) at = (at + 1) & (table.length - 1);
+      table[at] = i + 1;
+    }
+    this.table = table;
+  }
+}
+
+function spread(state: number, done: number): number {
+  const mixed = Math.imul(Math.imul(state, 0x9e3779b1) ^ done, 0x85ebca6b);
+  return mixed ^ (mixed >>> 15);
+}
 
 type Step = { readonly atUs: number; readonly begins: boolean; readonly call: Call };
 
 class Judge {
-  private possible = new Set<Possibility>();
+  private possible = new Possibilities();
   private readonly slots: (Call | null)[] = [];
   private readonly slotOf = new Map<Call, number>();
-  /** Every state met so far, by number and by name. */
-  private readonly states: State[] = [];
-  private readonly numbers = new Map<string, number>();
-  /** What each call makes of each state it was tried in. */
-  private readonly known = new Map<Call, Map<number, number[]>>();
+  /** By slot: the slots of those calls of its connection that take effect before it, a bit each. */
+  private readonly before: number[] = [];
+  /** By slot and state's number: the numbers of the states that may follow, once tried. */
+  private readonly known: (number[] | undefined)[][] = [];
+  /** Every state met so far, by number, and its numbers by value. */
+  private readonly states: State[] = [null];
+  private readonly numbers = new Map<string, number[]>();
 
   constructor(
     private readonly calls: readonly Call[],
     private readonly lenient: Leniency,
   ) {
-    this.possible.add(this.number(null) * MASKS);
+    this.possible.add(0, 0);
   }
 
   /** The violation in words, "undecided", or null. */
@@ -78,10 +116,9 @@ class Judge {
         if (!this.open(step.call)) return "undecided";
         continue;
       }
-      const before = this.possible;
       const after = this.answered(step.call);
       if (after === null) return "undecided";
-      if (after.size === 0) return this.explain(step.call, before);
+      if (after.size === 0) return this.explain(step.call, this.possible);
       this.possible = after;
       this.close(step.call);
       if (changes(step.call)) this.settleOlder(step.call);
@@ -93,71 +130,67 @@ class Judge {
     let slot = this.slots.indexOf(null);
     if (slot === -1) slot = this.slots.length;
     if (slot >= OPEN_MAX) return false;
+    this.before[slot] = 0;
+    for (let i = 0; i < this.slots.length; i++) {
+      const other = this.slots[i];
+      if (other === null || other === undefined) continue;
+      if (this.precedes(other, call)) this.before[slot]! |= 1 << i;
+      if (this.precedes(call, other)) this.before[i]! |= 1 << slot;
+    }
     this.slots[slot] = call;
     this.slotOf.set(call, slot);
+    this.known[slot] = [];
     return true;
   }
 
   /** Every possibility in which `call` has taken effect, reached from the present ones; null when too many. */
-  private answered(call: Call): Set<Possibility> | null {
+  private answered(call: Call): Possibilities | null {
     const bit = 1 << this.slotOf.get(call)!;
-    const out = new Set<Possibility>();
-    const seen = new Set<Possibility>(this.possible);
-    const queue = [...this.possible];
-    for (let at = 0; at < queue.length; at++) {
-      const now = queue[at]!;
-      const done = now % MASKS;
+    const out = new Possibilities();
+    const seen = new Possibilities();
+    const { slots, before } = this;
+    for (let i = 0; i < this.possible.size; i++) seen.add(this.possible.states[i]!, this.possible.dones[i]!);
+    for (let at = 0; at < seen.size; at++) {
+      const state = seen.states[at]!, done = seen.dones[at]!;
       if ((done & bit) !== 0) {
-        out.add(now);
+        out.add(state, done);
         continue;
       }
-      const state = (now - done) / MASKS;
-      for (let slot = 0; slot < this.slots.length; slot++) {
-        const other = this.slots[slot];
-        if (other === null || other === undefined || (done & (1 << slot)) !== 0) continue;
-        if (!this.inTurn(other, done)) continue;
-        for (const after of this.follow(state, other)) {
-          const next = after * MASKS + (done | (1 << slot));
-          if (seen.has(next)) continue;
-          seen.add(next);
-          queue.push(next);
-        }
+      for (let slot = 0; slot < slots.length; slot++) {
+        const other = slots[slot];
+        if (other === null || other === undefined || (done & (1 << slot)) !== 0 || (done & before[slot]!) !== before[slot]!) continue;
+        const after = this.follow(state, slot, other);
+        for (let i = 0; i < after.length; i++) seen.add(after[i]!, done | (1 << slot));
       }
-      if (queue.length > POSSIBILITIES_MAX) return null;
+      if (seen.size > POSSIBILITIES_MAX) return null;
     }
     return out;
   }
 
-  /** The numbers of the states that may follow a state when a call takes effect. */
-  private follow(state: number, call: Call): number[] {
-    let known = this.known.get(call);
-    if (known === undefined) this.known.set(call, (known = new Map()));
-    let after = known.get(state);
-    if (after === undefined) known.set(state, (after = follow(this.states[state]!, call, this.lenient).map((one) => this.number(one))));
+  /** The numbers of the states that may follow a state when the call in that slot takes effect. */
+  private follow(state: number, slot: number, call: Call): number[] {
+    const known = this.known[slot]!;
+    let after = known[state];
+    if (after === undefined) {
+      known[state] = after = [];
+      for (const one of follow(this.states[state]!, call, this.lenient)) after.push(this.number(one));
+    }
     return after;
   }
 
   private number(state: State): number {
-    const name = nameOf(state);
-    let number = this.numbers.get(name);
-    if (number === undefined) {
-      number = this.states.length;
-      this.numbers.set(name, number);
-      this.states.push(state);
-    }
-    return number;
+    if (state === null) return 0;
+    let numbers = this.numbers.get(state.value);
+    if (numbers === undefined) this.numbers.set(state.value, (numbers = []));
+    for (const number of numbers) if (same(this.states[number]!, state)) return number;
+    numbers.push(this.states.length);
+    return this.states.push(state) - 1;
   }
 
-  /** True when no earlier call of the same connection still has to take effect. */
-  private inTurn(call: Call, done: number): boolean {
-    if (this.drifts(call)) return true;
-    for (let slot = 0; slot < this.slots.length; slot++) {
-      const other = this.slots[slot];
-      if (other === null || other === undefined || other.session !== call.session || other.place >= call.place) continue;
-      if (this.drifts(other)) continue;
-      if (other.outcome !== "unknown" && other.outcome !== "open" && (done & (1 << slot)) === 0) return false;
-    }
-    return true;
+  /** True when both are of one connection and the earlier one must have taken effect first. */
+  private precedes(earlier: Call, call: Call): boolean {
+    return earlier.session === call.session && earlier.place < call.place && earlier.outcome !== "unknown" && earlier.outcome !== "open" &&
+      !this.drifts(call) && !this.drifts(earlier);
   }
 
   /** True when the order of the connection does not bind a call. */
@@ -178,16 +211,14 @@ class Judge {
     const slot = this.slotOf.get(call)!;
     this.slots[slot] = null;
     this.slotOf.delete(call);
-    const kept = new Set<Possibility>();
-    for (const one of this.possible) {
-      const done = one % MASKS;
-      kept.add(one - done + (done & ~(1 << slot)));
-    }
+    for (let i = 0; i < this.before.length; i++) this.before[i]! &= ~(1 << slot);
+    const kept = new Possibilities();
+    for (let i = 0; i < this.possible.size; i++) kept.add(this.possible.states[i]!, this.possible.dones[i]! & ~(1 << slot));
     this.possible = kept;
   }
 
-  private explain(call: Call, before: Set<Possibility>): string {
-    const states = new Set([...before].map((one) => nameOf(this.states[Math.floor(one / MASKS)]!).slice(0, 120)));
+  private explain(call: Call, before: Possibilities): string {
+    const states = new Set(before.states.map((one) => nameOf(this.states[one]!).slice(0, 120)));
     const near = this.calls.filter((other) => other.startUs <= call.endUs && other.endUs >= call.startUs - 3_000_000);
     const open = this.slots.filter((other): other is Call => other !== null && other !== undefined && other !== call);
     return [

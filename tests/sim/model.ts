@@ -37,7 +37,12 @@ export const STRICT: Leniency = { lossy: null, spuriousExists: false, readsDrift
 
 const SECOND_US = 1_000_000;
 
-/** Identifies a state: equal names, equal states. */
+/** True when nothing tells two contents of one value apart. */
+export function same(one: Content, two: Content): boolean {
+  return one.flags === two.flags && one.mayGoUs === two.mayGoUs && one.mustGoUs === two.mustGoUs && one.sinceUs === two.sinceUs;
+}
+
+/** A state in words. */
 export function nameOf(state: State): string {
   return state === null ? "-" : `${state.flags} ${state.mayGoUs} ${state.mustGoUs} ${state.sinceUs} ${state.value}`;
 }
