@@ -97,12 +97,12 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
   world.run(world.nowUs + CLOSING_US);
   violations.push(...differences(pair).filter((line) => !line.endsWith("which it does not belong to")));
   disagreement?.stop();
-  let windowDouble = 0;
+  let inWindow = 0;
   for (const { fault, cause, call, text } of findings(pair.history.calls, faults)) {
-    // Proxies that turn to the side that stays one after the other may decide twice, as after any fault that one of them notices first.
-    const began = fault !== "double" ? null : disagreement?.touching(cause.startUs, cause.endUs) ?? disagreement?.touching(call.startUs, call.endUs) ?? null;
+    // Proxies that turn to the side that stays one after the other decide on two sides, as after any fault that one of them notices first.
+    const began = disagreement?.touching(cause.startUs, cause.endUs) ?? disagreement?.touching(call.startUs, call.endUs) ?? null;
     if (began === null) violations.push(`${fault} ${text}`);
-    else windowDouble++;
+    else inWindow++;
   }
   violations.push(...pair.history.wrong);
   if (!faults) for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
@@ -110,7 +110,7 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
     violations,
     counts: {
       calls: pair.history.calls.length, reloads, struck: nemesis.struck,
-      ...(disagreement === null ? {} : { window_double: windowDouble, disagreed_ms_max: Math.floor(disagreement.longestUs / 1000) }),
+      ...(disagreement === null ? {} : { window_findings: inWindow, disagreed_ms_max: Math.floor(disagreement.longestUs / 1000) }),
     },
   };
 }
