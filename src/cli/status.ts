@@ -15,8 +15,8 @@ const ANSWER_MS = 3000;
 const WATCH_MS = 1000;
 /** Some server is not up. */
 const EXIT_NOT_UP = 1;
-/** A screen of our own without a cursor, and back; and its first place, with nothing below. */
-const SCREEN = "\x1b[?1049h\x1b[?25l", SCREEN_END = "\x1b[?25h\x1b[?1049l", HOME = "\x1b[H\x1b[J";
+/** A screen of our own without a cursor, on which long lines are cut; and back. */
+const SCREEN = "\x1b[?1049h\x1b[?25l\x1b[?7l", SCREEN_END = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /** Where an admin interface is by itself. */
 const ADMIN_ADDRESS = "127.0.0.1:12080";
@@ -60,7 +60,7 @@ function watch({ platform }: Context, question: Question, json: boolean): void {
   let last: Look = { problem: `${question.places.at(-1)!.label}: not asked yet` };
   const again = (): void => look(platform, question, last, (found) => {
     last = found;
-    host.stdout(screen ? `${HOME}${textOf(found, json, true)}` : textOf(found, json, false));
+    host.stdout(screen ? drawn(textOf(found, json, true)) : textOf(found, json, false));
     clock.timer(WATCH_MS, again);
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -117,6 +117,12 @@ function readLive(place: string, status: number, body: string, last: Look | null
   const known = typeof live === "object" && live !== null && "format" in live && live.format === 1;
   if (status !== 200 || !known) return { problem: `${place}: answers, but is no tandem`, there: true };
   return { live: live as unknown as LiveReport, before: last !== null && "live" in last ? last.live : null, place };
+}
+
+/** Each line in its place, so that a screen which is too low keeps its upper ones: those beyond it all go to its last. */
+function drawn(text: string): string {
+  const lines = text.trimEnd().split("\n");
+  return `${lines.map((line, index) => `\x1b[${index + 1};1H\x1b[2K${line}`).join("")}\x1b[J`;
 }
 
 function textOf(found: Look, json: boolean, colours: boolean): string {

@@ -62,7 +62,7 @@ function poolLines(pool: PoolReport, before: PoolReport | null, seconds: number)
       `unknown outcomes ${since("unknown_writes")}, errors ${since("proxy_errors")} ${when}`],
     ...(errors.length === 0 ? [] : [["answers", `${errors.map(({ text }) => text).join(", ")} ${when}`]]),
     ["mending", `missed writes ${pool.missedKeys}, keys queued ${pool.syncBacklog}, copied ${(pool.counters["sync_copied"] ?? 0) + (pool.counters["sync_removed"] ?? 0)}, found equal ${pool.counters["sync_equal"] ?? 0}`],
-    ...pool.proxies.others.map(({ id, state, complaints }) => ["proxy", `${id} ${state}, does not trust ${complaints}`]),
+    ...pool.proxies.others.map(({ id, state, complaints }) => ["proxy", `${id} ${state}, ${complaints === "none" ? "trusts all" : `does not trust ${complaints}`}`]),
     ...pool.peers.map(({ address, state, fingerprint: theirs }) => ["peer", `${address} ${state}${theirs === "" ? "" : ` ${theirs}`}`]),
   ], "ll"));
   return lines;
@@ -107,7 +107,7 @@ function counted(count: number, what: string): string {
 }
 
 function clockText(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(11, 19);
+  return new Date(seconds * 1000).toISOString().slice(11, 19) + "Z";
 }
 
 function fieldsText(fields: Readonly<Record<string, string | number | boolean>>): string {

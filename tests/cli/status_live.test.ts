@@ -33,6 +33,15 @@ describe("liveLines", () => {
     expect(lines.slice(7, 10)).toEqual(["", "rings change: primaries filling", ""]);
   });
 
+  test("other proxies, and whom they do not trust", () => {
+    const [pool] = first.pools;
+    const other = (id: string, complaints: string) => ({ id, state: "alive" as const, ageMs: 1, wroteAgoMs: null, complaints });
+    const proxies = { ...pool!.proxies, others: [other("01", "none"), other("02", "p0:1 missed")] };
+    expect(liveLines("a:1", { ...first, pools: [{ ...pool!, proxies }] }, null).filter((line) => line.startsWith("proxy"))).toEqual([
+      "proxy     01 alive, trusts all", "proxy     02 alive, does not trust p0:1 missed",
+    ]);
+  });
+
   test("rates at the next one, the states in colour, what changed lately", () => {
     t.P.dies();
     for (const key of ["a", "b", "c", "d"]) {
@@ -48,7 +57,7 @@ describe("liveLines", () => {
     expect(lines[6]!).toMatch(/^backup   b0:1    up +3 s  answers +1\.6\.18 +2 +0\.02 +0\.02 +0 +0 +0$/);
     expect(lines).toContain("hits      primaries 0.0 % of 0, backups 0.0 % of 0 in the last 2 s");
     expect(lines).toContain("answers   ERROR unknown_command 1, CLIENT_ERROR reserved_key 1 in the last 2 s");
-    expect(lines.at(-1)!).toMatch(/^\d\d:\d\d:\d\d {2}server is down server=p0:1 role=primary from=suspect to=down reason=/);
+    expect(lines.at(-1)!).toMatch(/^\d\d:\d\d:\d\dZ {2}server is down server=p0:1 role=primary from=suspect to=down reason=/);
     expect(coloured(lines)[5]!).toContain(" \x1b[31mdown\x1b[0m ");
     expect(coloured(lines)[6]!).toContain(" \x1b[32mup\x1b[0m ");
     expect(coloured(lines)[0]).toBe(lines[0]!);

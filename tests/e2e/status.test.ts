@@ -56,12 +56,15 @@ describe("tandem status", () => {
     // script(1) gives it a terminal.
     const shown = start("script", ["-qec", `${tandemPath()} status ${label(tandem)} --watch`, "/dev/null"]);
     try {
-      await shown.said(/\x1b\[\?1049h[^]*\x1b\[H[^]*\x1b\[H[^]*memory/);
+      // Each line in its place and none wrapped: what a low or narrow screen has no room for moves nothing else.
+      const screens = await shown.said(/^\x1b\[\?1049h\x1b\[\?25l\x1b\[\?7l(\x1b\[1;1H\x1b\[2Ktandem [^]*?\x1b\[J){2}/);
+      expect(screens[1]!.match(/\x1b\[\d+;1H/g)!.map((place) => parseInt(place.slice(2)))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      expect(screens[1]).not.toContain("\n");
       await primary.stop();
       await shown.said(/\x1b\[31mdown/);
       process.kill(childOf(shown.pid), "SIGTERM");
       const { code, stdout } = await shown.ended;
-      const [drawn, left] = stdout.split("\x1b[?25h\x1b[?1049l");
+      const [drawn, left] = stdout.split("\x1b[?7h\x1b[?25h\x1b[?1049l");
       expect([code, drawn!.includes("\x1b[?25l"), left!.includes("\x1b")]).toEqual([1, true, false]);
       expect(left).toMatch(/^tandem [^]* down /);
     } finally {
