@@ -289,12 +289,14 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     }
     this.scanned = 0;
     if (reader.marked && reader.error === null && namesControl(reader, input)) {
+      this.door.trace(this, input, start);
       this.refuse(RESERVED_KEY, reader.noreply);
       this.swallow = reader.valueBytes < 0 ? 0 : reader.valueBytes + 2;
       return this.consume(reader.next);
     }
     if (reader.valueBytes < 0 || reader.error !== null) {
       const { next } = reader;
+      this.door.trace(this, input, start);
       dispatch(this, input, start); // another client may read its next line in here
       return this.consume(next);
     }
@@ -306,7 +308,11 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     const reader = this.reader;
     const { valueBytes, next } = reader;
     const whole = next + valueBytes + 2;
-    if (valueBytes > this.door.itemBytesMax(reader, input)) {
+    const tooLarge = valueBytes > this.door.itemBytesMax(reader, input);
+    const streamed = valueBytes > GATHER_BYTES_MAX && reader.op === Op.SET;
+    // What is gathered is read once more.
+    if (whole <= end || streamed || tooLarge) this.door.trace(this, input, start);
+    if (tooLarge) {
       this.door.refuseTooLarge(reader, input);
       this.refuse(TOO_LARGE, reader.noreply);
       this.swallow = valueBytes + 2;
@@ -317,7 +323,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
       else dispatch(this, input, start);
       return this.consume(whole);
     }
-    if (valueBytes > GATHER_BYTES_MAX && reader.op === Op.SET) {
+    if (streamed) {
       this.upload = this.door.startUpload(this, reader, input);
       return this.consume(next);
     }

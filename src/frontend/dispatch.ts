@@ -17,7 +17,6 @@ import { textOf } from "../bytes/ascii.ts";
 export function dispatch(client: ClientConnection, bytes: Uint8Array, lineStart: number): void {
   const { reader, door } = client;
   const { pool, counters } = door;
-  if (door.log.verbosity > 1) door.traceCommand(client, bytes, lineStart);
   if (reader.error !== null) return client.refuse(reader.error, reader.noreply);
   if (reader.op !== Op.SET) keep(bytes);
   switch (reader.op) {

@@ -225,7 +225,8 @@ export class Door {
   }
 
   /** -vv: the command line, cut and escaped. Of one that is refused only its verb: it may be the value of the one before. */
-  traceCommand({ remote: client, reader }: ClientConnection, bytes: Uint8Array, lineStart: number): void {
+  trace({ remote: client, reader }: ClientConnection, bytes: Uint8Array, lineStart: number): void {
+    if (this.log.verbosity < 2) return;
     if (reader.error === null) {
       return this.log.debug("command", { client, line: visible(textOf(bytes, lineStart, Math.min(reader.textEnd, lineStart + SHOWN_CHARS + 1))) });
     }

@@ -22,9 +22,19 @@ test("a value is never told, also where it was sent for a command that is refuse
   expect(t.said.join("\n")).not.toContain("hidden");
   expect(about(t).slice(1)).toEqual([
     'command refused {"command":"ms","bytes":6}', 'command refused {"command":"unknown","bytes":6}',
-    'command refused {"command":"unknown","bytes":1}',
+    'command {"line":"set k 0 0 3"}', 'command refused {"command":"unknown","bytes":1}',
     'command refused {"command":"set","bytes":11}', 'command refused {"command":"set","bytes":10}',
     'command refused {"command":"unknown","bytes":28}', 'command refused {"command":"unknown","bytes":0}',
+  ]);
+});
+
+test("-vv: once each, whatever becomes of its value: in pieces, passed on as it comes, too large, or for a key of tandem's own", () => {
+  const t = new Table({ verbosity: 2, itemBytesMax: 1 << 22 });
+  t.client.sends("set pieces 0 0 4\r\nab", "cd\r\n", `set large 0 0 ${1 << 21}\r\n`, "x".repeat(1 << 21), "\r\n");
+  // The servers take no more of this one's for now.
+  t.join().sends(`set huge 0 0 ${1 << 23}\r\n`, "x".repeat(1 << 23), "\r\n", "set __tandem:a 0 0 2\r\nab\r\n");
+  expect(about(t).filter((line) => line.startsWith("command"))).toEqual([
+    'command {"line":"set pieces 0 0 4"}', 'command {"line":"set large 0 0 2097152"}', 'command {"line":"set huge 0 0 8388608"}', 'command {"line":"set __tandem:a 0 0 2"}',
   ]);
 });
 
