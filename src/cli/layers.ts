@@ -67,7 +67,9 @@ function readFileLayers(host: Host, line: Flags): Layers {
     const problem = { ...asProblem(given), fault: `cannot be read (${read.reason})`, allowed: "a file of settings" };
     return { process: line, pools: [], problems: [problem], notes: [], partial: false };
   }
-  return layFile(READERS[fileKind(given.text, read.text)](given.text, read.text), line);
+  // Some editors begin a file with a mark of its encoding, which nobody sees.
+  const text = read.text.replace(/^\ufeff/, "");
+  return layFile(READERS[fileKind(given.text, text)](given.text, text), line);
 }
 
 /** The same for a file that was read. */
