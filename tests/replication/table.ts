@@ -27,7 +27,7 @@ export interface TableOptions {
   readonly explicit?: boolean;
   /** Of the log: 2 for -vv. */
   readonly verbosity?: number;
-  /** Called before the proxy starts. */
+  /** Called before the proxy is made. */
   readonly before?: (table: Table) => void;
 }
 
@@ -121,6 +121,8 @@ export class Table {
     const { primaries = 1, backups = 1, lanes = 1, ack = "both", itemBytesMax = 64 * 1024 * 1024, clientsMax = 10 } = options;
     for (let i = 0; i < primaries; i++) this.primaries.push(new Backend(this.platform, `p${i}:1`, 100 + i));
     for (let i = 0; i < backups; i++) this.backups.push(new Backend(this.platform, `b${i}:1`, 200 + i));
+    if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);
+    options.before?.(this);
     const spec = ({ label }: Backend) => ({
       address: { kind: "tcp", host: label.slice(0, -2), port: 1 } as const, weight: 1, name: null, label, zone: label.slice(0, 1),
     });
@@ -135,8 +137,6 @@ export class Table {
         region: { zone: options.near ?? "", read: options.near === undefined ? "primary" : "nearest", peers: [] }, transitionSeconds: 3600,
       }],
     }, log);
-    if (options.explicit === true) for (const [i, each] of [...this.primaries, ...this.backups].entries()) each.livesExplicit(300 + i);
-    options.before?.(this);
     this.proxy.start(() => {});
     this.platform.settle();
     this.client = this.join();

@@ -12,9 +12,10 @@ import { CONTROL_PREFIX, controlName } from "../control.ts";
 
 /**
  * away: the server cannot be reached, and all that it misses is in the hints, also what was under way. keys: it is being
- * written, and the hints hold all else. compare: what it misses is not known in full. flush: it missed a flush_all.
+ * written, and the hints hold all else. compare: what it misses is not known in full. cold: it lost its memory, or is
+ * new, and was not filled yet. flush: it missed a flush_all.
  */
-export const MARK_KINDS = ["away", "keys", "compare", "flush"] as const;
+export const MARK_KINDS = ["away", "keys", "compare", "cold", "flush"] as const;
 export type MarkKind = (typeof MARK_KINDS)[number];
 
 export interface Mark {

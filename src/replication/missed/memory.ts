@@ -130,7 +130,8 @@ export class Memory implements HintsAround, RecallAround, StateAround {
     const { comebacks } = this.pool;
     const server = pair.server(side)!;
     if (comebacks.owedFlush.has(server)) return "flush";
-    if (pair.overflow[side] || pair.isCold(side) || comebacks.unknown.has(server)) return "compare";
+    if (pair.isCold(side)) return "cold";
+    if (pair.overflow[side] || comebacks.unknown.has(server)) return "compare";
     return pair.lacking[side] > 0 ? "keys" : null;
   }
 
@@ -145,9 +146,11 @@ export class Memory implements HintsAround, RecallAround, StateAround {
     // It lacks nothing now, and whatever others said about it was heard.
     if (!this.recall.knows(about) || this.lacking(pair, this.sideOf(keeper)) !== null) return known;
     known.set(this.proxyId, this.last);
-    for (const { id, about: name, mark } of this.recall.marksOn(about)) {
-      if (name === controlName(keeper.label) && mark !== null) known.set(id, Math.max(mark.stamp, known.get(id) ?? 0));
-    }
+    const name = controlName(keeper.label);
+    const voids = (id: string, stamp: number): void => void known.set(id, Math.max(stamp, known.get(id) ?? 0));
+    for (const one of this.recall.marksOn(about)) if (one.about === name && one.mark !== null) voids(one.id, one.mark.stamp);
+    // A file outlives the marks beside it where their server loses its memory.
+    for (const one of this.filed()) if (one.about === name && one.keeper === controlName(about.label)) voids(one.id, one.stamp);
     return known;
   }
 

@@ -257,7 +257,8 @@ export class Recall {
     const wanted: { readonly key: string; readonly of: FoundMark }[] = [];
     for (const of of marks) {
       const { mark, id, lane, about } = of;
-      if (mark === null || (mark.kind !== "keys" && mark.kind !== "away")) continue;
+      // Where more is missed than is listed, what is listed says whose word is the later one.
+      if (mark === null) continue;
       for (let n = mark.from; n < mark.to; n++) wanted.push({ key: chunkKey(about, id, lane, n), of });
     }
     this.ask(book, wanted.map(({ key }) => key), (texts) => {

@@ -1,6 +1,6 @@
 // What the marks of earlier proxies mean for the servers: who lost its memory, who lacks which writes, who must be
 // compared as a whole. Doubt means comparing.
-import type { Hint, Mark } from "./mark.ts";
+import type { Hint, Mark, MarkKind } from "./mark.ts";
 import type { Filed } from "./state_record.ts";
 
 /** A mark as it was found on a server; mark null: it is torn. */
@@ -59,12 +59,33 @@ export function judge(found: readonly Found[], voided: (keeper: string, about: s
   // A mark on it would be gone too.
   for (const { name, whole, marks } of found) if (!whole && marks.length === 0 && vouched.has(name)) lost.add(name);
   const byName = new Map(found.map((each) => [each.name, each]));
+  const on = (keeper: string, about: string): FoundMark[] => (byName.get(keeper)?.marks ?? []).filter((one) => one.about === about);
+  /** Up to which stamp what a proxy said of a server counts for nothing. */
+  const upTo = (keeper: string, about: string, id: string): number =>
+    Math.max(voided(keeper, about, id), ...on(about, keeper).map(({ mark }) => mark?.voids.get(id) ?? -1));
   /** The marks on keeper about a server that count. */
-  const valid = (keeper: string, about: string): FoundMark[] => (byName.get(keeper)?.marks ?? []).filter((one) => {
-    if (one.about !== about || lost.has(about)) return false;
-    const back = (byName.get(about)?.marks ?? []).filter((other) => other.about === keeper);
-    return (one.mark?.stamp ?? Infinity) > Math.max(voided(keeper, about, one.id), ...back.map(({ mark }) => mark?.voids.get(one.id) ?? -1));
-  });
+  const valid = (keeper: string, about: string): FoundMark[] => on(keeper, about).filter(({ id, mark }) => (mark?.stamp ?? Infinity) > upTo(keeper, about, id));
+  const files = filed.filter(({ keeper, about, id, stamp }) => stamp > upTo(keeper, about, id));
+  const said = (keeper: string, about: string): Word[] => {
+    // That is seen now.
+    if (lost.has(about)) return [{ id: "", stamp: Infinity, weight: WEIGHTS.cold }];
+    return [...valid(keeper, about).map(wordOfMark), ...files.filter((one) => one.keeper === keeper && one.about === about).map(wordOfFile)];
+  };
+  /**
+   * Of two that lack something of each other: whether the first one lacks more, as a pair has it that knows of both
+   * (Pair.worse). Nobody need have known of both; then this counts if it was said last.
+   */
+  const worse = (one: string, peer: string): boolean => {
+    const ofPeer = said(one, peer);
+    return said(peer, one).some(({ id, stamp, weight }) => ofPeer.every((other) => weight > other.weight && (id === other.id || stamp > other.stamp)));
+  };
+  /** later: it is not the other one that was marked last. hints: all that are known. */
+  const add = (about: string, lack: Lack, later: boolean, hints: readonly Hint[]): void => {
+    const all = !lost.has(about) && (worse(about, lack.keeper) || (later && !worse(lack.keeper, about)));
+    // Keys count one by one, by their stamps: a server that is given all of them again still says which it alone lacks.
+    const counts = all ? lack : { ...lack, hints, why: null, flush: false };
+    if (counts.why !== null || hints.length > 0) lacks.set(about, [...(lacks.get(about) ?? []), counts]);
+  };
   for (const keeper of found) {
     for (const about of keeper.peers) {
       const here = valid(keeper.name, about);
@@ -73,20 +94,15 @@ export function judge(found: readonly Found[], voided: (keeper: string, about: s
       const there = valid(about, keeper.name);
       // Each lacks something that the other has, and of one it is not known what: who was marked last is behind.
       const blind = lack.why !== null || there.some(problemOf);
-      if (blind && there.length > 0 && (latest(there) > latest(here) || (latest(there) === latest(here) && lacks.has(keeper.name)))) continue;
-      lacks.set(about, [...(lacks.get(about) ?? []), lack]);
+      const later = !blind || there.length === 0 || latest(there) < latest(here) || (latest(there) === latest(here) && !lacks.has(keeper.name));
+      add(about, lack, later, here.flatMap(({ hints }) => hints));
     }
   }
-  for (const one of filed) {
-    if (lost.has(one.about)) continue;
-    const back = (byName.get(one.about)?.marks ?? []).filter(({ about }) => about === one.keeper);
-    if (one.stamp <= Math.max(voided(one.keeper, one.about, one.id), ...back.map(({ mark }) => mark?.voids.get(one.id) ?? -1))) continue;
-    const why = lost.has(one.keeper) ? whyOf(one, null) : whyOf(one, byName.get(one.keeper) ?? null);
+  for (const one of files) {
+    const why = whyOf(one, lost.has(one.keeper) ? null : (byName.get(one.keeper) ?? null));
     const there = valid(one.about, one.keeper);
-    const lack: Lack = { keeper: one.keeper, why, hints: one.hints, flush: one.kind === "flush", filed: one.id };
-    const behind = there.length > 0 && (why !== null || there.some(problemOf)) && latest(there) > one.stamp;
-    // Keys count one by one, by their stamps.
-    lacks.set(one.about, [...(lacks.get(one.about) ?? []), behind ? { ...lack, why: null, flush: false } : lack]);
+    const later = there.length === 0 || (why === null && !there.some(problemOf)) || latest(there) <= one.stamp;
+    add(one.about, { keeper: one.keeper, why, hints: one.hints, flush: one.kind === "flush", filed: one.id }, later, one.hints);
   }
   for (const name of new Set(found.flatMap(({ peers }) => peers))) {
     const keepers = found.filter(({ peers }) => peers.includes(name));
@@ -96,6 +112,25 @@ export function judge(found: readonly Found[], voided: (keeper: string, about: s
     if (told && !lost.has(name) && (lacks.get(name) ?? []).every(({ why }) => why === null)) known.add(name);
   }
   return { lost, lacks, known };
+}
+
+/** What somebody said of a server, and how much of it that server lacks. */
+interface Word {
+  readonly id: string;
+  readonly stamp: number;
+  readonly weight: number;
+}
+
+/** In the order of Pair.worse. */
+const WEIGHTS: Readonly<Record<MarkKind, number>> = { away: 0, keys: 0, compare: 1, cold: 2, flush: 3 };
+
+function wordOfMark({ id, mark, problem }: FoundMark): Word {
+  const kind = mark?.kind ?? "compare";
+  return { id, stamp: mark?.stamp ?? Infinity, weight: problem === null ? WEIGHTS[kind] : Math.max(WEIGHTS[kind], WEIGHTS.compare) };
+}
+
+function wordOfFile({ id, kind, stamp, problem }: Filed): Word {
+  return { id, stamp, weight: problem === null ? WEIGHTS[kind] : Math.max(WEIGHTS[kind], WEIGHTS.compare) };
 }
 
 /** Hints that are complete only if their proxy ended in order, or could not write to the server at all. */
@@ -114,7 +149,8 @@ function lackOf({ name, ids }: Found, marks: readonly FoundMark[]): Lack {
 /** Why what a file says is not all; keeper null: it cannot be asked, or has lost what it knew. */
 function whyOf(one: Filed, keeper: Found | null): string | null {
   if (one.problem !== null) return one.problem;
-  if (one.kind === "compare" || one.kind === "flush") return "it was not known before";
+  const unlisted = unlistedOf(one.kind);
+  if (unlisted !== null) return unlisted;
   // Every write that was acknowledged is in the file; of one that was not the keeper alone could tell.
   if (one.ended || keeper === null || keeper.marks.some(({ id, about }) => id === one.id && about === one.about)) return null;
   return `marks on ${one.keeper} are missing`;
@@ -123,7 +159,12 @@ function whyOf(one: Filed, keeper: Found | null): string | null {
 function problemOf({ mark, problem }: FoundMark): string | null {
   if (mark === null) return "a mark is torn";
   if (problem !== null) return problem;
-  return mark.kind === "compare" || mark.kind === "flush" ? "it was not known before" : null;
+  return unlistedOf(mark.kind);
+}
+
+function unlistedOf(kind: MarkKind): string | null {
+  if (kind === "cold") return "it was not filled yet";
+  return kind === "compare" || kind === "flush" ? "it was not known before" : null;
 }
 
 function latest(marks: readonly FoundMark[]): number {

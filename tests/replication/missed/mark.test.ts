@@ -1,6 +1,7 @@
 // Marks prove themselves: what was torn, changed or comes from elsewhere counts as torn. And what they mean together.
 import { describe, expect, test } from "bun:test";
-import { type Mark, markKey, markText, parseMark } from "../../../src/replication/missed/mark.ts";
+import { type Hint, type Mark, type MarkKind, markKey, markText, parseMark } from "../../../src/replication/missed/mark.ts";
+import type { Filed } from "../../../src/replication/missed/state_record.ts";
 import { type Found, type FoundMark, judge, type Verdict } from "../../../src/replication/missed/verdict.ts";
 
 const KEY = markKey("10.0.0.1:11211", "040badca", 1);
@@ -25,8 +26,12 @@ describe("a mark", () => {
   });
 });
 
-const about = (name: string, stamp: number, id = "01aaaaaa", voids: Record<string, number> = {}): FoundMark => ({
-  id, lane: 0, about: name, mark: { stamp, kind: "compare", from: 0, to: 0, voids: new Map(Object.entries(voids)) }, hints: [], problem: null,
+const about = (name: string, stamp: number, id = "01aaaaaa", voids: Record<string, number> = {}, kind: MarkKind = "compare", hints: Hint[] = []): FoundMark => ({
+  id, lane: 0, about: name, mark: { stamp, kind, from: 0, to: 0, voids: new Map(Object.entries(voids)) }, hints, problem: null,
+});
+const grave = (kind: MarkKind, name: string, stamp: number, hints: Hint[] = [], id = "01aaaaaa"): FoundMark => about(name, stamp, id, {}, kind, hints);
+const filed = (kind: MarkKind, name: string, stamp: number, hints: Hint[] = [], id = "01aaaaaa"): Filed => ({
+  id, keeper: name === "P" ? "B" : "P", about: name, kind, stamp, hints, ended: false, problem: null,
 });
 const found = (name: string, marks: FoundMark[] = [], whole = true, vouches = ["P", "B"]): Found => ({
   name, peers: [name === "P" ? "B" : "P"], whole, vouches: whole ? vouches : [], marks, ids: new Map(marks.map(({ id }) => [id, false])),
@@ -54,6 +59,27 @@ describe("what marks mean", () => {
     ["a torn mark counts as the latest", [found("P", [{ ...about("B", 0), mark: null }]), found("B", [about("P", 5)])], "B lacks what P has"],
   ];
   for (const [what, all, verdict] of rows) test(what, () => expect(say(judge(all, none))).toBe(verdict));
+
+  const k = (stamp: number): Hint[] => [{ stamp, key: "k" }];
+  const graver: readonly [string, readonly Found[], readonly Filed[], string][] = [
+    // restart-disk 1585: what the proxy knew was in its marks, but not that one server was empty; the order in which its connections opened said the contrary.
+    ["one was being filled, and the other one lacked some keys: those are led by the one, and nothing else", [found("P", [grave("cold", "B", 8)]), found("B", [grave("keys", "P", 9, k(7))], false)], [], "B lacks what P has, P lacks k B has"],
+    ["… whichever was marked last", [found("P", [grave("cold", "B", 9)]), found("B", [grave("keys", "P", 8, k(7))], false)], [], "B lacks what P has, P lacks k B has"],
+    ["… though it was not known either what the other one lacked", [found("P", [grave("cold", "B", 8)]), found("B", [grave("compare", "P", 9)], false)], [], "B lacks what P has"],
+    ["… and a file said so of it", [found("P", [grave("cold", "B", 8)]), found("B", [grave("keys", "P", 9)], false)], [filed("compare", "P", 10, k(7))], "B lacks what P has, P lacks k B has"],
+    ["… and only the file says so of the one", [found("B", [grave("keys", "P", 9, k(7))], false)], [filed("cold", "B", 8)], "P lacks k B has, B lacks what P has"],
+    ["one lacked more than could be listed, the other one some keys", [found("P", [grave("compare", "B", 8)]), found("B", [grave("keys", "P", 9, k(7))])], [], "B lacks what P has, P lacks k B has"],
+    ["one owed a flush_all, and the other one was being filled", [found("P", [grave("cold", "B", 9)]), found("B", [grave("flush", "P", 8)], false)], [], "P lacks what B has"],
+    ["both were being filled: who was marked last is behind", [found("P", [grave("cold", "B", 8)], false), found("B", [grave("cold", "P", 9)], false)], [], "P lacks what B has"],
+    ["another proxy spoke later, and had filled it", [found("P", [grave("cold", "B", 8)]), found("B", [grave("compare", "P", 9, [], "01bbbbbb")])], [], "P lacks what B has"],
+  ];
+  for (const [what, all, files, verdict] of graver) test(what, () => expect(say(judge(all, none, files))).toBe(verdict));
+
+  test("what a server lacked that has lost its memory since still says that the other one has it", () => {
+    const all = [found("P"), found("B", [], false)];
+    const { lost, lacks } = judge(all, none, [filed("away", "P", 6, k(6), "01bbbbbb"), filed("compare", "B", 9, k(9))]);
+    expect([[...lost], lacks.get("P")?.map(({ why, hints }) => [why, hints]), lacks.get("B")?.map(({ why, hints }) => [why, hints])]).toEqual([["B"], [[null, k(6)]], [[null, k(9)]]]);
+  });
 
   test("what we know ourselves makes marks void", () => {
     const all = [found("P"), found("B", [about("P", 5)])];

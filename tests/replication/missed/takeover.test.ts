@@ -1,24 +1,24 @@
 // A proxy died while it alone knew what a server missed: a survivor reads its marks and hints, and makes up for it.
 import { describe, expect, test } from "bun:test";
 import { chunkKey, connectionKey, hintText, type MarkKind, markKey, markText } from "../../../src/replication/missed/mark.ts";
+import { END, header, keyRecord, lacksRecord, recordLine } from "../../../src/replication/missed/state_record.ts";
 import { Company, notice } from "../company.ts";
 import type { Backend } from "../table.ts";
 
 const OTHER = "010badca";
 
-/** Whatever tandem says over lanes for itself is taken. */
-function heard(backend: Backend): void {
+/** Whatever tandem says over lanes for itself is taken; empty: whoever asks for a key hears that it is not there. */
+function heard(backend: Backend, empty: boolean): void {
   for (const lane of backend.lanes) {
-    const lines = lane.take().split("\r\n");
-    const asked = lines.filter((line) => /^(ms|md) __tandem:/.test(line)).length;
-    if (asked > 0) lane.send("HD\r\n".repeat(asked));
+    const answers = lane.take().split("\r\n").map((line) => (/^(ms|md) __tandem:/.test(line) ? "HD\r\n" : empty && line.startsWith("mg ") ? "EN\r\n" : "")).join("");
+    if (answers !== "") lane.send(answers);
   }
 }
 
-function pass(c: Company, ms: number): void {
+function pass(c: Company, ms: number, empty = false): void {
   for (let at = 0; at < ms; at += 20) {
     c.pass(20);
-    for (const backend of [c.t.P, c.t.B]) if (backend.welcome === "accept") heard(backend);
+    for (const backend of [c.t.P, c.t.B]) if (backend.welcome === "accept") heard(backend, empty);
   }
 }
 
@@ -74,4 +74,21 @@ test("a server that comes late is not used while a connection to it is open of a
   c.t.P.connections([]);
   pass(c, 3000);
   expect(c.t.states).toMatch(/^(up|rejoin) up$/);
+});
+
+// restart-disk 1585: the marks had gone with the memory of the server that they lay on; the file stayed, and cost the next
+// proxy what was stored since on both servers.
+test("what the file of an earlier proxy says was missed is void once it is made up for, as its marks are", () => {
+  const { fingerprint } = new Company().t.proxy.pool.options;
+  const text = [header(fingerprint, OTHER), lacksRecord(0, 5, "keys", "b0:1", "p0:1"), keyRecord(0, 6, "k"), END].map((record, index) => recordLine(OTHER, index, record)).join("");
+  const c = new Company({ hints: true, stateDir: "/state" }, ({ platform }) => void Object.assign(platform.files, {
+    list: () => ({ ok: true, names: [`pool-${OTHER}.state`] }), read: () => ({ ok: true, text }),
+  }));
+  c.B.post(OTHER, notice(5));
+  const { memory, servers: [P, B] } = c.t.proxy.pool;
+  const voided = (): number | undefined => memory!.voided(P!, B!).get(OTHER);
+  for (let i = 0; i < 50 && c.t.lacks("k") === ""; i++) pass(c, 20);
+  expect([c.t.lacks("k"), voided()]).toEqual(["P", undefined]);
+  pass(c, 1000, true);
+  expect([c.t.lacks("k"), voided()]).toEqual(["", 6]);
 });
