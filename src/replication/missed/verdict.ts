@@ -33,7 +33,7 @@ export interface Found {
 export interface Lack {
   readonly keeper: string;
   readonly hints: readonly Hint[];
-  /** Why it must be compared as a whole, or null: the hints are all. */
+  /** Why it must be compared as a whole, or null: the hints are all that counts. */
   readonly why: string | null;
   readonly flush: boolean;
   /** Said by the file of this proxy; "": by the keeper. */
@@ -79,12 +79,13 @@ export function judge(found: readonly Found[], voided: (keeper: string, about: s
     const ofPeer = said(one, peer);
     return said(peer, one).some(({ id, stamp, weight }) => ofPeer.every((other) => weight > other.weight && (id === other.id || stamp > other.stamp)));
   };
-  /** later: it is not the other one that was marked last. hints: all that are known. */
-  const add = (about: string, lack: Lack, later: boolean, hints: readonly Hint[]): void => {
+  /** later: it is not the other one that was marked last. */
+  const add = (about: string, lack: Lack, later: boolean): void => {
     const all = !lost.has(about) && (worse(about, lack.keeper) || (later && !worse(lack.keeper, about)));
-    // Keys count one by one, by their stamps: a server that is given all of them again still says which it alone lacks.
-    const counts = all ? lack : { ...lack, hints, why: null, flush: false };
-    if (counts.why !== null || hints.length > 0) lacks.set(about, [...(lacks.get(about) ?? []), counts]);
+    // Keys count one by one, by their stamps. What a server lacked says what the other one holds, also once all that the
+    // first one held is gone: an older word, that it is the other one which lacks the key, does not count then.
+    const counts = all ? lack : { ...lack, why: null, flush: false };
+    if (counts.why !== null || counts.hints.length > 0) lacks.set(about, [...(lacks.get(about) ?? []), counts]);
   };
   for (const keeper of found) {
     for (const about of keeper.peers) {
@@ -95,14 +96,14 @@ export function judge(found: readonly Found[], voided: (keeper: string, about: s
       // Each lacks something that the other has, and of one it is not known what: who was marked last is behind.
       const blind = lack.why !== null || there.some(problemOf);
       const later = !blind || there.length === 0 || latest(there) < latest(here) || (latest(there) === latest(here) && !lacks.has(keeper.name));
-      add(about, lack, later, here.flatMap(({ hints }) => hints));
+      add(about, lack, later);
     }
   }
   for (const one of files) {
     const why = whyOf(one, lost.has(one.keeper) ? null : (byName.get(one.keeper) ?? null));
     const there = valid(one.about, one.keeper);
     const later = there.length === 0 || (why === null && !there.some(problemOf)) || latest(there) <= one.stamp;
-    add(one.about, { keeper: one.keeper, why, hints: one.hints, flush: one.kind === "flush", filed: one.id }, later, one.hints);
+    add(one.about, { keeper: one.keeper, why, hints: one.hints, flush: one.kind === "flush", filed: one.id }, later);
   }
   for (const name of new Set(found.flatMap(({ peers }) => peers))) {
     const keepers = found.filter(({ peers }) => peers.includes(name));
@@ -133,7 +134,7 @@ function wordOfFile({ id, kind, stamp, problem }: Filed): Word {
   return { id, stamp, weight: problem === null ? WEIGHTS[kind] : Math.max(WEIGHTS[kind], WEIGHTS.compare) };
 }
 
-/** Hints that are complete only if their proxy ended in order, or could not write to the server at all. */
+/** The hints are complete only if their proxy ended in order, or could not write to the server at all. */
 function lackOf({ name, ids }: Found, marks: readonly FoundMark[]): Lack {
   let why: string | null = null;
   for (const one of marks) {
@@ -141,7 +142,7 @@ function lackOf({ name, ids }: Found, marks: readonly FoundMark[]): Lack {
     if (why === null && one.mark!.kind === "keys" && ids.get(one.id) !== true) why = "the last proxy did not end in order";
   }
   return {
-    keeper: name, why, hints: why === null ? marks.flatMap(({ hints }) => hints) : [],
+    keeper: name, why, hints: marks.flatMap(({ hints }) => hints),
     flush: marks.some(({ mark }) => mark?.kind === "flush"), filed: "",
   };
 }

@@ -71,6 +71,7 @@ describe("what marks mean", () => {
     ["one lacked more than could be listed, the other one some keys", [found("P", [grave("compare", "B", 8)]), found("B", [grave("keys", "P", 9, k(7))])], [], "B lacks what P has, P lacks k B has"],
     ["one owed a flush_all, and the other one was being filled", [found("P", [grave("cold", "B", 9)]), found("B", [grave("flush", "P", 8)], false)], [], "P lacks what B has"],
     ["both were being filled: who was marked last is behind", [found("P", [grave("cold", "B", 8)], false), found("B", [grave("cold", "P", 9)], false)], [], "P lacks what B has"],
+    ["each lacked some keys when their proxy was killed, one of them both in turn", [found("P", [grave("keys", "B", 9, k(8))]), found("B", [grave("keys", "P", 7, k(6))])], [], "B lacks what P has, P lacks k B has"],
     ["another proxy spoke later, and had filled it", [found("P", [grave("cold", "B", 8)]), found("B", [grave("compare", "P", 9, [], "01bbbbbb")])], [], "P lacks what B has"],
   ];
   for (const [what, all, files, verdict] of graver) test(what, () => expect(say(judge(all, none, files))).toBe(verdict));
@@ -79,6 +80,11 @@ describe("what marks mean", () => {
     const all = [found("P"), found("B", [], false)];
     const { lost, lacks } = judge(all, none, [filed("away", "P", 6, k(6), "01bbbbbb"), filed("compare", "B", 9, k(9))]);
     expect([[...lost], lacks.get("P")?.map(({ why, hints }) => [why, hints]), lacks.get("B")?.map(({ why, hints }) => [why, hints])]).toEqual([["B"], [[null, k(6)]], [[null, k(9)]]]);
+  });
+
+  test("of a server that is compared as a whole the keys are told too: they may be younger than what is said of the other one", () => {
+    const { lacks } = judge([found("P", [grave("keys", "B", 9, k(8))]), found("B", [grave("keys", "P", 7, k(6))])], none);
+    expect([lacks.get("P")?.map(({ hints }) => hints), lacks.get("B")?.map(({ hints }) => hints)]).toEqual([[k(6)], [k(8)]]);
   });
 
   test("what we know ourselves makes marks void", () => {
