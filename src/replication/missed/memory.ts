@@ -208,12 +208,13 @@ export class Memory implements HintsAround, RecallAround, StateAround {
         continue;
       }
       const all = verdict.known.has(name) && this.peersOf(server).every((peer) => this.recall.knows(peer.server));
-      for (const lack of verdict.lacks.get(name) ?? []) this.lacked(server, lack);
+      const lacks = verdict.lacks.get(name) ?? [];
+      for (const lack of lacks) this.lacked(server, lack);
       if (all) {
         comebacks.vouched.add(server);
         comebacks.unknown.delete(server);
       }
-      if (!all && late && servers.includes(server) && !verdict.lacks.has(name)) {
+      if (!all && late && servers.includes(server) && lacks.every(({ why }) => why === null)) {
         const good = [...verdict.lacks.values()].flat().some(({ keeper }) => keeper === name) || verdict.lost.size > 0;
         // Others have served meanwhile; what was under way when the last proxy died may be here alone, or not here.
         if (good) comebacks.unknown.delete(server);

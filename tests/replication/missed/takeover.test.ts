@@ -92,3 +92,21 @@ test("what the file of an earlier proxy says was missed is void once it is made 
   pass(c, 1000, true);
   expect([c.t.lacks("k"), voided()]).toEqual(["", 6]);
 });
+
+test("a server that comes late and lacks some keys is known, where another one is compared with it", () => {
+  const { fingerprint } = new Company().t.proxy.pool.options;
+  const file = (id: string, ...records: string[]): string => [header(fingerprint, id), ...records].map((record, index) => recordLine(id, index, record)).join("");
+  const texts = new Map([
+    [`pool-${OTHER}.state`, file(OTHER, lacksRecord(0, 5, "keys", "p0:1", "b0:1"), keyRecord(0, 6, "k"), END)],
+    ["pool-010badcb.state", file("010badcb", lacksRecord(0, 7, "compare", "b0:1", "p0:1"))],
+  ]);
+  const c = new Company({ hints: true, stateDir: "/state" }, ({ platform, B }) => {
+    B.welcome = "refused";
+    Object.assign(platform.files, { list: () => ({ ok: true, names: [...texts.keys()] }), read: (path: string) => ({ ok: true, text: texts.get(path.slice("/state/".length))! }) });
+  });
+  pass(c, 1000);
+  expect(c.t.states).toBe("rejoin down");
+  c.t.B.welcome = "accept";
+  for (let i = 0; i < 100 && c.t.states !== "rejoin up"; i++) pass(c, 20);
+  expect([c.t.states, c.t.lacks("k"), c.t.proxy.pool.memory!.lacking(c.t.pair, 1)]).toEqual(["rejoin up", "B", "keys"]);
+});
