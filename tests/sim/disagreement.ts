@@ -1,6 +1,7 @@
 // When proxies think differently, which is the time that several of them without --strict are told apart by. Looked at
 // every few milliseconds, and for each thing that they can differ in by itself.
 import type { Proxy } from "../../src/proxy.ts";
+import type { Side } from "../../src/replication/pair.ts";
 import type { World } from "./world.ts";
 
 const LOOK_US = 5_000;
@@ -89,13 +90,14 @@ function leadersOf(proxies: readonly Proxy[], index: number): Set<number> {
   return sides;
 }
 
-/** Keys that proxies let different servers decide on, whatever their rings are. */
+/** Keys for which two proxies with the same rings let different sides lead. Where their rings differ one side must lead for all. */
 export function* differingLeads(proxies: readonly Proxy[], keys: readonly string[]): Iterable<string> {
   for (const key of keys) {
-    const leads = new Set(proxies.map(({ pool }) => {
-      const pair = pool.pairOf(key);
-      return pair.server(pair.leadOf(key))!.label;
-    }));
-    if (leads.size > 1) yield key;
+    const leads = new Map<string, Set<Side>>();
+    for (const { pool } of proxies) {
+      const pair = pool.pairOf(key), servers = `${pair.primary.label} ${pair.backup!.label}`;
+      leads.set(servers, (leads.get(servers) ?? new Set()).add(pair.leadOf(key)));
+    }
+    if ([...leads.values()].some(({ size }) => size > 1)) yield key;
   }
 }
