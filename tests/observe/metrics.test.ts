@@ -112,3 +112,10 @@ test("each error line that a client is told is counted by its first word and its
   expect(samples.get(`tandem_reads_total pool="pool",source="none",result="miss"`)).toBe(2);
   expect(samples.get(`tandem_reads_total pool="pool",source="primary",result="miss"`)).toBe(0);
 });
+
+test("proxies elsewhere: one that drifts is told as that", async () => {
+  const report = new Table().proxy.report();
+  const peers = [{ address: "x:1", state: "drifts" as const, fingerprint: "f" }, { address: "y:1", state: "agrees" as const, fingerprint: "g" }];
+  const { text } = await metricsText({ ...report, pools: report.pools.map((pool) => ({ ...pool, peers })) });
+  expect(text.match(/^tandem_peer_state\{.*\} 1$/gm)).toEqual(['tandem_peer_state{pool="pool",peer="x:1",state="drifts"} 1', 'tandem_peer_state{pool="pool",peer="y:1",state="agrees"} 1']);
+});
