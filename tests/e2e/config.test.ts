@@ -117,7 +117,8 @@ backups = [{ address = "127.0.0.1:${b.port}" }]
 listen = ["127.0.0.1:${two}"]
 servers = ["127.0.0.1:${c.port}"]
 `);
-  const proxy = await started(tandemPath(), ["-c", path], /(server is up[^]*){3}/);
+  const admin = `127.0.0.1:${await freePort()}`;
+  const proxy = await started(tandemPath(), ["-c", path, "--admin", admin], /(server is up[^]*){3}/);
   expect(proxy.log()).toMatch(/serving pool=sessions primaries=127/);
   const [sessions, pages] = [await Client.open(one), await Client.open(two)];
   expect(await sessions.ask("set k 0 0 1\r\ns\r\n")).toBe("STORED");
@@ -131,6 +132,18 @@ servers = ["127.0.0.1:${c.port}"]
   };
   expect([await held(a), await held(b), await held(c)]).toEqual(["s", "s", "p"]);
   expect([await stat(sessions, "stats", "cmd_set"), await stat(sessions, "stats", "get_misses"), await stat(pages, "stats", "get_misses")]).toEqual(["1", "0", "1"]);
+  // One fingerprint a pool, wherever it is told.
+  const asked = async (path: string): Promise<string> => await (await fetch(`http://${admin}${path}`)).text();
+  const [metrics, checked] = [await asked("/metrics"), (await run(["check", path])).stdout];
+  const status = JSON.parse(await asked("/status")) as { pools: { name: string; fingerprint: string }[] };
+  for (const [name, client] of [["sessions", sessions], ["pages", pages]] as const) {
+    const mark = await stat(client, "stats proxy", "fingerprint");
+    expect(mark).toMatch(/^[0-9a-f]{16}$/);
+    expect(proxy.log()).toMatch(new RegExp(` pool=${name} .*fingerprint=${mark}\n`));
+    expect(status.pools.find((pool) => pool.name === name)!.fingerprint).toBe(mark);
+    expect(metrics).toContain(`tandem_pool_info{pool="${name}",ring="libketama",fingerprint="${mark}"} 1\n`);
+    expect(checked).toMatch(new RegExp(`pool ${name}: .*fingerprint ${mark}\n`));
+  }
   sessions.close();
   pages.close();
   const shown = await run(["ring", "show", "-c", path, "--pool", "pages"]);

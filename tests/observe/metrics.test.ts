@@ -59,6 +59,21 @@ test("a lost server, by reason, and what it misses", async () => {
   expect(samples.get(`tandem_reads_total pool="pool",source="backup",result="hit"`)).toBe(1);
 });
 
+test("what is under way, and how far a returning server is", async () => {
+  const t = new Table();
+  t.pass(100);
+  t.client.sends("get a\r\nget b\r\n");
+  expect((await scrape(t)).get(`tandem_server_in_flight pool="pool",server="p0:1",role="primary"`)).toBe(2);
+  const report = t.proxy.report();
+  const refills = [{ address: "p0:1", scope: "refill" as const, done: 3, listed: 7, bytes: 9, perSecond: 2, perSecondMax: 5, etaSeconds: 4 }];
+  const servers = report.pools[0]!.servers.map((server) => ({ ...server, queueBytes: 77 }));
+  const { text } = await metricsText({ ...report, pools: report.pools.map((pool) => ({ ...pool, refills, servers })) });
+  expect(text.match(/^tandem_(refill|server_queue)_.*(?=\n)/gm)).toEqual([
+    'tandem_server_queue_bytes{pool="pool",server="p0:1",role="primary"} 77', 'tandem_server_queue_bytes{pool="pool",server="b0:1",role="backup"} 77',
+    ...["done_keys", "listed_keys", "keys_per_second", "eta_seconds"].map((name, i) => `tandem_refill_${name}{pool="pool",server="p0:1",scope="refill"} ${[3, 7, 2, 4][i]}`),
+  ]);
+});
+
 test("buckets only grow", async () => {
   const t = new Table();
   t.pass(100);
