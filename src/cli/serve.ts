@@ -9,7 +9,7 @@ import type { Admin, AdminSource } from "../observe/admin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Address, Host } from "../platform/platform.ts";
 import { type AdminOutcome, openAdmin, tellAdmin } from "./admin.ts";
-import { type Context, EXIT_FAILED, fail, failProblems, failUsage, type ReloadableProxy, type RunnableProxy, type StartOutcome } from "./context.ts";
+import { type Context, EXIT_FAILED, EXIT_USAGE, fail, failProblems, type ReloadableProxy, type RunnableProxy, type StartOutcome } from "./context.ts";
 import { reportToPredecessor, Succession } from "./succession.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
@@ -26,10 +26,10 @@ const ANSWER_MS = 50;
 export function serve(context: Context, flags: Flags): void {
   if (flags.has("worker-child")) return work(context);
   const read = readServe(context.platform.host, flags, context.called);
-  if (!read.ok) return failProblems(context, read.problems);
+  if (!read.ok) return refuse(context, flags, read.problems);
   const settings = read.value;
   const problem = checkMachine(context, settings);
-  if (problem !== null) return failUsage(context, problem);
+  if (problem !== null) return refuse(context, flags, [problem]);
 
   if (flags.has("heir")) {
     const toPredecessor = reportToPredecessor(context.platform, context.called, (rings) => {
@@ -46,6 +46,13 @@ export function serve(context: Context, flags: Flags): void {
   } else {
     run(context, flags, settings, reportInFront(context));
   }
+}
+
+/** Whose place we were to take says in its log why nothing came of it. */
+function refuse(context: Context, flags: Flags, problems: readonly Problem[]): void {
+  const toPredecessor = flags.has("heir") ? reportToPredecessor(context.platform, context.called, () => {}) : null;
+  if (toPredecessor === null) return failProblems(context, problems);
+  toPredecessor.failed(EXIT_USAGE, problems.map(problemLine).join("; "));
 }
 
 /** What is wrong with the settings on this machine: file descriptors, the directories of unix sockets. */
@@ -124,9 +131,11 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
   const source: AdminSource = { collect: (done) => proxy.collect(done), verbs: [
     ...verbsOf(proxy, () => {
       const { obstacle } = succession;
-      if (obstacle === null) context.platform.clock.timer(ANSWER_MS, () => succession.begin());
-      return obstacle;
-    }),
+      if (obstacle !== null) return obstacle;
+      succession.failure = "";
+      context.platform.clock.timer(ANSWER_MS, () => succession.begin());
+      return null;
+    }, () => succession.failure),
     {
       path: "/reload", help: "reads the file of settings again and takes what it says, all of it or nothing",
       run: (_query, done) => reloadNow((ok, text) => done({ ok, text })),

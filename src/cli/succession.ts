@@ -30,6 +30,8 @@ export interface Estate {
 export class Succession {
   /** An upgrade is under way, or done. */
   under = false;
+  /** Why the last one came to nothing; "" while one is under way, and before the first. */
+  failure = "";
 
   constructor(private readonly context: Context, private readonly log: Log, private readonly estate: Estate) {}
 
@@ -43,9 +45,13 @@ export class Succession {
   begin(): void {
     const { log, estate, obstacle } = this;
     const { crew, clock } = this.context.platform;
+    this.failure = obstacle ?? "";
     if (obstacle !== null) return log.warn("no upgrade", { reason: obstacle });
     const ports = estate.proxy.handOn();
-    if (ports === null) return log.error("no upgrade: this runtime cannot hand its ports on");
+    if (ports === null) {
+      this.failure = "this runtime cannot hand its ports on";
+      return log.error("no upgrade", { reason: this.failure });
+    }
     this.under = true;
     estate.release();
     let over = false;
@@ -54,6 +60,7 @@ export class Succession {
       if (over) return;
       over = true;
       this.under = false;
+      this.failure = reason;
       log.error("the upgrade failed, this process goes on", { reason });
       estate.retake();
     };

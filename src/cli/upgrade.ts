@@ -3,6 +3,7 @@ import type { Report } from "../observe/report.ts";
 import { askAdmin, readAdminDoor } from "./admin_client.ts";
 import { type Context, EXIT_FAILED, EXIT_UNREACHABLE, fail, failUsage } from "./context.ts";
 import type { Flags } from "./parse.ts";
+import { UPGRADE_OUTCOME } from "./verbs.ts";
 
 const LOOK_MS = 100, PATIENCE_MS = 20_000;
 
@@ -23,7 +24,6 @@ export function upgrade(context: Context, flags: Flags): void {
       if (!answer.ok) return fail(context, EXIT_UNREACHABLE, answer.reason);
       if (answer.status !== 200) return fail(context, EXIT_FAILED, `${label}: ${answer.body.trim()}`);
       const began = platform.clock.nowMs();
-      let seen = false;
       // Nobody answers while the one gives its place to the other.
       const look = (): void => pids((now, version) => {
         const elapsedMs = Math.round(platform.clock.nowMs() - began);
@@ -31,10 +31,12 @@ export function upgrade(context: Context, flags: Flags): void {
           platform.host.stdout(`${label}: ${version} serves after ${elapsedMs} ms; the one before finishes its clients\n`);
           return platform.host.exit(0);
         }
-        if (now === null) seen = true;
-        else if (seen) return fail(context, EXIT_FAILED, `${label}: the upgrade failed, the one before goes on; its log says why`);
         if (elapsedMs > PATIENCE_MS) return fail(context, EXIT_FAILED, `${label}: no other process serves after ${elapsedMs} ms`);
-        platform.clock.timer(LOOK_MS, look);
+        if (now === null) return void platform.clock.timer(LOOK_MS, look);
+        askAdmin(platform, door.value, "POST", UPGRADE_OUTCOME, (outcome) => {
+          if (outcome.ok && outcome.status === 409) return fail(context, EXIT_FAILED, `${label}: the upgrade failed, the one before goes on: ${outcome.body.trim()}`);
+          platform.clock.timer(LOOK_MS, look);
+        });
       });
       look();
     });

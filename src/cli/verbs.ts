@@ -2,8 +2,10 @@
 import type { Verb } from "../observe/admin.ts";
 import type { ToldProxy } from "./context.ts";
 
-/** upgrade: begins one, or says why not. */
-export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => string | null): Verb[] {
+export const UPGRADE_OUTCOME = "/upgrade/outcome";
+
+/** upgrade: begins one, or says why not; failure: why the last one came to nothing, or "". */
+export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => string | null, failure: () => string): Verb[] {
   const drain = (path: string, help: string, drained: boolean): Verb => ({
     path, help,
     run: (query, done) => {
@@ -21,6 +23,10 @@ export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => string |
         const obstacle = upgrade();
         done({ ok: obstacle === null, text: obstacle ?? "upgrading" });
       },
+    },
+    {
+      path: UPGRADE_OUTCOME, help: "why the upgrade that was begun last came to nothing",
+      run: (_query, done) => done({ ok: failure() === "", text: failure() || "none has failed" }),
     },
   ];
 }

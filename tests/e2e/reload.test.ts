@@ -313,7 +313,10 @@ test("an upgrade begins neither in the midst of a change of rings nor with other
     return `${status} ${stdout}${stderr}`;
   };
   write(path, [a, b], [x], "");
-  expect(told("upgrade")).toMatch(/^1 tandem: .*: the upgrade failed, the one before goes on; its log says why\n$/);
+  expect(told("upgrade")).toMatch(/^1 tandem: .*: the upgrade failed, the one before goes on: pool main has other servers or rings than the process before: tandem reload first\n$/);
+  write(path, [a], [x], "tiemout = 3\nack = 5\n");
+  expect(told("upgrade")).toMatch(/^1 tandem: .*: the upgrade failed, the one before goes on: .*upgrade\.toml:4: tiemout 3: is no setting; allowed: timeout; .*:5: ack 5: is no word in quotes; .*\n$/);
+  write(path, [a, b], [x], "");
   await tandem.said(/the upgrade failed, this process goes on reason="pool main has other servers or rings than the process before: tandem reload first"/);
   x.kill("SIGSTOP"); // the ring waits for it
   await tandem.said(/server is down/);

@@ -166,6 +166,10 @@ test("a heir that cannot begin changes nothing", async () => {
     renameSync(join(dir, "new"), join(dir, "tandem"));
     process.kill(child.pid!, "SIGUSR2");
     await until(() => log().includes("ERROR the upgrade failed, this process goes on reason=\"the new process ended (exit code 7)\""), log);
+    // Who asks for it hears why, not only that nobody came.
+    const admin = readFileSync(join(dir, "admin"), "utf8");
+    const asked = await promisify(execFile)(tandemPath(), ["upgrade", "--admin", admin]).catch((problem: { code: number; stderr: string }) => problem);
+    expect(asked).toMatchObject({ code: 1, stderr: `tandem: ${admin}: the upgrade failed, the one before goes on: the new process ended (exit code 7)\n` });
     const client = held(await Client.open(port));
     expect(await client.ask("mn\r\n")).toBe("MN");
     expect(readFileSync(join(dir, "pid"), "utf8")).toBe(`${child.pid}\n`);
