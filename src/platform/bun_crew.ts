@@ -4,7 +4,8 @@ import process from "node:process";
 import { chmodSync, linkSync, renameSync } from "node:fs";
 import type { BunLibc } from "./bun_host.ts";
 import { sameCommand, selfCommand } from "./bun_host.ts";
-import { FIRST_PORT_FD, parentChannel, startChild, startHeir } from "./crew_common.ts";
+import { Hand, Taken } from "./bun_hand.ts";
+import { FIRST_PORT_FD, HAND_FD, parentChannel, startChild, startHeir } from "./crew_common.ts";
 import { causeOf, codeOf, messageOf } from "./host_common.ts";
 import type { Address, Crew, Listener, ListenHandlers, Port } from "./platform.ts";
 
@@ -36,7 +37,12 @@ class BunPort implements Port {
   }
 }
 
+function fdsOf(ports: readonly Port[]): number[] {
+  return ports.map((each) => (each as BunPort).fd);
+}
+
 export function createBunCrew(libc: BunLibc, net: Binder): Crew {
+  const taken = new Taken(libc.hand, HAND_FD, FIRST_PORT_FD);
   const port = (address: Address, listener: object, backlog: number): BunPort => {
     const fd = "fd" in listener && typeof listener.fd === "number" ? libc.copy(listener.fd) : -1;
     if (fd < 0) throw new Error("the listening socket cannot be copied");
@@ -87,13 +93,25 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
       const fd = libc.copy(net.handOn(listener));
       return fd < 0 ? null : new BunPort(listener.address, fd, libc);
     },
-    startHeir: (args, ports, handlers) => startHeir(selfCommand(args), ports.map((each) => (each as BunPort).fd), handlers),
-    start: (args, ports, handlers) => startChild(sameCommand(args, libc.program), ports.map((each) => (each as BunPort).fd), handlers),
+    startHeir: (args, ports, handlers) => startHeir(selfCommand(args), fdsOf(ports), handlers),
+    start(args, ports, handlers) {
+      const hand = Hand.open(libc.hand);
+      const started = startChild(sameCommand(args, libc.program), hand?.theirs ?? null, fdsOf(ports), {
+        ...handlers,
+        onGone: (code) => {
+          hand?.close();
+          handlers.onGone(code);
+        },
+      });
+      hand?.started(ports.length);
+      if (!started.ok) hand?.close();
+      return started.ok && hand !== null ? { ok: true, child: { ...started.child, give: (place, more) => hand.give(place, fdsOf(more)) } } : started;
+    },
     parent: parentChannel,
     accept(place, address, handlers) {
       setImmediate(() => {
         // A copy: to stop accepting closes what Bun was given.
-        const fd = libc.copy(FIRST_PORT_FD + place);
+        const fd = libc.copy(taken.at(place));
         if (fd < 0) return handlers.onClose("failed", `port ${place} was not given to this process`);
         let listener: { stop(closeActive: boolean): void };
         try {
@@ -105,5 +123,6 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
         handlers.onListening({ address, close: () => listener.stop(false) });
       });
     },
+    drop: (place) => taken.drop(place),
   };
 }

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
+import type { HandCalls } from "./bun_hand.ts";
 import type { Host } from "./platform.ts";
 import { createHost, fdLimitOfProc, findUser, messageOf } from "./host_common.ts";
 import { datagrams, type Inherited, inheritedSockets, type ServiceCalls } from "./host_service.ts";
@@ -23,6 +24,9 @@ function openLibc() {
         sendto: { args: [FFIType.i32, FFIType.ptr, FFIType.u64_fast, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i64_fast },
         fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
         dup: { args: [FFIType.i32], returns: FFIType.i32 },
+        socketpair: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
+        sendmsg: { args: [FFIType.i32, FFIType.ptr, FFIType.i32], returns: FFIType.i64_fast },
+        recvmsg: { args: [FFIType.i32, FFIType.ptr, FFIType.i32], returns: FFIType.i64_fast },
         close: { args: [FFIType.i32], returns: FFIType.i32 },
       }).symbols;
     } catch {
@@ -36,6 +40,7 @@ function openLibc() {
 export class BunLibc {
   private readonly calls = openLibc();
   readonly service: ServiceCalls | null = this.calls === null ? null : serviceCalls(this.calls);
+  readonly hand: HandCalls | null = this.calls === null ? null : handCalls(this.calls);
   readonly inherited: readonly Inherited[] = inheritedSockets(this.service);
 
   /** listen(2) on a socket that listens already: sets its backlog. False when that was not possible. */
@@ -84,6 +89,15 @@ function serviceCalls(calls: NonNullable<ReturnType<typeof openLibc>>): ServiceC
   return {
     getsockname, socket, close,
     sendto: (fd, bytes, length, flags, address, addressLength) => Number(calls.sendto(fd, bytes, length, flags, address, addressLength)),
+  };
+}
+
+function handCalls(calls: NonNullable<ReturnType<typeof openLibc>>): HandCalls {
+  const { socketpair, close } = calls;
+  return {
+    socketpair, close,
+    sendmsg: (fd, message, flags) => Number(calls.sendmsg(fd, message, flags)),
+    recvmsg: (fd, message, flags) => Number(calls.recvmsg(fd, message, flags)),
   };
 }
 

@@ -5,14 +5,14 @@ import { spawn, type SpawnOptions } from "node:child_process";
 import { heirOf, messageOf } from "./host_common.ts";
 import type { Channel, ChannelHandlers, Child } from "./platform.ts";
 
-/** Where the ports begin among a child's descriptors: behind stdin, stdout, stderr and the channel. */
-export const FIRST_PORT_FD = 4;
+/** A child's descriptors: behind stdin, stdout, stderr and the channel the one by which it is given more, and the ports. */
+export const HAND_FD = 4, FIRST_PORT_FD = 5;
 
 type Started = { ok: true; child: Child } | { ok: false; reason: string };
 
-/** Starts command; fds become its descriptors from FIRST_PORT_FD on. */
-export function startChild(command: readonly string[], fds: readonly number[], handlers: ChannelHandlers): Started {
-  return start(command, { stdio: ["ignore", 1, 2, "ipc", ...fds], serialization: "json" }, handlers);
+/** Starts command; hand, if any, becomes its descriptor HAND_FD, and fds those from FIRST_PORT_FD on. */
+export function startChild(command: readonly string[], hand: number | null, fds: readonly number[], handlers: ChannelHandlers): Started {
+  return start(command, { stdio: ["ignore", 1, 2, "ipc", hand ?? "ignore", ...fds], serialization: "json" }, handlers);
 }
 
 /** Starts command to live on without us; it finds fds as a service manager would hand them over. */
@@ -50,6 +50,7 @@ function start(command: readonly string[], options: SpawnOptions, handlers: Chan
         send: (text) => {
           if (!gone && child.connected) child.send(text, () => {});
         },
+        give: () => false,
         kill: () => void child.kill("SIGKILL"),
       },
     };

@@ -123,11 +123,12 @@ export function createDenoCrew(): Crew {
   return {
     refusal,
     open: (_address, _options, done) => void setTimeout(() => done({ ok: false, cause: "failed", detail: refusal }), 0),
-    start: (args, _ports, handlers) => startChild(selfCommand(args), [], handlers),
+    start: (args, _ports, handlers) => startChild(selfCommand(args), null, [], handlers),
     portOf: () => null,
     startHeir: () => ({ ok: false, reason: refusal }),
     parent: parentChannel,
     accept: (_place, _address, handlers) => void setTimeout(() => handlers.onClose("failed", refusal), 0),
+    drop: () => {},
   };
 }
 

@@ -228,6 +228,11 @@ export interface ChannelHandlers {
 
 export interface Child extends Channel {
   readonly pid: number;
+  /**
+   * ¶ Gives it more ports while it runs: their places are from `place` on, which is behind those that it has, and it can
+   * accept from them when it hears what is sent next. False: that cannot be done here.
+   */
+  give(place: number, ports: readonly Port[]): boolean;
   /** Ends it at once; onGone follows. */
   kill(): void;
 }
@@ -262,6 +267,8 @@ export interface Crew {
    * the port then waits for others who accept from it, and it can be accepted from again.
    */
   accept(place: number, address: Address, handlers: ListenHandlers): void;
+  /** In such a process: lets go of a port that it does not accept from. ¶ When nobody holds it, it listens no more. */
+  drop(place: number): void;
 }
 
 export interface Platform {

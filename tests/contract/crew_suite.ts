@@ -53,7 +53,7 @@ export function crewContract(name: string, child: readonly string[], shares: boo
       }
     });
 
-    within("connections wait in a port until somebody accepts, are accepted by who was told to, and stay in the port when he leaves", async (one, path) => {
+    within("connections wait in a port until somebody accepts, are accepted by who was told to, and stay in the port when he leaves; so it is with ports that he is given later", async (one, path) => {
       if (!shares) return console.log("ports are not shared on this runtime");
       const { addresses, again } = (await one.json()) as Addresses;
       expect(addresses.map(({ kind }) => kind)).toEqual(["tcp", "tcp", "unix"]);
@@ -74,6 +74,16 @@ export function crewContract(name: string, child: readonly string[], shares: boo
       expect([await one.json(), await one.json()].map((said) => (said as { text: string }).text).sort()).toEqual(["accepting 0", "accepting 2"]);
       expect(new Set(await Promise.all(late.map(({ answer }) => answer)))).toEqual(new Set(["0", "1"]));
       expect(await unix.answer).toBe("2");
+      one.signal("SIGUSR1");
+      const { given, port: other } = (await one.json()) as { given: boolean; port: number };
+      expect(given).toBe(process.platform === "linux");
+      if (!given) return;
+      const first = await Promise.all(Array.from({ length: 40 }, () => knock(other)));
+      expect([await one.json(), await one.json()].map((said) => (said as { text: string }).text).sort()).toEqual(["accepting 3", "accepting 4"]);
+      expect(new Set(await Promise.all(first.map(({ answer }) => answer)))).toEqual(new Set(["3", "4"]));
+      one.signal("SIGUSR1");
+      expect(await one.json()).toEqual({ text: "dropped" });
+      expect(await knock(other).then(() => "connected", ({ code }: { code: string }) => code)).toBe("ECONNREFUSED");
       one.signal("SIGUSR1");
       expect(await one.json()).toEqual({ gone: 5 });
     });

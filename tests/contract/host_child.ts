@@ -171,8 +171,20 @@ function startOne(platform: Platform, ports: readonly Port[], say: (value: unkno
   say({ child: started.child.pid });
   for (const text of ["1", "2", `3${"x".repeat(3_000_000)}`, "4"]) started.child.send(text);
   let asked = 0;
-  // accept from both TCP ports · leave the first · accept from it again, and from the unix socket · end
-  platform.host.onSignal("SIGUSR1", () => started.child.send(["accept 0 1", "leave 0", "accept 0 2", "exit 5"][asked++] ?? ""));
+  // accept from both TCP ports · leave the first · accept from it again, and from the unix socket · from two that it is
+  // given then · let go of these, as we do · end
+  const steps = ["accept 0 1", "leave 0", "accept 0 2", "give", "drop 3 4", "exit 5"];
+  let more: readonly Port[] = [];
+  platform.host.onSignal("SIGUSR1", () => {
+    const step = steps[asked++] ?? "";
+    for (const port of step.startsWith("drop") ? more : []) port.close();
+    if (step !== "give") return started.child.send(step);
+    platform.crew.open({ kind: "tcp", host: "127.0.0.1", port: 0 }, { backlog: 64, unixMode: 0o600, count: 2, inherited: [] }, (opened) => {
+      more = opened.ok ? opened.ports : [];
+      say({ given: started.child.give(3, more), port: more.map(({ address }) => (address.kind === "tcp" ? address.port : 0))[0] });
+      started.child.send("accept 3 4");
+    });
+  });
   platform.host.onSignal("SIGTERM", () => started.child.kill());
 }
 
@@ -186,6 +198,13 @@ function workInCrew(platform: Platform): void {
       if (word === "leave") {
         listeners.get(places[0]!)!.close();
         return channel!.send("left");
+      }
+      if (word === "drop") {
+        for (const place of places) {
+          listeners.get(place)!.close();
+          platform.crew.drop(Number(place));
+        }
+        return channel!.send("dropped");
       }
       if (word !== "accept") return channel!.send(text.length > 1000 ? `${text[0]} ${text.length}` : text);
       for (const place of places) {

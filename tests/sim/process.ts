@@ -45,6 +45,7 @@ const NO_CREW: Crew = {
   startHeir: () => ({ ok: false, reason: ONE }),
   parent: () => null,
   accept: (_place, _address, handlers) => handlers.onClose("failed", ONE),
+  drop: () => {},
 };
 
 export class SimProcess implements Platform {

@@ -238,6 +238,7 @@ export class FakePlatform {
     startHeir: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
     parent: (): null => null,
     accept: (_place: number, _address: Address, owner: ListenOwner): void => owner.onClose("failed", "no processes here"),
+    drop: (): void => {},
   };
 
   readonly clock = {
