@@ -4,6 +4,7 @@ import { plainCopy, TailPool } from "./bytes/outbound.ts";
 import { Turn } from "./bytes/turn.ts";
 import type { PoolConfig, ProxyConfig } from "./config/config.ts";
 import { Peers } from "./cli/peers.ts";
+import { Places, WorkerPorts } from "./cli/listening.ts";
 import { KeptRings } from "./cli/kept_rings.ts";
 import { poolOptions } from "./cli/pool_setup.ts";
 import { reloadProblem, reloadText, ringChanges, sharedProblem } from "./cli/reload.ts";
@@ -16,12 +17,13 @@ import { Counters } from "./observe/counters.ts";
 import type { Log } from "./observe/log.ts";
 import { poolLog, Recent } from "./observe/recent.ts";
 import type { BuildReport, Report } from "./observe/report.ts";
-import type { Address, CloseCause, Listener, Platform, Port, Socket, SocketHandlers } from "./platform/platform.ts";
+import type { Address, Platform, Port } from "./platform/platform.ts";
 import { type DrainOutcome, drainServer } from "./replication/drain.ts";
 import { PRIMARY } from "./replication/pair.ts";
 import { Pool } from "./replication/pool.ts";
 import type { SiblingWord } from "./replication/proxies/siblings.ts";
 import { reportRings } from "./replication/pool_report.ts";
+import type { Committed } from "./workers/messages.ts";
 import type { Company, WorkingProxy } from "./workers/worker.ts";
 
 /** A client of a proxy that retires is shown out when it has asked nothing for so long; how often that is looked at; what
@@ -29,8 +31,8 @@ import type { Company, WorkingProxy } from "./workers/worker.ts";
 const IDLE_MS = 5000, RETIRE_LOOK_MS = 100, LAST_MS = 2000;
 /** How long servers may take to answer first, and how often that is looked at, ms. */
 const BEGUN_MS = 3000, BEGUN_LOOK_MS = 10;
-/** Connections the kernel may hold before we accept them. */
-const BACKLOG = 4096;
+/** How often it is looked whether clients have left, ms. */
+const LOOK_MS = 10;
 
 export type StartOutcome =
   | { readonly ok: true; readonly addresses: readonly Address[] }
@@ -42,6 +44,8 @@ export type ReloadOutcome =
 
 /** One pool with the door through which its clients come. */
 export interface Service {
+  /** Among several workers; else its place at the start. */
+  readonly id: number;
   config: PoolConfig;
   readonly pool: Pool;
   readonly door: Door;
@@ -53,23 +57,23 @@ export interface Service {
   listening: readonly Address[];
 }
 
-/** Where we listen, and for whom. */
-interface Place {
-  /** As the settings say it: a port 0 is still 0. */
-  readonly wanted: Address;
-  readonly listener: Listener;
-  service: Service | null;
-}
-
-/** How long clients of a pool that is no more may wait for the answers under way, ms. */
-const GONE_MS = 5000;
+/**
+ * How long clients of a pool that is no more may wait for the answers under way, ms; how long it answers other workers
+ * afterwards, whose clients may wait a little longer.
+ */
+const GONE_MS = 5000, LATER_MS = 1000;
 
 export class Proxy implements WorkingProxy {
   /** In the order of the configuration; at least one. */
   services: readonly Service[];
-  private places: Place[] = [];
-  /** What a worker accepts from, by place. */
-  private readonly ports = new Map<number, Listener>();
+  private readonly places: Places;
+  /** What it accepts from as a worker. */
+  private readonly ports: WorkerPorts;
+  /** Pools that are no more, until their clients have their answers. */
+  private readonly ending = new Set<Service>();
+  /** The other workers that there are, by number. */
+  private readonly others = new Set<number>();
+  private readonly startedMs: number;
   private readonly recent: Recent;
   private readonly turn: Turn;
   private readonly tails: TailPool;
@@ -85,11 +89,14 @@ export class Proxy implements WorkingProxy {
     /** The other workers, when it is one of several. */
     private readonly company: Company | null = null,
   ) {
+    this.startedMs = platform.clock.nowMs();
+    this.ports = new WorkerPorts(platform);
+    this.places = new Places(platform);
     this.recent = new Recent(log, () => platform.clock.wallSeconds());
     this.turn = new Turn((run) => platform.afterTurn(run), () => platform.clock.nowMs());
     this.tails = new TailPool(platform.copy ?? plainCopy);
     const several = config.pools.length > 1;
-    this.services = config.pools.map((pool, index) => this.serve(pool, index, several ? poolLog(this.recent, pool.name) : this.recent));
+    this.services = config.pools.map((pool, index) => this.serve(pool, company?.pools[index] ?? index, several ? poolLog(this.recent, pool.name) : this.recent));
   }
 
   /** The first pool and what belongs to it: the only one, mostly. */
@@ -103,7 +110,7 @@ export class Proxy implements WorkingProxy {
     return this.services[0]!.counters;
   }
 
-  private serve(config: PoolConfig, index: number, log: Log): Service {
+  private serve(config: PoolConfig, id: number, log: Log): Service {
     const counters = new Counters();
     const { company } = this;
     const kept = KeptRings.of(config, this.platform.host, log);
@@ -111,20 +118,20 @@ export class Proxy implements WorkingProxy {
     const given = poolOptions(start?.primaries ?? config, kept);
     const options = start === null ? given : { ...given, backupRing: poolOptions(start.backups, null).backupRing };
     const siblings = company === null ? null : {
-      number: company.number, say: (word: SiblingWord): void => company.tell(index, word, "ack" in word ? word.to : -1),
+      number: company.number, say: (word: SiblingWord): void => company.tell(id, word, "ack" in word ? word.to : -1),
     };
     const pool = new Pool(this.platform, { ...options, siblings }, this.turn, this.tails, counters, log);
     const door = new Door(this.platform, pool, this.turn, this.tails, counters, log, config.clientsMax, this.build.version);
     pool.afterTick = () => door.tick();
     if (company !== null) {
       door.room = 0;
-      door.askRoom = () => company.full(index);
-      door.askAll = (done) => company.sum((report) => done(seenIn(report, index)));
-      door.resetOthers = () => company.reset(index);
+      door.askRoom = () => company.full(id);
+      door.askAll = (done) => company.sum((report) => done(seenIn(report, config.name)));
+      door.resetOthers = () => company.reset(id);
     }
     if (start !== null) this.resume(pool, start, config, kept, log);
     const peers = new Peers(this.platform, config.region.peers, pool.options, counters, log);
-    return { config, pool, door, counters, log, peers, kept, listening: [] };
+    return { id, config, pool, door, counters, log, peers, kept, listening: [] };
   }
 
   /** Goes on with a change of rings in which an earlier process ended. */
@@ -175,54 +182,16 @@ export class Proxy implements WorkingProxy {
     if (typeof inherited === "string") {
       return done({ ok: false, reason: `${inherited} was bound for this process (LISTEN_FDS), which is not to listen there` });
     }
-    this.bind(wanted, inherited, (bound) => {
-      if (typeof bound === "string") {
+    this.places.bind(wanted, inherited, (problem) => {
+      if (problem !== null) {
         this.stop(0, () => {});
-        return done({ ok: false, reason: bound });
+        return done({ ok: false, reason: problem });
       }
-      this.places = bound;
       this.started = true;
       for (const { peers } of this.services) peers.start();
-      this.tellListening();
-      done({ ok: true, addresses: bound.map(({ listener }) => listener.address) });
+      this.places.settle(this.services);
+      done({ ok: true, addresses: this.places.addresses });
     });
-  }
-
-  /** All of these addresses, or none and why. */
-  private bind(
-    wanted: readonly { readonly service: Service | null; readonly address: Address; readonly unixMode: number }[],
-    inherited: readonly (number | null)[],
-    done: (bound: Place[] | string) => void,
-  ): void {
-    const bound: Place[] = [];
-    let open = wanted.length;
-    let failed = false;
-    if (open === 0) return done(bound);
-    for (const [index, { service, address, unixMode }] of wanted.entries()) {
-      let place: Place | null = null;
-      this.platform.net.listen(address, { backlog: BACKLOG, reusePort: false, unixMode, inherited: inherited[index] ?? null }, {
-        onListening: (listener) => {
-          if (failed) return listener.close();
-          bound[index] = place = { wanted: address, listener, service };
-          if (--open === 0) done(bound);
-        },
-        // Bound for a pool that is not there yet: whoever is that quick is shown out, and comes again.
-        onAccept: () => place?.service?.door.accept() ?? new Nobody(),
-        onClose: (cause, detail) => {
-          if (failed || this.stopping || open === 0) return;
-          failed = true;
-          for (const each of bound) each?.listener.close();
-          done(`cannot listen on ${addressText(address)}: ${LISTEN_WORDS[cause] ?? (detail === "" ? cause : detail)}`);
-        },
-      });
-    }
-  }
-
-  private tellListening(): void {
-    for (const service of this.services) {
-      service.listening = service.config.listen.flatMap((address) =>
-        this.places.filter((place) => place.service === service && addressText(place.wanted) === addressText(address)).map(({ listener }) => listener.address));
-    }
   }
 
   /**
@@ -237,14 +206,14 @@ export class Proxy implements WorkingProxy {
     const problem = this.problemWith(config);
     if (problem !== null) return done({ ok: false, reason: problem });
     const serviceOf = (name: string): Service | null => this.services.find((service) => service.config.name === name) ?? null;
-    const known = new Set(this.places.map(({ wanted }) => addressText(wanted)));
-    const wanted = config.pools.flatMap((pool) =>
-      pool.listen.filter((address) => !known.has(addressText(address))).map((address) => ({ service: serviceOf(pool.name), address, unixMode: pool.unixMode })));
+    const wanted = config.pools.flatMap((pool) => {
+      const more = pool.listen.filter((address) => !this.places.has(address));
+      return more.map((address) => ({ service: serviceOf(pool.name), address, unixMode: pool.unixMode }));
+    });
     this.reloading = true;
-    this.bind(wanted, [], (bound) => {
+    this.places.bind(wanted, [], (problem) => {
       this.reloading = false;
-      if (typeof bound === "string") return done({ ok: false, reason: bound });
-      this.places.push(...bound);
+      if (problem !== null) return done({ ok: false, reason: problem });
       done({ ok: true, changes: this.take(config) });
     });
   }
@@ -262,34 +231,41 @@ export class Proxy implements WorkingProxy {
     return null;
   }
 
-  take(config: ProxyConfig): string[] {
+  take(config: ProxyConfig, committed: Committed | null = null): string[] {
     const changes: string[] = [];
     const before = this.services;
-    this.services = config.pools.map((pool) => {
+    this.services = config.pools.map((pool, index) => {
       const service = before.find((each) => each.config.name === pool.name);
       if (service !== undefined) {
         changes.push(...reloadText(service.config, pool));
         this.renew(service, pool);
         return service;
       }
-      changes.push(`${pool.name}: new`);
-      const young = this.serve(pool, config.pools.indexOf(pool), poolLog(this.recent, pool.name));
+      changes.push(`${pool.name}: new, at ${pool.listen.map(addressText).join(", ")}`);
+      const young = this.serve(pool, committed?.pools[index] ?? index, poolLog(this.recent, pool.name));
       young.pool.start();
-      young.peers.start();
+      for (const worker of this.others) young.pool.siblings?.joined(worker);
+      if (this.looksAtPeers) young.peers.start();
       return young;
     });
-    const owners = new Map(this.services.flatMap((service) => service.config.listen.map((address) => [addressText(address), service])));
-    this.places = this.places.filter((place) => {
-      place.service = owners.get(addressText(place.wanted)) ?? null;
-      if (place.service === null) place.listener.close();
-      return place.service !== null;
-    });
-    if (this.company === null) this.tellListening();
+    if (committed !== null) this.ports.settle(committed, this.services);
+    if (this.company === null) this.places.settle(this.services);
     for (const gone of before.filter((service) => !this.services.includes(service))) {
       changes.push(`${gone.config.name}: gone`);
-      this.end([gone], GONE_MS, () => {});
+      this.ending.add(gone);
+      gone.door.addRoom(0); // nobody gives it any more
+      this.end([gone], GONE_MS, () => this.ending.delete(gone), this.company === null ? 0 : LATER_MS);
     }
     return changes;
+  }
+
+  drop(places: readonly number[]): void {
+    this.ports.drop(places);
+  }
+
+  /** One of several workers is enough to look at other proxies. */
+  private get looksAtPeers(): boolean {
+    return (this.company?.number ?? 0) === 0;
   }
 
   private renew(service: Service, config: PoolConfig): void {
@@ -297,12 +273,13 @@ export class Proxy implements WorkingProxy {
     if (rings.length > 0) service.kept?.begins(service.config, config);
     const options = poolOptions(config, service.kept);
     service.config = config;
-    service.door.room += config.clientsMax - service.door.clientsMax; // workers: no difference
+    // What of it is a worker's own he is told.
+    if (this.company === null) service.door.room += config.clientsMax - service.door.clientsMax;
     service.door.clientsMax = config.clientsMax;
     service.door.slowMs = config.slowMs || Infinity;
     service.peers.stop();
     service.peers = new Peers(this.platform, config.region.peers, options, service.counters, service.log);
-    if ((this.company?.number ?? 0) === 0) service.peers.start();
+    if (this.looksAtPeers) service.peers.start();
     service.pool.changes.begin(options, rings);
   }
 
@@ -326,64 +303,62 @@ export class Proxy implements WorkingProxy {
   }
 
   /** As one of several workers: connects to its servers, and lets clients in as the others leave room. */
-  begin(number: number): void {
+  begin(): void {
     for (const { pool, peers } of this.services) {
       pool.start();
-      // One of us is enough to look at other proxies.
-      if (number === 0) peers.start();
+      if (this.looksAtPeers) peers.start();
     }
     this.started = true;
   }
 
   joined(worker: number): void {
+    this.others.add(worker);
     for (const { pool } of this.services) pool.siblings?.joined(worker);
   }
 
   gone(worker: number): void {
-    for (const { pool } of this.services) pool.siblings?.gone(worker);
+    this.others.delete(worker);
+    for (const { pool } of [...this.services, ...this.ending]) pool.siblings?.gone(worker);
   }
 
   heard(pool: number, from: number, word: unknown): void {
-    this.services[pool]!.pool.siblings?.heard(from, word as SiblingWord); // of the same binary
+    this.serviceOf(pool)?.pool.siblings?.heard(from, word as SiblingWord); // of the same binary
   }
 
-  met(): boolean {
-    return (this.begun || this.platform.clock.nowMs() - this.door.startedMs > BEGUN_MS) && this.services.every(({ pool }) => pool.siblings?.met ?? true);
+  /** Undefined: it is no more, and whoever speaks of it does not know yet. */
+  private serviceOf(id: number): Service | undefined {
+    return [...this.services, ...this.ending].find((service) => service.id === id);
+  }
+
+  met(): readonly number[] {
+    const now = this.platform.clock.nowMs();
+    return this.services.filter(({ pool }) => (pool.begun || now - pool.startedMs > BEGUN_MS) && (pool.siblings?.met ?? true)).map(({ id }) => id);
   }
 
   accept(place: number, pool: number, address: Address, accepting: () => void, failed: (reason: string) => void): void {
-    const service = this.services[pool]!;
-    this.platform.crew.accept(place, address, {
-      onListening: (listener) => {
-        if (this.stopping) return listener.close();
-        this.ports.set(place, listener);
-        if (!service.listening.some((each) => addressText(each) === addressText(address))) service.listening = [...service.listening, address];
-        accepting();
-      },
-      onAccept: () => service.door.accept(),
-      onClose: (cause, detail) => failed(`cannot accept on ${addressText(address)}: ${detail === "" ? cause : detail}`),
-    });
+    const service = this.serviceOf(pool);
+    if (service !== undefined) this.ports.accept(place, service, address, accepting, failed); // else the port goes too
   }
 
   leave(place: number): void {
-    this.ports.get(place)?.close();
-    this.ports.delete(place);
+    this.ports.leave(place);
   }
 
   addRoom(pool: number, clients: number): void {
-    this.services[pool]!.door.addRoom(clients);
+    this.serviceOf(pool)?.door.addRoom(clients);
   }
 
   giveRoom(pool: number, clients: number): number {
-    return this.services[pool]!.door.giveRoom(clients);
+    return this.serviceOf(pool)?.door.giveRoom(clients) ?? 0;
   }
 
-  clients(): readonly number[] {
-    return this.services.map(({ door }) => door.clients.length);
+  clients(): readonly (readonly [pool: number, clients: number])[] {
+    return this.services.map(({ id, door }) => [id, door.clients.length]);
   }
 
   resetCounters(pool: number): void {
-    resetCounters(this.services[pool]!.door);
+    const service = this.serviceOf(pool);
+    if (service !== undefined) resetCounters(service.door);
   }
 
   collect(done: (report: Report) => void): void {
@@ -402,7 +377,7 @@ export class Proxy implements WorkingProxy {
   /** What it knows of itself now. */
   report(): Report {
     const { clock, host } = this.platform;
-    const uptimeSeconds = (clock.nowMs() - this.door.startedMs) / 1000;
+    const uptimeSeconds = (clock.nowMs() - this.startedMs) / 1000;
     const cpu = host.cpuSeconds();
     const pools = this.services.map(({ config, pool, door, counters, peers, listening }) => ({
       name: config.name, listening: listening.map(addressText), clients: { now: door.clients.length, max: door.room },
@@ -422,7 +397,7 @@ export class Proxy implements WorkingProxy {
   /** What it listens on, for a process that takes its place; null: this runtime cannot hand it on. */
   readonly portsAreCopies = true;
   handOn(): readonly Port[] | null {
-    const ports = this.places.map(({ listener }) => this.platform.crew.portOf(listener));
+    const ports = this.places.listeners.map((listener) => this.platform.crew.portOf(listener));
     return ports.every((port) => port !== null) ? ports : null;
   }
 
@@ -431,7 +406,7 @@ export class Proxy implements WorkingProxy {
    * are. done once nobody is left.
    */
   retire(drainMs: number, done: () => void): void {
-    for (const listener of [...this.places.map(({ listener }) => listener), ...this.ports.values()]) listener.close();
+    this.acceptNobody();
     const { clock } = this.platform;
     const untilMs = clock.nowMs() + drainMs;
     const look = (): void => {
@@ -447,11 +422,17 @@ export class Proxy implements WorkingProxy {
   /** Stops accepting, lets clients have the answers under way for at most drainMs, then ends everything. */
   stop(drainMs: number, done: () => void): void {
     this.stopping = true;
-    for (const listener of [...this.places.map((place) => place.listener), ...this.ports.values()]) listener.close();
+    this.acceptNobody();
     this.end(this.services, drainMs, done);
   }
 
-  private end(services: readonly Service[], drainMs: number, done: () => void): void {
+  private acceptNobody(): void {
+    this.places.close();
+    this.ports.close();
+  }
+
+  /** laterMs: for so long after drainMs, whatever happened, the pools go on without clients. */
+  private end(services: readonly Service[], drainMs: number, done: () => void, laterMs = 0): void {
     for (const { door, peers } of services) {
       peers.stop();
       door.drain();
@@ -459,8 +440,10 @@ export class Proxy implements WorkingProxy {
     const began = this.platform.clock.nowMs();
     const look = (): void => {
       const clients = services.reduce((sum, { door }) => sum + door.clients.length, 0);
-      if (clients > 0 && this.platform.clock.nowMs() - began < drainMs) {
-        this.platform.clock.timer(10, look);
+      const ms = this.platform.clock.nowMs() - began;
+      if (laterMs > 0 && ms >= drainMs) for (const { door } of services) door.close();
+      if ((clients > 0 && ms < drainMs) || (laterMs > 0 && ms < drainMs + laterMs)) {
+        this.platform.clock.timer(LOOK_MS, look);
         return;
       }
       let open = services.length;
@@ -475,18 +458,3 @@ export class Proxy implements WorkingProxy {
     look();
   }
 }
-
-/** Whoever comes before there is a pool for him. */
-class Nobody implements SocketHandlers {
-  onOpen(socket: Socket): void {
-    socket.abort();
-  }
-  onData(): void {}
-  onDrain(): void {}
-  onEnd(): void {}
-  onClose(): void {}
-}
-
-const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {
-  in_use: "something listens there already", denied: "not permitted", not_found: "no such address or directory",
-};

@@ -2,7 +2,7 @@
 // be replaced in which order.
 import type { PoolConfig, ServerSpec } from "../config/config.ts";
 import { placementDifferences, placementText } from "../config/fingerprint.ts";
-import { sameServerKey } from "../config/servers.ts";
+import { addressText, sameServerKey } from "../config/servers.ts";
 import { BACKUP, PRIMARY } from "../replication/pair.ts";
 import type { PoolServer } from "../replication/pool_options.ts";
 import type { RingChange } from "../replication/transition.ts";
@@ -10,7 +10,7 @@ import { FLAVOURS } from "../ring/flavours.ts";
 import { buildRing, ringServers } from "../ring/ring.ts";
 
 /** What a running pool cannot change, with how to read it. */
-const FIXED: Readonly<Record<string, (config: PoolConfig) => string>> = {
+const FIXED: Readonly<Record<string, (config: PoolConfig, other: PoolConfig) => string>> = {
   lanes: (config) => String(config.lanes),
   board: (config) => (config.proxies.board ? "on" : "off"),
   share_gets: (config) => String(config.shareGets),
@@ -19,13 +19,15 @@ const FIXED: Readonly<Record<string, (config: PoolConfig) => string>> = {
   strict: (config) => String(config.proxies.strict),
   scrub: (config) => `${config.proxies.scrubHours}h`,
   missed_keys_max: (config) => String(config.comeback.missedKeysMax),
-  unix_mode: (config) => (config.listen.some(({ kind }) => kind === "unix") ? config.unixMode.toString(8) : ""),
+  // Of a socket that stays.
+  unix_mode: (config, { listen }) => (config.listen.some((each) => each.kind === "unix" && listen.some((its) => addressText(its) === each.path)) ? config.unixMode.toString(8) : ""),
 };
 
 /** Why a running pool cannot take these settings, or null. */
 export function reloadProblem(before: PoolConfig, after: PoolConfig, inTransition: boolean): string | null {
   for (const [key, read] of Object.entries(FIXED)) {
-    if (read(before) !== read(after)) return `pool ${after.name}: ${key} cannot change from ${read(before)} to ${read(after)} while tandem runs; restart it for that`;
+    const [was, is] = [read(before, after), read(after, before)];
+    if (was !== is) return `pool ${after.name}: ${key} cannot change from ${was} to ${is} while tandem runs; restart it for that`;
   }
   if (ringChanges(before, after).length === 0) return null;
   if (inTransition) return `pool ${after.name}: its rings are still changing from the last time; wait for that (tandem transition end hastens it)`;
@@ -37,18 +39,19 @@ export function reloadProblem(before: PoolConfig, after: PoolConfig, inTransitio
   return null;
 }
 
-/** Why several workers cannot take these settings together, or null: their ports and shares are given out at the start. */
+/** Why several workers cannot take these settings together, or null: what they hear of each other they hear by the board. */
 export function sharedProblem(before: readonly PoolConfig[], after: readonly PoolConfig[]): string | null {
-  const again = "cannot change while several workers run; restart tandem for that";
-  const names = (pools: readonly PoolConfig[]): string => pools.map(({ name }) => name).join(", ");
-  if (names(before) !== names(after)) return `the pools (${names(before)}) ${again}`;
-  for (const [index, old] of before.entries()) {
-    const young = after[index]!;
-    if (JSON.stringify(old.listen) !== JSON.stringify(young.listen)) return `pool ${old.name}: where it listens ${again}`;
-    if (old.clientsMax !== young.clientsMax) return `pool ${old.name}: max_clients ${again}`;
-    if (ringChanges(old, young).length === 0) continue;
-    if ((old.backups.length === 0) !== (young.backups.length === 0)) return `pool ${old.name}: whether it has backups ${again}`;
-    if (old.backups.length > 0 && !old.proxies.board) return `pool ${old.name}: servers and rings ${again}, or set board = "on"`;
+  const labels = ({ backups }: PoolConfig): string => backups.map(({ label }) => label).join(", ") || "none";
+  for (const young of after) {
+    const old = before.find(({ name }) => name === young.name);
+    if (old === undefined || ringChanges(old, young).length === 0) continue;
+    if ((old.backups.length === 0) !== (young.backups.length === 0)) {
+      const allowed = old.backups.length === 0 ? "none" : "at least one";
+      return `pool ${old.name}: backups cannot change from ${labels(old)} to ${labels(young)} while several workers run; allowed: ${allowed}; restart tandem for that`;
+    }
+    if (old.backups.length > 0 && !old.proxies.board) {
+      return `pool ${old.name}: servers and rings cannot change while several workers run with board = "off"; restart tandem for that, with board = "on" it is not needed the next time`;
+    }
   }
   return null;
 }
@@ -81,9 +84,9 @@ function placeOf({ label, weight, name }: ServerSpec): string {
 
 /** What changes, in words; empty when nothing does. */
 export function reloadText(before: PoolConfig, after: PoolConfig): string[] {
-  const words = placementDifferences(placementText(before), placementText(after));
+  const words = [...placementDifferences(placementText(before), placementText(after)), ...listenText(before, after)];
   const plain = (config: PoolConfig): Record<string, unknown> => ({
-    listen: config.listen, max_clients: config.clientsMax, connect_timeout: config.connectTimeoutMs, timeout: config.requestTimeoutMs,
+    connect_timeout: config.connectTimeoutMs, timeout: config.requestTimeoutMs,
     item_size_max: config.itemBytesMax, refill_rate: config.refill.keysPerSecond, refill_bytes: config.refill.bytesPerSecond,
     transition: config.transitionSeconds, slow: config.slowMs, rejoin: config.comeback.rejoin, read: config.region.read, zone: config.region.zone, peers: config.region.peers,
     zones: [...config.primaries, ...config.backups].map(({ label, zone }) => [label, zone]).filter(([, zone]) => zone !== undefined),
@@ -91,4 +94,15 @@ export function reloadText(before: PoolConfig, after: PoolConfig): string[] {
   const [old, young] = [plain(before), plain(after)];
   for (const key of Object.keys(young)) if (JSON.stringify(old[key]) !== JSON.stringify(young[key])) words.push(key);
   return words.map((word) => `${after.name}: ${word}`);
+}
+
+/** Where its clients come in, and how many. */
+function listenText(before: PoolConfig, after: PoolConfig): string[] {
+  const [old, young] = [before.listen.map(addressText), after.listen.map(addressText)];
+  const more = young.filter((each) => !old.includes(each)), less = old.filter((each) => !young.includes(each));
+  return [
+    ...(more.length > 0 ? [`listens also on ${more.join(", ")}`] : []),
+    ...(less.length > 0 ? [`listens no more on ${less.join(", ")}`] : []),
+    ...(before.clientsMax !== after.clientsMax ? [`max_clients ${after.clientsMax} instead of ${before.clientsMax}`] : []),
+  ];
 }

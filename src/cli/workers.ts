@@ -26,7 +26,7 @@ export function supervise(context: Context, settings: ServeSettings, workers: nu
   const limit = context.platform.host.fdLimit();
   return new Supervisor(context.platform, log, {
     workers, config: settings.config, bound,
-    clientsPerWorker: limit === 0 ? Infinity : limit - reservedFds(settings.config),
+    clientsPerWorker: (config) => (limit === 0 ? Infinity : limit - reservedFds(config)),
     args: (number) => ["serve", `--worker-child=${number}`, `--called=${context.called}`],
   });
 }

@@ -39,8 +39,8 @@ export class Door {
   private hoping: Waiting[] = [];
   /** Asks the other workers for room; addRoom brings the answer. Null: nobody else has any. */
   askRoom: (() => void) | null = null;
-  /** Asks what all workers know, as `stats` tells it; null: there are no others. */
-  askAll: ((done: (seen: Seen) => void) => void) | null = null;
+  /** Asks what all workers know, as `stats` tells it (null: they do not know the pool any more); null: there are no others. */
+  askAll: ((done: (seen: Seen | null) => void) => void) | null = null;
   /** Other workers' counters begin again too. */
   resetOthers: () => void = () => {};
   private ticks = 0;
@@ -94,7 +94,7 @@ export class Door {
     return waiting;
   }
 
-  /** So many more clients may be connected; 0: there is no room anywhere, and those that wait are told. */
+  /** So many more clients may be connected, or fewer when below 0; 0: there is no room anywhere, and those that wait are told. */
   addRoom(clients: number): void {
     this.room += clients;
     const hoping = this.hoping;

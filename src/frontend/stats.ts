@@ -38,10 +38,12 @@ function own(door: Door): Seen {
   };
 }
 
-/** What a report tells of one of its pools. */
-export function seenIn({ pools, workers }: Report, pool: number): Seen {
+/** What a report tells of one of its pools; null: nothing. */
+export function seenIn({ pools, workers }: Report, name: string): Seen | null {
+  const pool = pools.find((each) => each.name === name);
+  if (pool === undefined) return null;
   const sum = (of: (worker: WorkerReport) => number): number => workers.reduce((total, worker) => total + of(worker), 0);
-  const { counters, ...rings } = pools[pool]!;
+  const { counters, ...rings } = pool;
   return {
     counters, rings, cpuUserSeconds: sum((each) => each.cpuUserSeconds), cpuSystemSeconds: sum((each) => each.cpuSystemSeconds),
     residentBytes: sum((each) => each.residentBytes),
@@ -57,7 +59,7 @@ export class Stats extends Slot {
   start(): void {
     const { door, words } = this;
     if (door.askAll === null || ALONE.includes(words)) return this.answer(statsAnswer(door, words, own(door)));
-    door.askAll((seen) => this.answer(statsAnswer(door, words, seen)));
+    door.askAll((seen) => this.answer(statsAnswer(door, words, seen ?? own(door))));
   }
 }
 

@@ -188,7 +188,7 @@ const EVENTS_MAX = 200;
 const WORST_FIRST: readonly ServerReport["state"][] = ["down", "rejoin", "suspect", "up"];
 
 /**
- * The reports of several workers of one proxy as the report of one. They have the same settings, so pools, servers and
+ * The reports of several workers of one proxy as the report of one. They have the same settings, so servers and
  * pairs stand in the same order; where they see a server differently the worst view counts. RangeError without any.
  */
 export function sumReports(reports: readonly Report[]): Report {
@@ -200,7 +200,8 @@ export function sumReports(reports: readonly Report[]): Report {
     time: most(reports, (each) => each.time), uptimeSeconds: most(reports, (each) => each.uptimeSeconds),
     state: reports.find(({ state }) => state !== "serving")?.state ?? "serving",
     workers: reports.flatMap((each) => each.workers),
-    pools: first.pools.map((_, index) => sumPools(reports.flatMap((each) => each.pools[index] ?? []))),
+    // While other settings are being taken one may have pools that another one has not.
+    pools: first.pools.map(({ name }) => sumPools(reports.flatMap((each) => each.pools.filter((pool) => pool.name === name)))),
     events: reports.flatMap((each) => each.events).sort((a, b) => a.time - b.time).slice(-EVENTS_MAX),
   };
 }

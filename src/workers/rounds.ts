@@ -22,12 +22,12 @@ export class Rounds {
 
   /** heard: each answer; over: once, after the last one, with those that did not answer in time. Returns its number. */
   ask(
-    workers: readonly number[], waitMs: number, question: (ask: number) => Order,
+    workers: readonly number[], waitMs: number, question: (ask: number, worker: number) => Order,
     heard: (worker: number, answer: Answer) => void, over: (silent: readonly number[]) => void,
   ): number {
     const ask = ++this.last;
     this.rounds.set(ask, { open: new Set(workers), heard, over, timer: this.clock.timer(waitMs, () => this.end(ask)) });
-    for (const worker of workers) this.order(worker, question(ask));
+    for (const worker of workers) this.order(worker, question(ask, worker));
     if (workers.length === 0) this.end(ask);
     return ask;
   }

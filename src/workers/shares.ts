@@ -15,33 +15,64 @@ export class Shares {
   /** Clients, as each worker said last. */
   readonly clients: number[];
   private readonly waiting: number[] = [];
+  private readonly alive = new Set<number>();
   /** Workers that were asked to give and have not answered. */
   private readonly asked = new Set<number>();
   /** They had nothing to give to the one that waits first; for the next they are asked again. */
   private readonly poor = new Set<number>();
 
   /** most: what one worker can hold at all. */
-  constructor(max: number, private readonly workers: number, private readonly most = Infinity) {
+  constructor(private max: number, private readonly workers: number, public most = Infinity) {
     this.free = max;
     this.share = new Array<number>(workers).fill(0);
     this.clients = new Array<number>(workers).fill(0);
-    this.fair = Math.max(1, Math.floor(max / workers));
   }
-  private readonly fair: number;
+
+  private get fair(): number {
+    return Math.max(1, Math.floor(this.max / this.workers));
+  }
+
+  /**
+   * Another limit. What is too much is taken from the workers at once, first what they do not use: clients that are there
+   * stay, and none comes in their place. room: less than 0.
+   */
+  resize(max: number, room: (worker: number, clients: number) => void): void {
+    this.free += max - this.max;
+    this.max = max;
+    const less = new Array<number>(this.workers).fill(0);
+    const take = (worker: number, most: number): void => {
+      const taken = Math.max(0, Math.min(most, -this.free));
+      less[worker]! += taken;
+      this.share[worker]! -= taken;
+      this.free += taken;
+    };
+    for (let worker = 0; worker < this.workers; worker++) take(worker, this.share[worker]! - this.clients[worker]!);
+    while (this.free < 0) {
+      const part = Math.ceil(-this.free / this.workers);
+      for (let worker = 0; worker < this.workers; worker++) take(worker, Math.min(part, this.share[worker]!));
+    }
+    less.forEach((clients, worker) => clients > 0 && room(worker, -clients));
+  }
 
   /** A worker begins; returns its first room. */
   begin(worker: number): number {
+    this.alive.add(worker);
     return this.grant(worker, this.fair);
   }
 
   /** A worker is gone, and its clients with it. */
   end(worker: number): void {
+    this.alive.delete(worker);
     this.free += this.share[worker]!;
     this.share[worker] = this.clients[worker] = 0;
     this.asked.delete(worker);
     this.poor.delete(worker);
     const at = this.waiting.indexOf(worker);
     if (at !== -1) this.waiting.splice(at, 1);
+  }
+
+  begun(worker: number): boolean {
+    return this.alive.has(worker);
   }
 
   counted(worker: number, clients: number): void {
@@ -63,6 +94,8 @@ export class Shares {
 
   /** What is to be done for those that wait: room for some, 0 when there is none anywhere, and whom to ask for theirs. */
   settle(room: (worker: number, clients: number) => void): Demand[] {
+    // It gave what the limit was lowered by meanwhile.
+    this.share.forEach((share, worker) => share < 0 && room(worker, this.grant(worker, -share)));
     const demands: Demand[] = [];
     while (this.waiting.length > 0) {
       const worker = this.waiting[0]!;

@@ -8,8 +8,8 @@ import { type Report, sumReports, type WorkersLost } from "../observe/report.ts"
 import type { Address, Child, Platform, Port, Timer } from "../platform/platform.ts";
 import { Drains } from "./drains.ts";
 import { Generations, type ReloadOutcome } from "./generation.ts";
-import { decodeWord, encode, type Order, type Word } from "./messages.ts";
-import { Ports } from "./ports.ts";
+import { type Committed, decodeWord, encode, type Order, type Word } from "./messages.ts";
+import { Ports, type SharedPool } from "./ports.ts";
 import { Rounds } from "./rounds.ts";
 import { Shares } from "./shares.ts";
 
@@ -34,8 +34,8 @@ const LATE_MS = 1000;
 export interface SupervisorOptions {
   readonly workers: number;
   readonly config: ProxyConfig;
-  /** What one worker can hold, clients; Infinity when that is not known. */
-  readonly clientsPerWorker: number;
+  /** What one worker can hold with these settings, clients; Infinity when that is not known. */
+  readonly clientsPerWorker: (config: ProxyConfig) => number;
   /** The command line of a worker, by its number from 0. */
   readonly args: (worker: number) => readonly string[];
   /** Called once the ports are open and before any worker starts: its last chance to fail, with the reason. */
@@ -50,8 +50,9 @@ interface Worker {
   readonly number: number;
   child: Child | null;
   ready: boolean;
-  /** It knows what the others know. */
-  met: boolean;
+  /** The pools of which it knows what the others know, by number; and whether that was all of them once. */
+  met: readonly number[];
+  begun: boolean;
   /** Its rings are changing. */
   changing: boolean;
   /** It was not heard of for too long, and is killed. */
@@ -65,7 +66,9 @@ interface Worker {
 
 export class Supervisor {
   private readonly workers: Worker[];
-  private readonly shares: readonly Shares[];
+  /** In the order of the settings. */
+  private pools: readonly SharedPool[] = [];
+  private lastPool = 0;
   private readonly ports: Ports;
   /** What a worker begins with. */
   private config: ProxyConfig;
@@ -81,24 +84,28 @@ export class Supervisor {
   constructor(private readonly platform: Platform, private readonly log: Log, private readonly options: SupervisorOptions) {
     this.config = options.config;
     const tell = (worker: number, order: Order): void => this.order(this.workers[worker]!, order);
-    this.ports = new Ports(platform, tell);
+    this.ports = new Ports(platform, options.workers, tell);
     this.rounds = new Rounds(platform.clock, tell);
     this.drains = new Drains(this.rounds);
     this.generations = new Generations({
       rounds: this.rounds,
-      serving: () => (this.workers.every(({ met }) => met) ? this.workers.map(({ number }) => number) : null),
-      decided: (config) => void (this.config = config),
+      serving: () => (this.workers.every((worker) => this.hasMetAll(worker)) ? this.workers.map(({ number }) => number) : null),
+      open: (settings, done) => this.ports.openMore(settings.pools, (problem) => done(problem ?? this.givePorts())),
+      shut: () => this.ports.shut(),
+      decided: (settings) => this.decided(settings),
+      told: () => this.told(),
     });
-    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: false, changing: false, hung: false, bornMs: 0, heardMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
-    this.shares = options.config.pools.map(({ clientsMax }) => new Shares(clientsMax, options.workers, options.clientsPerWorker));
+    this.workers = Array.from({ length: options.workers }, (_, number) => ({ number, child: null, ready: false, met: [], begun: false, changing: false, hung: false, bornMs: 0, heardMs: 0, againMs: AGAIN_FIRST_MS, late: null }));
+    this.poolsOf(options.config);
   }
 
   /** Opens all ports and starts all workers; tells done once all of them accept, or what is wrong. */
   start(done: (outcome: StartOutcome) => void): void {
     this.started = done;
-    this.ports.open(this.options.config.pools, this.options.workers, (problem) => {
-      if (problem === null) this.bound();
-      else this.failStart(problem);
+    this.ports.open(this.config.pools, (problem) => {
+      if (problem !== null) return this.failStart(problem);
+      this.ports.settle(this.pools);
+      this.bound();
     });
   }
 
@@ -210,13 +217,49 @@ export class Supervisor {
     this.generations.begin(config, done);
   }
 
+  /** Pools keep their numbers while they are there. */
+  private poolsOf(config: ProxyConfig): void {
+    const most = this.options.clientsPerWorker(config);
+    this.pools = config.pools.map((pool) => {
+      const known = this.pools.find((each) => each.config.name === pool.name);
+      if (known === undefined) return { id: this.lastPool++, config: pool, shares: new Shares(pool.clientsMax, this.options.workers, most) };
+      known.config = pool;
+      known.shares.most = most;
+      return known;
+    });
+  }
+
+  private givePorts(): string | null {
+    const fails = this.workers.some((worker) => !this.ports.give(worker.number, (place, ports) => worker.child?.give(place, ports) ?? false));
+    return fails ? "workers that run cannot be given other ports on this system; restart tandem for that" : null;
+  }
+
+  private decided(config: ProxyConfig): (worker: number) => Committed {
+    this.config = config;
+    this.poolsOf(config);
+    const pools = this.pools.map(({ id }) => id);
+    const gone = this.ports.settle(this.pools);
+    return (worker) => ({ pools, places: this.ports.owners(worker), gone: gone(worker) });
+  }
+
+  /** Workers hear of their room in pools that are new, or have another limit. */
+  private told(): void {
+    for (const { id, config, shares } of this.pools) {
+      const room = (worker: number, clients: number): void => this.order(this.workers[worker]!, { t: "room", pool: id, clients });
+      for (const worker of this.ready) if (!shares.begun(worker)) room(worker, shares.begin(worker));
+      shares.resize(config.clientsMax, room);
+    }
+    this.settle();
+    this.balance();
+  }
+
   private startWorker(worker: Worker): void {
     if (this.stopping !== null) return;
     const { crew, clock } = this.platform;
     // It would begin with rings that the others do not have yet.
     if (this.changing || this.generations.under) return void (worker.late = clock.timer(RINGS_LOOK_MS, () => this.startWorker(worker)));
     worker.bornMs = clock.nowMs();
-    const started = crew.start(this.options.args(worker.number), this.ports.all, {
+    const started = crew.start(this.options.args(worker.number), this.ports.begin(worker.number), {
       onText: (text) => this.heard(worker, decodeWord(text)),
       onGone: (code) => this.gone(worker, code),
     });
@@ -226,7 +269,7 @@ export class Supervisor {
       return this.again(worker);
     }
     worker.child = started.child;
-    this.order(worker, { t: "begin", number: worker.number, config: this.config, verbosity: this.log.verbosity });
+    this.order(worker, { t: "begin", number: worker.number, config: this.config, pools: this.pools.map(({ id }) => id), verbosity: this.log.verbosity });
     worker.late = clock.timer(READY_MS, () => {
       this.log.error("a worker does not become ready", { worker: worker.number, pid: started.child.pid });
       started.child.kill();
@@ -246,12 +289,13 @@ export class Supervisor {
     worker.child = null;
     const wasReady = worker.ready;
     const { hung } = worker;
-    worker.ready = worker.met = worker.changing = worker.hung = false;
+    worker.ready = worker.begun = worker.changing = worker.hung = false;
+    worker.met = [];
     worker.late?.cancel();
     if (wasReady) for (const other of this.workers) if (other.ready) this.order(other, { t: "gone", worker: worker.number });
     this.generations.gone(worker.number);
     this.rounds.gone(worker.number);
-    for (const shares of this.shares) shares.end(worker.number);
+    for (const { shares } of this.pools) shares.end(worker.number);
     this.ports.gone(worker.number);
     if (this.stopping !== null) return this.lookGone();
     if (this.started !== null) return this.failStart(`worker ${worker.number} ended before it could work (${code === null ? "by a signal" : `exit code ${code}`})`);
@@ -267,18 +311,18 @@ export class Supervisor {
     switch (word.t) {
       case "alive": return;
       case "ready": return this.isReady(worker);
-      case "met": return this.hasMet(worker);
+      case "met": return this.hasMet(worker, word.pools);
       case "tell": return this.relay(worker, word);
       case "failed": return this.failed(worker, word.reason);
       case "accepting": return this.accepting(worker, word.place);
       case "load":
-        word.clients.forEach((clients, pool) => this.shares[pool]!.counted(worker.number, clients));
+        for (const [pool, clients] of word.clients) this.sharesOf(pool)?.counted(worker.number, clients);
         return;
       case "full":
-        this.shares[word.pool]!.full(worker.number);
+        this.sharesOf(word.pool)?.full(worker.number);
         return this.settle();
       case "gave":
-        this.shares[word.pool]!.gave(worker.number, word.clients);
+        this.sharesOf(word.pool)?.gave(worker.number, word.clients);
         return this.settle();
       case "report": case "drained": case "prepared": case "committed": case "hastened": return this.rounds.answered(worker.number, word);
       case "rings":
@@ -301,14 +345,26 @@ export class Supervisor {
     this.order(worker, { t: "company" });
     worker.ready = true;
     worker.late?.cancel();
-    this.shares.forEach((shares, pool) => this.order(worker, { t: "room", pool, clients: shares.begin(worker.number) }));
+    for (const { id, shares } of this.pools) this.order(worker, { t: "room", pool: id, clients: shares.begin(worker.number) });
     this.drains.tell(worker.number);
   }
 
-  private hasMet(worker: Worker): void {
-    worker.met = true;
-    if (this.started === null) this.log.info("a worker started", { worker: worker.number, pid: worker.child!.pid });
-    if (this.workers.every(({ met }) => met) || this.started === null) this.balance();
+  private hasMet(worker: Worker, pools: readonly number[]): void {
+    worker.met = pools;
+    if (!worker.begun && this.hasMetAll(worker)) {
+      worker.begun = true;
+      if (this.started === null) this.log.info("a worker started", { worker: worker.number, pid: worker.child!.pid });
+    }
+    if (this.workers.every(({ begun }) => begun) || this.started === null) this.balance();
+  }
+
+  private hasMetAll({ met }: Worker): boolean {
+    return this.pools.every(({ id }) => met.includes(id));
+  }
+
+  /** Null: the pool is no more, and what is said of it comes too late. */
+  private sharesOf(pool: number): Shares | null {
+    return this.pools.find(({ id }) => id === pool)?.shares ?? null;
   }
 
   private relay(from: Worker, { pool, word, to }: Extract<Word, { t: "tell" }>): void {
@@ -339,7 +395,7 @@ export class Supervisor {
       this.lookHung();
       this.balance();
     });
-    this.ports.balance(this.workers.map(({ met }) => met), this.shares);
+    this.ports.balance(this.pools, (pool) => this.workers.map(({ begun, met }) => begun && met.includes(pool)));
   }
 
   /** Whoever hangs is ended; what follows is as for one that died. */
@@ -359,11 +415,11 @@ export class Supervisor {
   private lookedMs = 0;
 
   private settle(): void {
-    this.shares.forEach((shares, pool) => {
-      for (const { worker, clients } of shares.settle((to, room) => this.order(this.workers[to]!, { t: "room", pool, clients: room }))) {
-        this.order(this.workers[worker]!, { t: "give", pool, clients });
+    for (const { id, shares } of this.pools) {
+      for (const { worker, clients } of shares.settle((to, room) => this.order(this.workers[to]!, { t: "room", pool: id, clients: room }))) {
+        this.order(this.workers[worker]!, { t: "give", pool: id, clients });
       }
-    });
+    }
   }
 
   private order(worker: Worker, order: Order): void {

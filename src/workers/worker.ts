@@ -4,7 +4,7 @@ import type { VerbOutcome } from "../observe/admin.ts";
 import type { Log, LogFields } from "../observe/log.ts";
 import type { Report } from "../observe/report.ts";
 import type { Address, Channel, Platform } from "../platform/platform.ts";
-import { decodeOrder, encode, type Order, type Word } from "./messages.ts";
+import { type Committed, decodeOrder, encode, type Order, type Word } from "./messages.ts";
 
 /** How often the number of clients is told, ms; only when it has changed. */
 const LOAD_MS = 50;
@@ -13,12 +13,12 @@ const ALIVE_MS = 500;
 
 /** What a worker's proxy can be told. */
 export interface WorkingProxy {
-  /** Connects to its servers; accepts nobody yet. number: which of the workers it is, from 0. */
-  begin(number: number): void;
+  /** Connects to its servers; accepts nobody yet. */
+  begin(): void;
   /** Accepts clients of a pool from the port at this place; accepting is called once it does. */
   accept(place: number, pool: number, address: Address, accepting: () => void, failed: (reason: string) => void): void;
   leave(place: number): void;
-  /** So many more clients may come; 0: those that wait are told that there is no room. */
+  /** So many more clients may come, or fewer when below 0; 0: those that wait are told that there is no room. */
   addRoom(pool: number, clients: number): void;
   /** Gives back room that is not used, at most so much; returns how much. */
   giveRoom(pool: number, clients: number): number;
@@ -26,16 +26,18 @@ export interface WorkingProxy {
   joined(worker: number): void;
   gone(worker: number): void;
   heard(pool: number, from: number, word: unknown): void;
-  /** All workers that came before have told what they knew, and its servers have answered or are known to be away. */
-  met(): boolean;
+  /** Pools of which all workers that came before have told what they knew, and whose servers have answered or are known to be away. */
+  met(): readonly number[];
   /** Clients of each pool. */
-  clients(): readonly number[];
+  clients(): readonly (readonly [pool: number, clients: number])[];
   report(): Report;
   resetCounters(pool: number): void;
   /** Why it cannot take these settings while it is one of several workers; null: it can. Nothing changes. */
   problemWith(config: ProxyConfig): string | null;
   /** Takes settings that it has no problem with; returns what changed, in words. */
-  take(config: ProxyConfig): string[];
+  take(config: ProxyConfig, committed: Committed): string[];
+  /** Lets go of ports that it does not accept from. */
+  drop(places: readonly number[]): void;
   /** Rings are changing; hasten: they wait no longer for servers that are away. */
   readonly changing: boolean;
   hasten(): void;
@@ -49,6 +51,8 @@ export interface WorkingProxy {
 export interface Company {
   /** Which of the workers we are, from 0. */
   readonly number: number;
+  /** The numbers of the pools that it begins with. */
+  readonly pools: readonly number[];
   /** A client of this pool waits for room. */
   full(pool: number): void;
   /** What all workers know; done may never be called when this process is about to end. */
@@ -65,6 +69,7 @@ export class WorkerEnd implements Company {
   private readonly asks = new Map<number, (report: Report) => void>();
   private lastAsk = 0;
   number = 0;
+  pools: readonly number[] = [];
   private told = "";
 
   /** leave ends the process: 0 after a stop, 1 when the supervisor is gone. */
@@ -91,10 +96,11 @@ export class WorkerEnd implements Company {
     return { verbosity, info: to("info"), warn: to("warn"), error: to("error"), debug: verbosity > 0 ? to("debug") : () => {} };
   }
 
-  private begin(number: number, config: ProxyConfig, verbosity: number): void {
+  private begin({ number, config, pools, verbosity }: Extract<Order, { t: "begin" }>): void {
     this.number = number;
+    this.pools = pools;
     this.proxy = this.make(config, this.log(verbosity), this);
-    this.proxy.begin(number);
+    this.proxy.begin();
     this.say({ t: "ready" });
     this.tellLoad();
   }
@@ -123,7 +129,7 @@ export class WorkerEnd implements Company {
   }
 
   private heard(order: Order): void {
-    if (order.t === "begin") return this.begin(order.number, order.config, order.verbosity);
+    if (order.t === "begin") return this.begin(order);
     const { proxy } = this;
     if (proxy === null) throw new Error(`${order.t} before begin`);
     switch (order.t) {
@@ -157,7 +163,9 @@ export class WorkerEnd implements Company {
         this.prepared = order.config;
         return this.say({ t: "prepared", ask: order.ask, reason: proxy.problemWith(order.config) });
       case "commit": {
-        const changes = proxy.take(this.prepared!);
+        const changes = proxy.take(this.prepared!, order);
+        this.met = false;
+        this.pools = order.pools;
         this.tellRings(proxy);
         return this.say({ t: "committed", ask: order.ask, changes });
       }
@@ -168,7 +176,7 @@ export class WorkerEnd implements Company {
       }
       case "forget":
         this.prepared = null;
-        return;
+        return proxy.drop(order.gone);
       case "stop": return this.stop(order.drainMs);
       case "retire": return proxy.retire(order.drainMs, () => this.leave(0));
     }
@@ -178,12 +186,16 @@ export class WorkerEnd implements Company {
   private prepared: ProxyConfig | null = null;
 
   private lookMet(proxy: WorkingProxy): void {
-    if (this.met || !this.introduced || !proxy.met()) return;
-    this.met = true;
-    this.say({ t: "met" });
+    if (this.met || !this.introduced) return;
+    const pools = proxy.met();
+    this.met = pools.length === this.pools.length;
+    const text = pools.join();
+    if (text !== this.toldMet) this.say({ t: "met", pools });
+    this.toldMet = text;
   }
   private introduced = false;
   private met = false;
+  private toldMet = "";
 
   private tellRings({ changing }: WorkingProxy): void {
     if (changing !== this.toldChanging) this.say({ t: "rings", changing });
@@ -195,7 +207,7 @@ export class WorkerEnd implements Company {
     this.lookMet(this.proxy!);
     this.tellRings(this.proxy!);
     const clients = this.proxy!.clients();
-    const text = clients.join();
+    const text = clients.join(";");
     if (text !== this.told) this.say({ t: "load", clients });
     this.told = text;
     if (this.platform.clock.nowMs() - this.saidMs >= ALIVE_MS) this.say({ t: "alive" });

@@ -51,6 +51,9 @@ describe("what cannot change while it runs", () => {
     expect(problem(PAIR, [...PAIR, "--board", "off"])).toMatch(/board cannot change from on to off/);
     expect(problem(PAIR, [...PAIR, "--strict"])).toMatch(/strict cannot change from false to true/);
     expect(problem([...PAIR, "-f", "/x"], [...PAIR, "-f", "/x", "--unix-mode", "777"])).toMatch(/unix_mode cannot change from 700 to 777/);
+    expect(problem([...PAIR, "-f", "/x"], [...PAIR, "-f", "/y", "--unix-mode", "777"])).toBe("taken");
+    expect(problem([...PAIR, "-f", "/x"], PAIR)).toBe("taken");
+    expect(problem(PAIR, [...PAIR, "-f", "/x"])).toBe("taken");
     expect(problem(PAIR, [...PAIR, "--unix-mode", "777", "--timeout", "5", "--rejoin", "fast"])).toBe("taken");
   });
   test("rings neither in the midst of a change, nor with strict, nor by a server that changes sides", () => {
@@ -61,20 +64,23 @@ describe("what cannot change while it runs", () => {
   });
 });
 
-test("several workers change rings, and nothing that was given out among them at the start", () => {
+test("several workers change all but whether there are backups, of which they hear of each other", () => {
   const problem = (before: string[], after: string[]): string => sharedProblem([pool(...before)], [pool(...after)]) ?? "taken";
   expect(problem(PAIR, [...PAIR, "-s", "c:1", "--ring", "twemproxy", "--timeout", "5"])).toBe("taken");
   expect(problem(["-s", "a:1"], ["-s", "a:1", "-s", "c:1"])).toBe("taken");
-  expect(problem(PAIR, [...PAIR, "-p", "5"])).toBe("pool main: where it listens cannot change while several workers run; restart tandem for that");
-  expect(problem(PAIR, [...PAIR, "-n", "5"])).toMatch(/max_clients cannot change/);
-  expect(problem(PAIR, ["-s", "a:1", "-s", "b:1"])).toMatch(/whether it has backups cannot change/);
+  expect(problem(PAIR, [...PAIR, "-p", "5", "-n", "5"])).toBe("taken");
+  expect(sharedProblem([pool(...PAIR)], [])).toBe(null);
+  expect(sharedProblem([], [pool(...PAIR)])).toBe(null);
+  expect(problem(PAIR, ["-s", "a:1", "-s", "b:1"])).toBe("pool main: backups cannot change from x:1, y:1 to none while several workers run; allowed: at least one; restart tandem for that");
+  expect(problem(["-s", "a:1"], ["-s", "a:1", "-b", "x:1"])).toBe("pool main: backups cannot change from none to x:1 while several workers run; allowed: none; restart tandem for that");
   // Without the board they do not hear of each other.
-  expect(problem([...PAIR, "--board", "off"], [...PAIR, "-s", "c:1", "--board", "off"])).toMatch(/servers and rings cannot change .*or set board = "on"/);
+  expect(problem([...PAIR, "--board", "off"], [...PAIR, "-s", "c:1", "--board", "off"])).toMatch(/servers and rings cannot change .* with board = "off"; restart tandem for that/);
 });
 
 test("what changes is told in words", () => {
   expect(reloadText(pool(...PAIR), pool(...PAIR))).toEqual([]);
   expect(reloadText(pool(...PAIR), pool(...PAIR, "-s", "c:1", "--ack", "any", "-p", "5", "--timeout", "5"))).toEqual([
-    "main: primaries also c:1:1", "main: ack any instead of both", "main: listen", "main: timeout",
+    "main: primaries also c:1:1", "main: ack any instead of both", "main: listens also on 0.0.0.0:5", "main: listens no more on 0.0.0.0:11211", "main: timeout",
   ]);
+  expect(reloadText(pool(...PAIR), pool(...PAIR, "-n", "5", "-f", "/s"))).toEqual(["main: listens also on /s", "main: max_clients 5 instead of 4096"]);
 });

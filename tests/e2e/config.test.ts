@@ -290,7 +290,7 @@ test("at SIGHUP ports and pools come and go, or nothing does when a port is take
 
   writeFileSync(path, pool("first", one, a) + pool("second", two, b));
   proxy.signal("SIGHUP");
-  await proxy.said(/reloaded change="second: new"/);
+  await proxy.said(/reloaded change="second: new, at 127/);
   const second = await Client.open(two);
   expect(await second.ask("set k 0 0 1\r\ny\r\n")).toBe("STORED");
 
@@ -303,7 +303,7 @@ test("at SIGHUP ports and pools come and go, or nothing does when a port is take
   // A pool is gone: its clients are shown out, its port is closed; the others notice nothing, though their port is another.
   writeFileSync(path, pool("first", three, a));
   proxy.signal("SIGHUP");
-  await proxy.said(/reloaded change="first: listen"[^]*reloaded change="second: gone"/);
+  await proxy.said(/reloaded change="first: listens also on 127[^]*reloaded change="first: listens no more on 127[^]*reloaded change="second: gone"/);
   await second.closed;
   const moved = await Client.open(three);
   for (const client of [stays, moved]) expect((await client.fetch("get k\r\n")).values.length).toBe(1);

@@ -138,6 +138,7 @@ export class PairWorld {
     const waiting = new Map<number, string[]>();
     return {
       number: i,
+      pools: [0],
       full: () => {},
       sum: () => {},
       reset: () => {},

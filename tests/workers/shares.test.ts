@@ -10,7 +10,7 @@ class Crew {
   refused = 0;
   private readonly waiting = new Set<number>();
 
-  constructor(readonly shares: Shares, readonly max: number, workers: number) {
+  constructor(readonly shares: Shares, public max: number, workers: number) {
     this.room = new Array<number>(workers).fill(0);
     this.held = new Array<number>(workers).fill(0);
     this.alive = new Array<boolean>(workers).fill(false);
@@ -29,8 +29,14 @@ class Crew {
     this.settle();
   }
 
+  resize(max: number): void {
+    this.max = max;
+    this.shares.resize(max, (worker, clients) => void (this.room[worker]! += clients));
+    this.settle();
+  }
+
   connect(worker: number): void {
-    if (this.held[worker]! < this.room[worker]!) return void this.held[worker]!++;
+    if (this.held[worker]! < this.room[worker]!) return this.shares.counted(worker, ++this.held[worker]!);
     this.waiting.add(worker);
     this.shares.full(worker);
     this.settle();
@@ -46,11 +52,13 @@ class Crew {
     const demands = this.shares.settle((worker, clients) => {
       this.room[worker]! += clients;
       if (!this.waiting.delete(worker)) return;
-      if (clients > 0) this.held[worker]!++;
-      else this.refused++;
+      if (this.held[worker]! < this.room[worker]!) return this.shares.counted(worker, ++this.held[worker]!);
+      if (clients === 0) return void this.refused++;
+      this.waiting.add(worker);
+      this.shares.full(worker);
     });
     for (const { worker, clients } of demands) {
-      const given = Math.min(clients, this.room[worker]! - this.held[worker]!);
+      const given = Math.max(0, Math.min(clients, this.room[worker]! - this.held[worker]!));
       this.room[worker]! -= given;
       this.shares.gave(worker, given);
       this.settle();
@@ -100,24 +108,48 @@ describe("shares of the limit of clients", () => {
     expect(all.total).toBe(10);
   });
 
+  test("with another limit more may come at once, or to each worker nobody before it has fewer than its part", () => {
+    const all = crew(10, 2);
+    for (let i = 0; i < 10; i++) all.connect(i % 2);
+    all.resize(12);
+    for (let i = 0; i < 3; i++) all.connect(0);
+    expect([all.total, all.refused]).toEqual([12, 1]);
+    all.resize(4);
+    expect(all.room).toEqual([3, 1]);
+    for (let left = all.held[0]!; left > 3; left--) {
+      all.connect(0);
+      all.connect(1);
+      all.leave(0);
+    }
+    expect([all.refused, ...all.held]).toEqual([9, 3, 5]);
+    all.leave(0);
+    all.connect(0);
+    expect([all.refused, ...all.held]).toEqual([9, 3, 5]);
+    for (let i = 0; i < 5; i++) all.leave(1);
+    all.connect(0);
+    expect([all.refused, ...all.held, ...all.room]).toEqual([9, 4, 0, 4, 0]);
+  });
+
   test("a dead worker's share is the others', and the sum holds through any course of events", () => {
     let dice = 7;
     const below = (n: number): number => ((dice = (Math.imul(dice, 1664525) + 1013904223) >>> 0) >>> 8) % n;
     for (let round = 0; round < 50; round++) {
-      const max = 1 + below(40), workers = 2 + below(4);
-      const all = crew(max, workers);
+      const workers = 2 + below(4);
+      const all = crew(1 + below(40), workers);
       for (let step = 0; step < 400; step++) {
         const worker = below(workers);
         const dead = all.alive.indexOf(false);
+        if (below(80) === 0) all.resize(1 + below(40));
+        const { max } = all;
         if (below(40) === 0 && dead === -1) all.end(worker);
         else if (dead !== -1 && below(5) === 0) all.begin(dead);
         else if (below(3) > 0 && all.alive[worker]) {
           const before = all.total, refused = all.refused;
           all.connect(worker);
           // Refused only when all is full.
-          if (all.refused > refused) expect(before).toBe(max);
+          if (all.refused > refused) expect(before).toBeGreaterThanOrEqual(max);
+          if (all.total > before) expect(all.held[worker]!).toBeLessThanOrEqual(all.room[worker]!);
         } else all.leave(worker);
-        expect(all.total).toBeLessThanOrEqual(max);
         expect(all.room.reduce((sum, each) => sum + each, 0)).toBeLessThanOrEqual(max);
       }
     }
