@@ -26,6 +26,9 @@ export function readRotation(given: Given, problems: Problem[]): Rotation | null
 
 export class LogFile implements LogSink {
   readonly stamps = false;
+  /** It could not be turned over and grows on; called once, until it can. */
+  onStuck: (reason: string) => void = () => {};
+  private stuck = false;
   private limit: number;
 
   private constructor(private readonly host: Host, private readonly path: string, private readonly rotation: Rotation | null, private file: AppendFile) {
@@ -39,12 +42,17 @@ export class LogFile implements LogSink {
   }
 
   write(line: string): void {
-    if (this.file.size > 0 && this.file.size + line.length > this.limit) this.turnOver();
+    const full = this.file.size > 0 && this.file.size + line.length > this.limit;
+    const reason = full ? this.turnOver() : "";
     this.file.write(line);
+    if (!full || this.stuck === (reason !== "")) return;
+    this.stuck = reason !== "";
+    if (this.stuck) this.onStuck(reason);
   }
 
-  /** Opens the file by its name again: somebody may have moved it. The reason when it cannot be, "" when it is. */
+  /** Makes the file anew where somebody has moved it. The reason when it cannot be made: the log goes on in the one it has. */
   reopen(): string {
+    if (this.file.isAt(this.path)) return "";
     const opened = this.host.openAppend(this.path);
     if (!opened.ok) return opened.reason;
     this.file.close();
@@ -53,14 +61,15 @@ export class LogFile implements LogSink {
     return "";
   }
 
-  /** Where that is not permitted the log goes on in the file it has. */
-  private turnOver(): void {
+  /** The reason when it cannot be: then it is tried again when the file has grown as much once more. */
+  private turnOver(): string {
     const { host, path } = this;
     const { bytes, count } = this.rotation!;
     for (let i = count - 1; i >= 1; i--) host.renameFile(`${path}.${i}`, `${path}.${i + 1}`);
-    host.renameFile(path, `${path}.1`);
-    this.reopen();
-    // What could not be turned over is tried again when it has grown as much once more.
-    if (this.file.size > 0) this.limit = this.file.size + bytes;
+    const renamed = host.renameFile(path, `${path}.1`);
+    const kept = this.reopen();
+    if (this.file.size === 0) return "";
+    this.limit = this.file.size + bytes;
+    return kept !== "" ? kept : renamed.ok ? "" : renamed.reason;
   }
 }

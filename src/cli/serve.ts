@@ -106,6 +106,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     : LogFile.open(host, logFile.text, settings.rotation);
   if (typeof sink === "string") return report.failed(EXIT_FAILED, `${logFile!.flag} ${logFile!.text}: cannot be opened: ${sink}`);
   const log = context.openLog(settings.verbosity, settings.logFormat, sink);
+  if (sink instanceof LogFile) sink.onStuck = (reason) => log.warn("log file cannot be turned over, it grows on", { path: logFile!.text, reason });
   const service = new ManagedService(context.platform, log);
   const workers = workersOf(context, settings);
   const pidFile = settings.pidFile;

@@ -2,7 +2,7 @@
 // and Deno both supply, and the reading of /etc/passwd and /etc/group.
 import process from "node:process";
 import { Buffer } from "node:buffer";
-import { closeSync, fstatSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import type { Address, AppendFile, Clock, CloseCause, Host, Random, Timer } from "./platform.ts";
@@ -73,6 +73,15 @@ class HostAppendFile implements AppendFile {
 
   constructor(private readonly fd: number) {
     this.size = fstatSync(fd).size;
+  }
+
+  isAt(path: string): boolean {
+    try {
+      const ours = fstatSync(this.fd), there = statSync(path);
+      return there.ino === ours.ino && there.dev === ours.dev;
+    } catch {
+      return false; // nothing is there, as far as we may see
+    }
   }
 
   write(text: string): void {

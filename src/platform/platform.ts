@@ -131,6 +131,8 @@ export interface Random {
 export interface AppendFile {
   /** Bytes in it, as far as we wrote them or found them. */
   readonly size: number;
+  /** ¶ Whether that is its path: nobody has moved, removed or replaced it. */
+  isAt(path: string): boolean;
   /** ¶ All of the text is in the file when it returns; what the disk does not take is lost. */
   write(text: string): void;
   close(): void;

@@ -1,6 +1,6 @@
 // A log file on the machine's own files: appended to, turned over, kept when it cannot be.
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LogFile, type Rotation } from "../../src/cli/log_file.ts";
@@ -42,9 +42,21 @@ test("it is turned over before it grows beyond the size; the oldest goes; no lin
 
 test("where it cannot be turned over it goes on in the file it has", () => {
   const { file, files } = open("c", { bytes: 10, count: 1 });
+  const told: string[] = [];
+  file.onStuck = (reason) => void told.push(reason);
   mkdirSync(join(root, "c", "log.1"));
   for (const line of ["one 567\n", "two 567\n", "three 7\n"]) file.write(line);
   expect(files()).toEqual({ log: "one 567\ntwo 567\nthree 7\n", "log.1": "a directory" });
+  // That is told once, and again when it could be in between.
+  for (let i = 0; i < 5; i++) file.write("a 34567\n");
+  expect([told.length, /EISDIR|directory/.test(told[0]!)]).toEqual([1, true]);
+  rmdirSync(join(root, "c", "log.1"));
+  for (let i = 0; i < 4; i++) file.write("b 34567\n");
+  expect(files()["log"]).toBe("b 34567\n");
+  rmSync(join(root, "c", "log.1"));
+  mkdirSync(join(root, "c", "log.1"));
+  file.write("c 34567\n");
+  expect(told.length).toBe(2);
 });
 
 test("a file that somebody else moved or removed is made anew: when that is said, and when it is to be turned over", () => {

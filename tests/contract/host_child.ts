@@ -62,12 +62,15 @@ function append({ host }: Platform, path: string, say: (value: unknown) => void)
   const opened = host.openAppend(path);
   if (!opened.ok) throw new Error(opened.reason);
   const found = opened.file.size;
+  const places = [opened.file.isAt(path), opened.file.isAt(`${path}.1`)];
   opened.file.write("two é\n");
   const renamed = host.renameFile(path, `${path}.1`);
   opened.file.write("three\n");
+  places.push(opened.file.isAt(path), opened.file.isAt(`${path}.1`));
   const next = host.openAppend(path);
   if (next.ok) next.file.write("new\n");
-  say([found, opened.file.size, renamed.ok, host.renameFile(`${path}.9`, path).ok, host.openAppend(`${path}/x`).ok]);
+  places.push(opened.file.isAt(path));
+  say([places.join(" "), found, opened.file.size, renamed.ok, host.renameFile(`${path}.9`, path).ok, host.openAppend(`${path}/x`).ok]);
   return host.exit(0);
 }
 
