@@ -19,6 +19,9 @@ const WORDS = [
   "server_connections", ...Object.keys(NOTES),
 ];
 
+/** Faults after which it is not known what belongs to what; beside others all that is right is read. */
+const ASTRAY: readonly string[] = ["BAD_INDENT", "TAB_AS_INDENT", "BLOCK_AS_IMPLICIT_KEY", "MULTILINE_IMPLICIT_KEY", "BLOCK_IN_FLOW"];
+
 export function readNutcracker(path: string, text: string): ConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, logLevel: "silent" });
@@ -26,12 +29,13 @@ export function readNutcracker(path: string, text: string): ConfigFile {
     flag: `${path}:${error.linePos?.[0].line ?? 1}:${error.linePos?.[0].col ?? 1}`, given: "",
     fault: `is no YAML: ${error.message.split("\n")[0]!.replace(/ at line \d+, column \d+:?$/, "")}`, allowed: "pool: and its settings below",
   }));
+  const partial = problems.length > 0;
   const pools: FilePool[] = [];
   const root = document.contents;
-  if (problems.length === 0 && !isMap(root)) {
+  if (!partial && !isMap(root)) {
     problems.push({ flag: `${path}:1`, given: "", fault: "holds no pool", allowed: "name: with listen and servers below" });
   }
-  if (problems.length === 0 && isMap(root)) {
+  if (isMap(root) && !document.errors.some(({ code }) => ASTRAY.includes(code))) {
     for (const { key, value } of root.items) {
       const name = scalarText(key);
       const line = lineOf(lines, key);
@@ -39,7 +43,7 @@ export function readNutcracker(path: string, text: string): ConfigFile {
       else pools.push(new PoolReader(path, lines, name, line).read(value));
     }
   }
-  return { path, top: [], pools, problems, notes: [], partial: false };
+  return { path, top: [], pools, problems, notes: [], partial };
 }
 
 class PoolReader {

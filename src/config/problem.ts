@@ -38,8 +38,9 @@ export function problemLine(problem: Problem): string {
   return `${problem.flag}${given}: ${problem.fault}; allowed: ${problem.allowed}`;
 }
 
-/** Problems of a file in the order of its lines, after those of the command line. */
+/** Problems of a file in the order of its lines, after those of the command line; each once. */
 export function inOrder(problems: readonly Problem[]): Problem[] {
   const lineOf = ({ flag }: Problem): number => Number(/^.*?:([0-9]+):/.exec(flag)?.[1] ?? 0);
-  return [...problems].sort((a, b) => lineOf(a) - lineOf(b));
+  const told = new Map(problems.map((problem) => [problemLine(problem), problem]));
+  return [...told.values()].sort((a, b) => lineOf(a) - lineOf(b));
 }
