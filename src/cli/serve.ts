@@ -14,6 +14,7 @@ import { reportToPredecessor, Succession } from "./succession.ts";
 import { goToBackground, type Report, reportInFront, reportToParent } from "./daemon.ts";
 import { ManagedService } from "./service.ts";
 import { LogFile } from "./log_file.ts";
+import { leftOf } from "./left.ts";
 import type { Flags } from "./parse.ts";
 import { readServe, type ServeSettings } from "./settings.ts";
 import { SYSLOG, Syslog } from "./syslog.ts";
@@ -177,7 +178,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
     // As programs that turn logs over have it: they move the file and then say so.
     const kept = sink instanceof LogFile ? sink.reopen() : "";
     if (kept !== "") log.warn("log file cannot be opened anew, the log goes on in the one before", { path: logFile!.text, reason: kept });
-    if (!succession.under) return reload(context, flags, log, proxy, workers, done);
+    if (!succession.under) return reload(context, flags, log, proxy, settings, done);
     log.warn("reload refused, an upgrade is under way");
     done(false, "an upgrade is under way");
   };
@@ -216,9 +217,9 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
 
 /**
  * Reads the file again, under the same flags, and takes what it says. On any problem the settings stay as they are. The
- * answer, for people, goes to the log as well.
+ * answer, for people, goes to the log as well. holds: the settings of the start.
  */
-export function reload(context: Context, flags: Flags, log: Log, proxy: ReloadableProxy, workers: number, done: (ok: boolean, text: string) => void): void {
+export function reload(context: Context, flags: Flags, log: Log, proxy: ReloadableProxy, holds: ServeSettings, done: (ok: boolean, text: string) => void): void {
   const refuse = (reasons: readonly string[]): void => {
     for (const reason of reasons) log.error("reload refused, the settings stay as they are", { reason });
     done(false, reasons.join("\n"));
@@ -226,13 +227,15 @@ export function reload(context: Context, flags: Flags, log: Log, proxy: Reloadab
   if (!flags.has("config")) return refuse(["there is no file to read again: tandem was started without -c"]);
   const read = readServe(context.platform.host, flags, context.called);
   if (!read.ok) return refuse(read.problems.map(problemLine));
-  const limit = checkFdLimit(read.value.config, context.platform.host.fdLimit(), read.value.clients, workers);
+  const limit = checkFdLimit(read.value.config, context.platform.host.fdLimit(), read.value.clients, workersOf(context, holds));
   if (limit !== null) return refuse([problemLine(limit)]);
   proxy.reload(read.value.config, (outcome) => {
     if (!outcome.ok) return refuse([outcome.reason]);
-    const changes = outcome.changes.length === 0 ? ["nothing has changed"] : outcome.changes;
+    const left = leftOf(holds, read.value);
+    const changes = outcome.changes.length === 0 && left.length === 0 ? ["nothing has changed"] : outcome.changes;
     for (const change of changes) log.info("reloaded", { change });
-    done(true, changes.join("\n"));
+    for (const { change, by } of left) log.warn("a setting is not taken by a reload", { change, taken_by: by });
+    done(true, [...changes, ...left.map(({ change, by }) => `${change}: not taken by a reload, but by ${by}`)].join("\n"));
   });
 }
 

@@ -330,7 +330,7 @@ test("tandem reload and tandem transition end say what came of it", async () => 
   const [a, x] = await memcacheds(2) as [Spawned, Spawned];
   const path = join(dir, "told.toml"), admin = join(dir, "admin");
   write(path, [a], [x], "");
-  await started(path, "--admin", admin);
+  const tandem = await started(path, "--admin", admin);
   const told = (...words: string[]): string => {
     const { status, stdout, stderr } = spawnSync(tandemPath(), words, { encoding: "utf8" });
     return `${status} ${stdout}${stderr}`;
@@ -340,6 +340,14 @@ test("tandem reload and tandem transition end say what came of it", async () => 
   expect(told("reload", "--admin", admin)).toMatch(/^0 main: refill/);
   write(path, [a], [x], "tiemout = 3\n");
   expect(told("reload", "--admin", admin)).toMatch(/^1 tandem: .*told\.toml:4: tiemout 3: is no setting; allowed: timeout\n$/);
+  // What holds for the whole process from its start is named, with what takes it, beside what is taken.
+  write(path, [a], [x], 'refill_rate = 100\nverbose = 1\nuser = "nobody"\nworkers = "2"\n');
+  const left = "workers 2 instead of 1: not taken by a reload, but by tandem upgrade\nuser nobody instead of none: not taken by a reload, but by a restart\n" +
+    "verbose 1 instead of 0: not taken by a reload, but by tandem upgrade\n";
+  expect(told("reload", "--admin", admin)).toBe(`0 ${left}`);
+  await tandem.said(/WARN a setting is not taken by a reload change="workers 2 instead of 1" taken_by="tandem upgrade"/);
+  write(path, [a], [x], 'refill_rate = 200\nverbose = 1\nuser = "nobody"\nworkers = "2"\n');
+  expect(told("reload", "--admin", admin)).toBe(`0 main: refill_rate\n${left}`);
   expect(told("transition", "end", "--admin", admin)).toMatch(/^1 tandem: .*: no rings are changing\n$/);
   expect(told("transition", "--admin", admin)).toMatch(/^2 tandem: transition: no word given; allowed: end\n/);
   expect(told("reload", "--admin", join(dir, "nobody"))).toMatch(/^3 tandem: /);
