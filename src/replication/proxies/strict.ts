@@ -33,6 +33,15 @@ interface Wait {
   readonly done: (ok: boolean) => void;
 }
 
+/** Whether what a side holds shows that a write is there. */
+export type Proof = (held: Held | null) => boolean;
+
+interface Latest {
+  readonly serial: number;
+  /** Null: not known yet, or which sides took it is not. */
+  proof: Proof | null;
+}
+
 export interface StrictWorld {
   readonly nowMs: number;
   readonly settleMs: number;
@@ -42,9 +51,9 @@ export interface StrictWorld {
 
 export class Strict implements Strictness {
   private waits: Wait[] = [];
-  /** Number of our latest write of each key, of late and before; what is older is settled. */
-  private late = new Map<string, number>();
-  private before = new Map<string, number>();
+  /** Our latest write of each key, of late and before; what is older is settled. */
+  private late = new Map<string, Latest>();
+  private before = new Map<string, Latest>();
   private serial = 0;
   private turnMs = 0;
   private readonly pairsOf = new Map<Server, { readonly pair: Pair; readonly side: Side }[]>();
@@ -130,22 +139,40 @@ export class Strict implements Strictness {
   wrote(key: string): number {
     // Among siblings alone it is taken for lost when a later write of ours has replaced it: that is not worth a map of all.
     if (!this.timed) return 0;
-    this.late.set(key, ++this.serial);
+    this.late.set(key, { serial: ++this.serial, proof: null });
     return this.serial;
   }
 
-  private latest(key: string): number {
-    return this.late.get(key) ?? this.before.get(key) ?? 0;
+  /** Both sides took a write of ours, of this number: it need not be there any more. */
+  tookBoth(key: string, serial: number): void {
+    this.proves(key, serial, () => true);
+  }
+
+  private proves(key: string, serial: number, proof: Proof): void {
+    const latest = this.latest(key);
+    if (latest !== undefined && latest.serial === serial) latest.proof = proof;
+  }
+
+  private latest(key: string): Latest | undefined {
+    return this.late.get(key) ?? this.before.get(key);
+  }
+
+  /** A later write of ours than the one of this number is there. */
+  private isReplaced(key: string, serial: number, held: Held | null): boolean {
+    const latest = this.latest(key);
+    return latest !== undefined && latest.serial > serial && latest.proof !== null && latest.proof(held);
   }
 
   /**
-   * One side took a write of ours, of this number, that the other lacks. done(true) once everybody must know, and that side holds it still (or
-   * a later write of ours); done(false): not known in time, or it is gone.
+   * One side took a write of ours, of this number (0: none that could take another's place), that the other lacks. done(true)
+   * once everybody must know, and that side holds it still (or a later write of ours); done(false): not known in time, or it
+   * is gone. A later one of which that is not known is no proof: another proxy may have removed both.
    */
   settle(
     pair: Pair, key: string, laneIndex: number, took: Side, serial: number,
-    holds: (held: Held | null) => boolean, done: (ok: boolean) => void,
+    proof: Proof, done: (ok: boolean) => void,
   ): void {
+    this.proves(key, serial, proof);
     const lacking = pair.server(other(took))!;
     if (this.timed) this.board.soon();
     const told = this.siblings?.latest ?? 0;
@@ -156,10 +183,9 @@ export class Strict implements Strictness {
       if (asked) return verdict;
       // Repaired meanwhile: both sides have it, or what replaced it.
       if (!known() && pair.stale.get(key)?.side === other(took)) return null;
-      if (this.latest(key) > serial) return true;
       asked = true;
       new StillThere(pair, key, laneIndex, took, (held) => {
-        verdict = this.latest(key) > serial || (held !== "failed" && holds(held));
+        verdict = held !== "failed" && (proof(held) || this.isReplaced(key, serial, held));
         if (!this.timed) this.look();
       }).start();
       return verdict;
@@ -260,11 +286,11 @@ class StillThere extends SilentCaller {
 }
 
 /** Whether a side holds the version, or a later one of somebody's. */
-export function holdsVersion(version: string): (held: Held | null) => boolean {
+export function holdsVersion(version: string): Proof {
   return (held) => held !== null && held.cas.length === version.length && held.cas >= version;
 }
 
 /** Whether a side holds bytes[start, end), CR LF included. */
-export function holdsData(bytes: Uint8Array, start: number, end: number): (held: Held | null) => boolean {
+export function holdsData(bytes: Uint8Array, start: number, end: number): Proof {
   return (held) => held !== null && held.data.length === end - start && equal(held.data, 0, bytes, start, end - start);
 }

@@ -16,13 +16,12 @@ import type { RequestReader } from "../../protocol/request.ts";
 import { CRLF, putBytes, putSpace, putText, putVerb } from "../compose.ts";
 import { putDecision, putRequest, putResult } from "./explicit.ts";
 import { Forget, mustForget } from "./forget.ts";
-import type { Held } from "../copying/held.ts";
 import { Keyed, leadFor } from "./keyed.ts";
 import { type LockWaiter, other, PRIMARY, type Side } from "../pair.ts";
 import type { Pool } from "../pool.ts";
 import type { Client } from "./slot.ts";
 import { exptimeOf, Sync } from "../copying/sync.ts";
-import { holdsData, holdsVersion } from "../proxies/strict.ts";
+import { holdsData, holdsVersion, type Proof } from "../proxies/strict.ts";
 import { nativeUnique } from "../tokens.ts";
 import { isVersion } from "../version.ts";
 
@@ -180,6 +179,7 @@ export class Decide extends Keyed {
         return this.copyByRead();
       case Asked.COPY:
         if (status !== Status.STORED && status !== Status.HD) this.pool.counters.unreplicable++; // refused: it dropped its old copy
+        else if (this.serial !== 0) this.pool.strict!.tookBoth(this.key, this.serial);
         if (this.pool.lookout.watched) this.pool.lookout.wrote(this.pair, this.key, this.laneIndex);
         return this.conclude();
       case Asked.STAMP:
@@ -358,7 +358,7 @@ export class Decide extends Keyed {
   }
 
   /** Strict: how to tell that the lead still holds the result. */
-  private proof(): (held: Held | null) => boolean {
+  private proof(): Proof {
     if (this.version !== null) return holdsVersion(textOf(this.version, 0, this.version.length));
     return this.result === null ? holdsData(this.bytes, this.dataStart, this.dataEnd) : holdsData(this.result, 0, this.result.length);
   }

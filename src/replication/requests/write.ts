@@ -13,8 +13,7 @@ import type { RequestReader } from "../../protocol/request.ts";
 import { CRLF, putBytes, putLine, putSpace, putText, putVerb, putVersionedSet } from "../compose.ts";
 import { Forget, mustForget } from "./forget.ts";
 import { Keyed, leadFor } from "./keyed.ts";
-import { holdsData, holdsVersion } from "../proxies/strict.ts";
-import type { Held } from "../copying/held.ts";
+import { holdsData, holdsVersion, type Proof } from "../proxies/strict.ts";
 import { VERSION_DIGITS } from "../version.ts";
 import { BACKUP, other, PRIMARY, type Side } from "../pair.ts";
 import type { Pool } from "../pool.ts";
@@ -112,7 +111,7 @@ export class Write extends Keyed {
     if (this.explicit) this.pool.versions.next();
     const { strict } = this.pool;
     if (strict !== null && strict.remembers) {
-      this.serial = strict.wrote(this.key);
+      if (this.op !== Op.TOUCH) this.serial = strict.wrote(this.key);
       this.written = this.explicit ? textOf(this.pool.versions.digits, 0, VERSION_DIGITS) : "";
     }
     // Counted before anything is sent: a side may fail at once.
@@ -256,16 +255,17 @@ export class Write extends Keyed {
     const { strict, comebacks } = this.pool;
     // Nobody leads a server that is still to be filled: who else lacks what it lacks, all are given later.
     if (strict === null || this.done || comebacks.isHeld(this.server(other(took)))) return this.speak();
-    if (this.serial === 0) this.serial = strict.wrote(this.key);
+    if (this.serial === 0 && this.op !== Op.TOUCH) this.serial = strict.wrote(this.key);
     strict.settle(this.pair, this.key, this.laneIndex, took, this.serial, this.proof(), (ok) => (ok ? this.speak() : this.fail("outcome unknown")));
   }
 
   /** Strict: how to tell that a side holds what was written. */
-  private proof(): (held: Held | null) => boolean {
+  private proof(): Proof {
     if (this.op === Op.DELETE) return (held) => held === null;
     if (this.op === Op.TOUCH || this.fates[this.replySide] === Fate.REFUSED) return () => true;
     return this.written !== "" ? holdsVersion(this.written) : holdsData(this.bytes, this.dataStart, this.dataEnd);
   }
+  /** Strict: its number among our writes. A touch has none: what it found may be another's. */
   private serial = 0;
   /** Strict: the version that the set carried, or "". */
   protected written = "";
@@ -279,6 +279,7 @@ export class Write extends Keyed {
   private bothAnswered(led: FateCode, copied: FateCode): void {
     const pair = this.pair, replica = other(this.lead);
     this.through();
+    if (this.serial !== 0) this.pool.strict!.tookBoth(this.key, this.serial);
     if (led === Fate.REFUSED && copied === Fate.APPLIED) {
       // A refused set removed the lead's old value; the replica must not keep what the lead does not have.
       this.pool.counters.unreplicable++;

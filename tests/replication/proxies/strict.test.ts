@@ -100,9 +100,30 @@ describe("strict: a write that one side took", () => {
     c.t.client.sends(SET, "delete k\r\n");
     c.t.B.answers(SET + "delete k\r\n", "STORED\r\nDELETED\r\n");
     c.pass(c.t.proxy.pool.settleMs + 200);
-    c.t.B.answers(STILL, "EN\r\n"); // asked for the delete alone
+    c.t.B.answers(STILL + STILL, "EN\r\nEN\r\n");
     c.t.pass(20);
     c.t.client.receives("STORED\r\nDELETED\r\n");
+  });
+
+  test("is not acknowledged when a later one of ours that is gone replaced it", () => {
+    const c = alone();
+    const later = store("set", "k", "later");
+    c.t.client.sends(SET, later);
+    c.t.B.answers(SET + later, "STORED\r\nSTORED\r\n");
+    c.pass(c.t.proxy.pool.settleMs + 200);
+    c.t.B.answers(STILL + STILL, "EN\r\nEN\r\n"); // another proxy, which could reach the other side, removed it
+    c.t.pass(20);
+    c.t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown.*\r\nSERVER_ERROR tandem: outcome unknown/);
+  });
+
+  test("is not acknowledged for a later touch of what is gone", () => {
+    const c = alone();
+    c.t.client.sends(SET, "touch k 0\r\n");
+    c.t.B.answers(SET + "touch k 0\r\n", "STORED\r\nTOUCHED\r\n");
+    c.pass(c.t.proxy.pool.settleMs + 200);
+    c.t.B.answers(STILL + STILL, "EN\r\nEN\r\n");
+    c.t.pass(20);
+    c.t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown.*\r\nTOUCHED\r\n$/);
   });
 
   test("is not waited for without end when the board cannot be written", () => {
