@@ -42,7 +42,7 @@ function parseText(given: Given): Checked<ServerSpec> {
   }
   const bracketed = match[1]!.startsWith("[");
   const host = bracketed ? match[1]!.slice(1, -1) : match[1]!;
-  if (bracketed ? !isIpv6(host) : !isHost(host)) return wrong(given, "has no such host", FORMS);
+  if (bracketed ? !isIpv6(host) : !isHost(host)) return wrong(given, match[1] === "" ? "names no host" : "has no such host", FORMS);
   const port = match[2] === undefined ? PORT_DEFAULT : readNumber(match[2], 65535);
   if (port === 0) return wrong(given, "has no such port", "a port of 1 to 65535");
   const weight = readWeight(match[3]);

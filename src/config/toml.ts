@@ -8,6 +8,12 @@ const POOL_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 /** What a server's table may say. */
 const SERVER_WORDS = ["address", "weight", "name", "zone"] as const;
 
+/** A server's own table. */
+interface ServerTable {
+  readonly line: number;
+  readonly words: Map<string, AST.TOMLKeyValue>;
+}
+
 interface PoolBeingRead {
   readonly name: string;
   readonly line: number;
@@ -37,8 +43,9 @@ class Reader {
         allowed: '[table], or key = "text", a number, true, false or a list',
       });
     }
+    this.addTables();
     const pools: FilePool[] = this.pools.map((pool) => ({ ...pool, problems: [], notes: [] }));
-    return { path: this.path, top: this.top, pools, problems: this.problems, notes: [], partial: before !== -1 };
+    return { path: this.path, top: this.top, pools, problems: this.problems, notes: [], partial: before !== -1 || this.homeless };
   }
 
   /** Takes all that there is, or nothing, with the first reason. */
@@ -60,7 +67,11 @@ class Reader {
   /** The key-values of a table; an empty [pools.x] is a pool too. */
   private table(node: AST.TOMLTable): readonly AST.TOMLKeyValue[] {
     const [first, name] = node.resolvedKey;
-    if (first === "pools" && typeof name === "string") this.poolOf(name, node.loc.start.line);
+    const { line } = node.loc.start;
+    const pool = first === "pools" && typeof name === "string" ? this.poolOf(name, line) : null;
+    // A server that says nothing is one too.
+    const [key, number, ...more] = node.resolvedKey.slice(first === "pools" ? 2 : 0);
+    if ((key === "servers" || key === "backups") && typeof number === "number" && more.length === 0) this.tableAt(pool?.entries ?? this.top, key, number, line);
     return node.body;
   }
 
@@ -107,11 +118,12 @@ class Reader {
     const line = node.key.loc.start.line;
     const list = node.value.type === "TOMLArray";
     const nodes = node.value.type === "TOMLArray" ? node.value.elements : [node.value];
-    const values = nodes.map((each) => this.value(each, key));
+    const values = nodes.flatMap((each) => this.value(each, key) ?? []);
     entries.push({ key, word: key, line, list, values });
   }
 
-  private value(node: AST.TOMLContentNode, key: string): FileValue {
+  /** Null: a server without an address, which is told. */
+  private value(node: AST.TOMLContentNode, key: string): FileValue | null {
     const line = node.loc.start.line;
     const raw = this.text.slice(...node.range);
     if (node.type === "TOMLInlineTable" && (key === "servers" || key === "backups")) {
@@ -129,7 +141,7 @@ class Reader {
   }
 
   /** A line of [[pools.NAME.servers]]: the tables of one list are gathered by their number. */
-  private serverTable(entries: FileEntry[], key: string, more: readonly (string | number)[], node: AST.TOMLKeyValue): void {
+  private serverTable(entries: FileEntry[], key: "servers" | "backups", more: readonly (string | number)[], node: AST.TOMLKeyValue): void {
     if (more.length === 0) return this.entry(entries, key, node);
     const line = node.key.loc.start.line;
     const place = placeOf(this.path, line, key);
@@ -138,39 +150,67 @@ class Reader {
       this.problems.push({ flag: place, given: more.join("."), fault: "is no server", allowed: `["host:port", …], or tables with ${SERVER_WORDS.join(", ")}` });
       return;
     }
-    const table = this.tables.get(entries)?.[key]?.[number] ?? new Map<string, AST.TOMLKeyValue>();
-    const lists = this.tables.get(entries) ?? {};
-    (lists[key] ??= [])[number] = table;
-    this.tables.set(entries, lists);
-    table.set(word, node);
-    const values = lists[key]!.map((each) => this.server(each, [...each.values()][0]!.loc.start.line, "", key, false));
-    const at = entries.findIndex((each) => each.key === key);
-    const entry: FileEntry = { key, word: key, line: at === -1 ? line : entries[at]!.line, list: true, values };
-    if (at === -1) entries.push(entry);
-    else entries[at] = entry;
-    if (!SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word, node);
+    const { words } = this.tableAt(entries, key, number, line);
+    words.set(word, node);
   }
-  private readonly tables = new Map<FileEntry[], Record<string, Map<string, AST.TOMLKeyValue>[]>>();
 
-  /** { address = "host:port", weight = 2, name = "alpha", zone = "north" } in the words of -s. */
-  private server(words: ReadonlyMap<string, AST.TOMLKeyValue>, line: number, raw: string, key: string, tell = true): FileValue {
-    const place = placeOf(this.path, line, key);
-    const said: Record<string, string> = {};
-    for (const [word, node] of words) {
-      const { value } = node;
-      if (tell && !SERVER_WORDS.some((each) => each === word)) this.unknownWord(place, word, node);
-      const kind = word === "weight" ? "integer" : "string";
-      if (value.type === "TOMLValue" && value.kind === kind) said[word] = value.kind === "integer" ? String(value.bigint) : String(value.value);
-      else if (SERVER_WORDS.some((each) => each === word)) {
-        this.problems.push({ flag: `${place}.${word}`, given: this.text.slice(...value.range), fault: `is no ${kind}`, allowed: word === "weight" ? "weight = 2" : `${word} = "…"` });
+  /** Where its first word stands, or else it itself. */
+  private tableAt(entries: FileEntry[], key: "servers" | "backups", number: number, line: number): ServerTable {
+    const lists = this.tables.get(entries) ?? {};
+    this.tables.set(entries, lists);
+    const list = (lists[key] ??= []);
+    const table = list[number];
+    if (table !== undefined && table.words.size > 0) return table;
+    return (list[number] = { line, words: new Map() });
+  }
+  private readonly tables = new Map<FileEntry[], { servers?: ServerTable[]; backups?: ServerTable[] }>();
+
+  /** Once all of them are known. */
+  private addTables(): void {
+    for (const [entries, lists] of this.tables) {
+      for (const key of ["servers", "backups"] as const) {
+        const [first] = lists[key] ?? [];
+        if (first === undefined) continue;
+        const values = lists[key]!.flatMap(({ line, words }) => this.server(words, line, "", key) ?? []);
+        entries.push({ key, word: key, line: first.line, list: true, values });
       }
     }
-    const address = said["address"] ?? "";
+  }
+
+  /** { address = "host:port", weight = 2, name = "alpha", zone = "north" } in the words of -s; null: it has no address. */
+  private server(words: ReadonlyMap<string, AST.TOMLKeyValue>, line: number, raw: string, key: string): FileValue | null {
+    const place = placeOf(this.path, line, key);
+    const said: Record<string, string> = {};
+    let misspelled = false;
+    for (const [word, node] of words) {
+      const { value } = node;
+      const kind = word === "weight" ? "integer" : "string";
+      if (!SERVER_WORDS.some((each) => each === word)) {
+        misspelled = true;
+        this.unknownWord(place, word, node);
+      } else if (value.type === "TOMLValue" && value.kind === kind) said[word] = value.kind === "integer" ? String(value.bigint) : String(value.value);
+      else this.problems.push({ flag: `${place}.${word}`, given: this.text.slice(...value.range), fault: `is no ${kind}`, allowed: word === "weight" ? "weight = 2" : `${word} = "…"` });
+    }
+    const { address } = said;
+    if (address === undefined) {
+      this.homeless = true;
+      const written = raw !== "" ? raw : [...words.values()].map((node) => this.text.slice(...node.range)).join(", ");
+      // A word that is none may be meant for it, and one of another kind was told of.
+      if (!misspelled && !words.has("address")) this.problems.push({ flag: place, given: shortened(written), fault: "has no address", allowed: `address = "host:port", and ${SERVER_WORDS.slice(1).join(", ")}` });
+      return null;
+    }
+    if (/^(:.*)?$/.test(address)) {
+      this.homeless = true;
+      this.problems.push({ flag: `${place}.address`, given: `"${address}"`, fault: "names no host", allowed: 'address = "host:port", "[ipv6]:port" or "/socket"' });
+      return null;
+    }
     const weighted = said["weight"] === undefined ? address : `${withPort(address)}:${said["weight"]}`;
     const text = said["name"] === undefined ? weighted : `${weighted} ${said["name"]}`;
     const value: FileValue = { kind: "string", text, raw: raw === "" ? text : raw, line };
     return said["zone"] === undefined ? value : { ...value, zone: said["zone"] };
   }
+  /** A server was left out, whose address is to be corrected: it may be the only one. */
+  private homeless = false;
 
   private unknownWord(place: string, word: string, node: AST.TOMLKeyValue): void {
     this.problems.push({ flag: `${place}.${word}`, given: this.rawOf(node), fault: "is no word of a server", allowed: SERVER_WORDS.join(", ") });
@@ -179,8 +219,8 @@ class Reader {
 
 /** What begins a statement, as tandem's files are written: a key, or a table. A line of a list begins otherwise. */
 const STATEMENT = /^\s*[A-Za-z_[]/, TABLE = /^\s*\[/;
-/** Characters of a broken line that a problem repeats. */
-const BROKEN_MAX = 60;
+/** Characters of what is wrong that a problem repeats. */
+const GIVEN_MAX = 60;
 
 /**
  * Makes blank the statement that is no TOML, so that what follows it can be read, and returns its first line; of a table its
@@ -201,7 +241,11 @@ function leaveOut(lines: string[], line: number, column: number): string {
   // Blanks in their place: what is read further on stands where it stood.
   do lines[end] = " ".repeat(lines[end]!.length);
   while (++end < lines.length && !next.test(lines[end]!));
-  return broken.length > BROKEN_MAX ? `${broken.slice(0, BROKEN_MAX)}…` : broken;
+  return shortened(broken);
+}
+
+function shortened(text: string): string {
+  return text.length > GIVEN_MAX ? `${text.slice(0, GIVEN_MAX)}…` : text;
 }
 
 /** A weight stands after the port, so the port must be there. */

@@ -45,8 +45,8 @@ describe("parseServer", () => {
     expect(server("/run/a:b/m.sock").label).toBe("/run/a:b/m.sock");
   });
   test("refuses what is none", () => {
-    expect(fault("")).toBe("has no such host");
-    expect(fault(":11211")).toBe("has no such host");
+    expect(fault("")).toBe("names no host");
+    expect(fault(":11211")).toBe("names no host");
     expect(fault("1.2.3:11211")).toBe("has no such host");
     expect(fault("1.2.3.256:11211")).toBe("has no such host");
     expect(fault("a..b:11211")).toBe("has no such host");

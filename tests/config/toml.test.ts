@@ -52,7 +52,24 @@ servers = [
       't.toml:1: servers.adress "a:1": is no word of a server; allowed: address, weight, name, zone',
       't.toml:1: servers.weight "2": is no integer; allowed: weight = 2',
       't.toml:3: backups.zone 5: is no string; allowed: zone = "…"',
+      't.toml:3: backups "zone = 5": has no address; allowed: address = "host:port", and weight, name, zone',
     ]);
+  });
+  test("without an address are told of where they stand, and nothing else is said of them", () => {
+    const problems = (text: string): string[] => told(readToml("t.toml", text));
+    const ALLOWED = 'allowed: address = "host:port", and weight, name, zone';
+    expect(problems("servers = [\n  { weight = 2 },\n  {},\n]")).toEqual([`t.toml:2: servers "{ weight = 2 }": has no address; ${ALLOWED}`, `t.toml:3: servers {}: has no address; ${ALLOWED}`]);
+    expect(problems('[[pools.a.servers]]\n[[pools.a.servers]]\naddress = "b:1"\n[[pools.a.servers]]\nweight = 2\nzone = "n"')).toEqual([
+      `t.toml:1: servers: has no address; ${ALLOWED}`, `t.toml:5: servers "weight = 2, zone = \\"n\\"": has no address; ${ALLOWED}`,
+    ]);
+    expect(problems("[[servers]]")).toEqual([`t.toml:1: servers: has no address; ${ALLOWED}`]);
+    expect(problems("servers = [{ address = 5, weight = 2 }]")).toEqual(['t.toml:1: servers.address 5: is no string; allowed: address = "…"']);
+    const host = 'names no host; allowed: address = "host:port", "[ipv6]:port" or "/socket"';
+    expect(problems('servers = [{ address = ":11211", weight = 2 }]\n[[backups]]\naddress = ""')).toEqual([
+      `t.toml:1: servers.address ":11211": ${host}`, `t.toml:3: backups.address "": ${host}`,
+    ]);
+    const file = readToml("t.toml", 'servers = [{ weight = 2 }, "b:1"]');
+    expect([said(file.top), file.partial]).toEqual([["1 servers[] b:1@1"], true]);
   });
 });
 
