@@ -380,7 +380,7 @@ export class Proxy implements WorkingProxy {
     const uptimeSeconds = (clock.nowMs() - this.startedMs) / 1000;
     const cpu = host.cpuSeconds();
     const pools = this.services.map(({ config, pool, door, counters, peers, listening }) => ({
-      name: config.name, listening: listening.map(addressText), clients: { now: door.clients.length, max: door.room },
+      name: config.name, listening: listening.map(addressText), clients: { now: door.clients.length, max: door.room }, transitionSeconds: config.transitionSeconds,
       counters: { ...counters }, commands: door.latencies(), peers: peers.report(), ...reportRings(pool),
     }));
     const worker = {

@@ -4,6 +4,7 @@ import { type LatencyReport, latencySince, NO_LATENCY, percentileMs, sumLatencie
 import { ERRORS } from "../observe/counters.ts";
 import { isReady, readsOf } from "../observe/metrics.ts";
 import type { PoolReport, RefillReport, Report, ServerReport } from "../observe/report.ts";
+import { ringsText } from "./status_report.ts";
 import { barText, durationText, percentText, table } from "./table.ts";
 
 const EVENTS_SHOWN = 6;
@@ -44,7 +45,7 @@ function poolLines(pool: PoolReport, before: PoolReport | null, seconds: number)
   const rows = [["", "server", "state", "for", "reason", "version", rate, "p50 ms", "p99 ms", "failed", "in flight", "missed writes"]];
   pool.servers.forEach((server, index) => rows.push(serverRow(server, before?.servers[index], seconds)));
   const lines = [head, "", ...table(rows, "llllllrrrrrr"), ""];
-  if (pool.transition !== "") lines.push(`rings change: ${pool.transition}`);
+  if (pool.transition !== "") lines.push(ringsText(pool.transition, pool.transitionSeconds));
   for (const refill of pool.refills) lines.push(refillText(refill));
   if (pool.refills.length > 0 || pool.transition !== "") lines.push("");
   const commands = Object.entries(pool.commands).map(([command, latency]) => timesRow(command, latency, before?.commands[command], seconds));

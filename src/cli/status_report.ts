@@ -77,7 +77,7 @@ export function statusLines(report: Report): string[] {
     ]);
   }
   const lines = [head, "", ...table(rows, "llllllrr"), ""];
-  if (report.transition !== "") lines.push(`rings change: ${report.transition}`);
+  if (report.transition !== "") lines.push(ringsText(report.transition));
   for (const row of report.refill) lines.push(refillLine(row));
   if (report.refill.length > 0 || report.transition !== "") lines.push("");
   if (report.proxies.length > 0) lines.push(...rowsTable(report.proxies), "");
@@ -90,6 +90,12 @@ export function statusLines(report: Report): string[] {
     ["memory", `${Math.round(totals.resident_bytes / 1024 / 1024)} MiB`],
   ], "ll"));
   return lines;
+}
+
+/** A change of rings under way; where it waits for somebody, also how long, as far as that is known, and what ends that. */
+export function ringsText(transition: string, waitsSeconds = 0): string {
+  const bound = `${waitsSeconds === 0 ? "" : `at most ${durationText(waitsSeconds)}, or `}until tandem transition end`;
+  return `rings change: ${transition}${transition.includes(" waiting for ") ? ` (${bound})` : ""}`;
 }
 
 /** "primary:0:address 10.0.0.1:11211" and so on → one record for each "primary:0", which it holds as "row". */

@@ -60,6 +60,8 @@ export interface PoolReport extends RingsReport {
   /** Where its clients connect: "127.0.0.1:11211". */
   readonly listening: readonly string[];
   readonly clients: { readonly now: number; readonly max: number };
+  /** How long a change of rings waits for whoever is away, at each step. */
+  readonly transitionSeconds: number;
   /** Everything of observe/counters.ts. */
   readonly counters: Readonly<Record<string, number>>;
   /** What clients asked for, from the arrival of a request until its answer was handed over; only those that came. */

@@ -31,6 +31,8 @@ describe("liveLines", () => {
     const lines = liveLines("a:1", { ...first, pools: [{ ...pool!, transition: "primaries filling" }] }, null);
     expect(lines[6]).toMatch(/^backup /);
     expect(lines.slice(7, 10)).toEqual(["", "rings change: primaries filling", ""]);
+    const waits = liveLines("a:1", { ...first, pools: [{ ...pool!, transition: "primaries filling, waiting for a:1, which is down", transitionSeconds: 600 }] }, null);
+    expect(waits[8]).toBe("rings change: primaries filling, waiting for a:1, which is down (at most 10 min 00 s, or until tandem transition end)");
   });
 
   test("other proxies, and whom they do not trust", () => {

@@ -1,6 +1,6 @@
 // tandem status: from `stats` lines to what is printed.
 import { expect, test } from "bun:test";
-import { allUp, readReport, statusLines } from "../../src/cli/status_report.ts";
+import { allUp, readReport, ringsText, statusLines } from "../../src/cli/status_report.ts";
 import { Table } from "../replication/table.ts";
 
 const stats = (text: string): Map<string, string> =>
@@ -38,6 +38,7 @@ test("a change of rings", () => {
   const lines = statusLines(readReport("a:1", [GENERAL, new Map([...PROXY, ["transition", "primaries_filling,_then_backups"]]), SERVERS, null, null])!);
   expect(lines[4]).toMatch(/^backup /);
   expect(lines.slice(5, 8)).toEqual(["", "rings change: primaries filling, then backups", ""]);
+  expect(ringsText("primaries waiting for a:1, which is down")).toBe("rings change: primaries waiting for a:1, which is down (until tandem transition end)");
 });
 
 test("refills, and other proxies with whatever they tell", () => {

@@ -1,11 +1,14 @@
 // The admin page in a real browser: it shows what is there, tells of a lost server within two seconds, and can be read on
 // a small screen and in the dark. TANDEM_PICTURE=FILE writes the README's picture.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Browser, chromiumMissing, type Page, startChromium } from "../support/chromium.ts";
 import { Client } from "../support/client.ts";
 import { freePort, label, type Spawned, spawnMemcached } from "../support/memcached.ts";
-import { spawnTandem } from "../support/tandem.ts";
+import { spawnTandem, tandemPath } from "../support/tandem.ts";
 
 const missing = chromiumMissing();
 if (missing !== "") console.log(`tests/e2e/page.test.ts: not run: ${missing}`);
@@ -92,4 +95,48 @@ describe.if(missing === "")("the page", () => {
     await page.until("document.documentElement.scrollWidth === innerWidth", 5000);
     expect(page.complaints).toEqual([]);
   }, 40_000);
+
+  test("a change of rings shows: its step and how far it is, whom it waits for and how long, also on a small screen in the dark", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "tandem-page-"));
+    const [a, b, x] = await Promise.all([spawnMemcached(), spawnMemcached(), spawnMemcached()]);
+    running.unshift(a, b, x);
+    const path = join(dir, "tandem.toml"), place = `127.0.0.1:${await freePort()}`;
+    const settings = (...primaries: Spawned[]): void => writeFileSync(path,
+      `servers = [${primaries.map((each) => `"${label(each)}"`)}]\nbackups = ["${label(x)}"]\nrefill_rate = 25\ntransition = "10m"\ntimeout = "500ms"\n`);
+    settings(a);
+    const tandem = await spawnTandem(["-c", path, "--admin", place]);
+    const own = await browser.open(`http://${place}/`);
+    const keys = await Client.open(tandem.port);
+    try {
+      for (let i = 0; i < 400; i++) expect(await keys.ask(`set key${i} 0 0 5\r\nvalue\r\n`)).toBe("STORED");
+      await own.until(`${badges("up")} === 2`, 10_000);
+      expect(await own.evaluate<boolean>(`document.querySelector("#pools").textContent.includes("Rings change")`)).toBe(false);
+      settings(a, b);
+      tandem.kill("SIGHUP");
+      await own.until(`document.querySelector(".step.now")?.textContent === "filling" && /: \\d+ of \\d+ keys/.test(document.querySelector(".steps").parentElement.textContent)`, 10_000);
+      await own.until(`parseFloat(document.querySelector(".steps ~ .bar i").style.width) > 0`, 10_000);
+      expect(await own.evaluate<number>(`document.querySelectorAll(".step.past").length`)).toBe(4);
+
+      b.kill("SIGSTOP");
+      await own.until(`document.querySelector(".waits")?.textContent === "Waits for ${label(b)}, which is down; at most 10 min 0 s, or until tandem transition end"`, 10_000);
+      await own.shape(360, 740, true);
+      await own.until(`matchMedia("(prefers-color-scheme: dark)").matches && innerWidth === 360`, 5000);
+      const [sticksOut, ...light] = await own.evaluate<number[]>(`[document.documentElement.scrollWidth - innerWidth,
+        ...[".waits", ".step.now", ".step"].map((name) => getComputedStyle(document.querySelector(name)).color).concat(getComputedStyle(document.querySelector(".card")).backgroundColor)
+          .map((color) => Number(/\\d+/.exec(color)))]`);
+      expect(sticksOut).toBe(0);
+      for (const letters of light.slice(0, -1)) expect(letters - light.at(-1)!).toBeGreaterThan(100);
+      const picture = process.env["TANDEM_PICTURE_RINGS"];
+      if (picture !== undefined) writeFileSync(picture, await own.picture());
+
+      const ended = new Promise((done) => spawn(tandemPath(), ["transition", "end", "--admin", place]).once("exit", done));
+      expect(await ended).toBe(0);
+      await own.until(`document.querySelector(".steps") === null`, 5000);
+      expect(own.complaints).toEqual([]);
+    } finally {
+      keys.close();
+      await tandem.stop();
+      rmSync(dir, { recursive: true });
+    }
+  }, 60_000);
 });
