@@ -80,3 +80,24 @@ test("a server whose missed writes are not known one by one is compared also whe
   t.passUntil(() => t.proxy.pool.backups[0]!.label === "b1:1");
   expect(t.proxy.pool.comebacks.overflowed(t.proxy.pool.primaries[0]!)).toBe(true);
 });
+
+test("a server that is being given what it lost when it gains keys leads nothing before it was given those too", () => {
+  const DUMP = "lru_crawler metadump hash\r\n";
+  const t = new Table({ primaries: 2, before: ({ primaries, backups }) => [...primaries, ...backups].forEach((each, i) => each.lives(100 + i, "1.6.38")) });
+  t.P.dies();
+  t.passUntil(() => t.states.startsWith("down"));
+  t.P.lives(900, "1.6.38");
+  t.P.welcome = "accept";
+  t.P.standing.set(DUMP, "END\r\n");
+  t.passUntil(() => t.states.startsWith("rejoin") && t.B.lanes.some(({ unread }) => unread === DUMP));
+  reload(t, ["p0:1"], ["b0:1"]);
+  t.passUntil(() => text(t).includes("settling"));
+  t.B.standing.set(DUMP, "END\r\n");
+  t.B.continues();
+  t.passUntil(() => {
+    expect(t.proxy.pool.primaries[0]!.leads && text(t).includes("settling")).toBe(false);
+    return text(t).includes("filling");
+  });
+  t.passUntil(() => text(t) === "");
+  expect([t.states, t.proxy.pool.comebacks.overflowed(t.proxy.pool.primaries[0]!)]).toEqual(["up up", false]);
+});

@@ -221,6 +221,7 @@ export class Comebacks {
   gains(server: Server): void {
     this.held.add(server);
     this.unlisted(server);
+    this.returning.get(server)?.stop(); // what it was being given is not all by now
     if (server.leads) server.distrust("gains keys");
   }
 
