@@ -69,6 +69,10 @@ export class Changes implements Changing<PoolServer> {
     return this.transition === null ? { from: to, to, taken: 0 } : { from: this.from, to, taken: this.transition.taken };
   }
 
+  isAhead(steps: number): boolean {
+    return this.pool.siblings?.isAhead(steps) === true || this.pool.board?.isAhead(steps) === true;
+  }
+
   laggingWorker(steps: number): string | null {
     return this.pool.siblings?.lagging(steps) ?? null;
   }

@@ -17,7 +17,7 @@ import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import { BACKUP, other, type Pair, PRIMARY, type Side } from "./pair.ts";
-import { FILLED, REPLACED, TURNED } from "./proxies/steps.ts";
+import { FILLED, REPLACED, SETTLED, TURNED } from "./proxies/steps.ts";
 
 /** A server as the settings name it. */
 export interface RingServerSpec {
@@ -68,6 +68,8 @@ export interface Changing<Spec extends RingServerSpec> {
   /** Which other worker, and which other proxy, has taken fewer steps of this change, in words; null: none. */
   laggingWorker(steps: number): string | null;
   laggingProxy(steps: number): string | null;
+  /** Another worker or proxy has taken more steps of this change. */
+  isAhead(steps: number): boolean;
   /** We have taken another step. */
   stepped(): void;
 }
@@ -136,11 +138,12 @@ export class Transition<Spec extends RingServerSpec> {
       case "turning":
         if (nowMs < this.atMs) return;
         this.take(TURNED);
-        if (this.passes(nowMs, this.obstacle())) this.replace(change, nowMs);
+        // Where one has replaced it, who waits goes on to read and write where that one does not: there is no way but forward.
+        if (this.pool.isAhead(this.taken) || this.passes(nowMs, this.obstacle())) this.replace(change, nowMs);
         return;
       case "settling":
         if (nowMs < this.atMs || [...this.under].some((upload) => this.pool.uploads.has(upload))) return;
-        this.take(REPLACED);
+        this.take(SETTLED);
         if (!this.passes(nowMs, this.behind())) return;
         this.phase = "filling";
         this.pool.turn(this.turned, false);
@@ -156,8 +159,7 @@ export class Transition<Spec extends RingServerSpec> {
         this.changes.shift();
         this.phase = "waiting";
         this.inStep = true;
-        this.waitsFor = this.told = "";
-        this.waitsSinceMs = null;
+        this.waitsNoMore();
         this.take(FILLED);
         this.through++;
         this.tick(nowMs);
@@ -200,6 +202,8 @@ export class Transition<Spec extends RingServerSpec> {
     for (const server of this.gained) pool.gains(server);
     this.atMs = nowMs + (alone ? 0 : pool.requestMs);
     this.phase = "settling";
+    this.waitsNoMore();
+    this.take(REPLACED);
     pool.log[alone ? "warn" : "info"](alone ? "ring changes; without backups keys that move are misses" : "ring changes", {
       ring: ROLES[side], servers: after.map(({ label }) => label).join(","), filled: [...this.fresh, ...this.gained].map(({ label }) => label).join(",") || "none",
     });
@@ -211,8 +215,7 @@ export class Transition<Spec extends RingServerSpec> {
   private givesUp(nowMs: number, unfilled: readonly Server[]): boolean {
     const obstacle = this.pool.unfillable(unfilled);
     if (obstacle !== null) return this.passes(nowMs, obstacle);
-    this.waitsFor = this.told = "";
-    this.waitsSinceMs = null;
+    this.waitsNoMore();
     return false;
   }
 
@@ -236,9 +239,13 @@ export class Transition<Spec extends RingServerSpec> {
         this.phase === "filling" ? "ring changes without waiting any longer: who is not filled leads nothing until he is"
           : "ring changes without waiting any longer: what is not held elsewhere are misses", { ring, for: waitsFor });
     }
+    this.waitsNoMore();
+    return true;
+  }
+
+  private waitsNoMore(): void {
     this.waitsFor = this.told = "";
     this.waitsSinceMs = null;
-    return true;
   }
 
   /** Another proxy that was not left behind. */

@@ -7,7 +7,7 @@ import type { Clock } from "../../platform/platform.ts";
 import { controlName } from "../control.ts";
 import type { LeaseAround } from "./lease.ts";
 import { type Complaint, type ComplaintReason, complaintText, type Notice } from "./notice.ts";
-import { type Steps, stepsTaken } from "./steps.ts";
+import { type Steps, stepsAhead, stepsTaken } from "./steps.ts";
 import { Wall, type WallOwner } from "./wall.ts";
 
 /** How often notices are posted and read, ms. */
@@ -220,6 +220,11 @@ export class Board implements WallOwner, LeaseAround {
       if (taken !== null && taken < steps) return `proxy ${id}, which ${taken < 0 ? "was not told of it" : "is not as far"}`;
     }
     return null;
+  }
+
+  /** One of those that live has taken more steps of our change, which it has not ended. */
+  isAhead(steps: number): boolean {
+    return [...this.known.values()].some(({ notice, dead }) => !dead && notice.rings !== undefined && stepsAhead(notice.rings, this.world.steps, steps));
   }
 
   /** Higher than all before. */

@@ -13,7 +13,7 @@ import type { Board } from "./board.ts";
 import { Crossings, type CrossingsWorld, type CrossingWord } from "./crossings.ts";
 import type { ComplaintReason } from "./notice.ts";
 import { BACKUP, other, type Pair, PRIMARY, type Side } from "../pair.ts";
-import { type Steps, stepsTaken } from "./steps.ts";
+import { type Steps, stepsAhead, stepsTaken } from "./steps.ts";
 
 /** What workers say to each other. Servers by their labels: while rings change, places differ. */
 export type SiblingWord =
@@ -297,6 +297,11 @@ export class Siblings {
       if (taken < steps) return `worker ${number}, which ${taken < 0 ? "was not told of it" : "is not as far"}`;
     }
     return null;
+  }
+
+  /** One of us has taken more steps of our change, which it has not ended. */
+  isAhead(steps: number): boolean {
+    return [...this.others.values()].some((sibling) => sibling.steps !== null && stepsAhead(sibling.steps, this.world.steps, steps));
   }
 
   tell(): void {
