@@ -73,7 +73,9 @@ function zsh(): string[] {
     const after = value === "none" ? "" : `:${name}:${value === "path" ? "_files" : value === "any" ? "" : `(${value.join(" ")})`}`;
     const help = option.help.replaceAll("[", "\\[").replaceAll("]", "\\]").replaceAll(":", "\\:");
     const many = option.repeatable || option.kind === "count" ? "*" : "";
-    return forms(option).map((form) => `      ${quoted(`${many}${form}[${help}]${after}`)}`).join(" \\\n");
+    // "--ack=both" and "-p5" as well as two words.
+    const joined = (form: string): string => (value === "none" ? "" : form.startsWith("--") ? "=" : "+");
+    return forms(option).map((form) => `      ${quoted(`${many}${form}${joined(form)}[${help}]${after}`)}`).join(" \\\n");
   };
   const cases = COMMANDS.flatMap((command) => {
     const words = WORDS[command];

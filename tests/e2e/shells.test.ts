@@ -52,6 +52,24 @@ test("fish and zsh take theirs", async () => {
   expect([loaded.code, loaded.stdout, loaded.stderr]).toEqual([0, "_tandem: function\n_tandem\n", ""]);
 });
 
+test("zsh completes as it is typed: commands, words, flags, values and files, joined or apart", async () => {
+  const script = await printed("completion", "zsh");
+  if (Bun.which("zsh") === null) return console.log("zsh did not run: it is missing");
+  writeFileSync(join(dir, "servers.toml"), "");
+  const completed: Record<string, string> = {
+    "tandem stat": "tandem status ", "tandem ring expl": "tandem ring explain ", "tandem --ac": "tandem --ack=", "tandem --ack l": "tandem --ack lead ", "tandem --ack=l": "tandem --ack=lead ",
+    "tandem -c ser": "tandem -c servers.toml ", "tandem -cser": "tandem -cservers.toml ", "tandem --log-file=ser": "tandem --log-file=servers.toml ",
+    "tandem check ser": "tandem check servers.toml ", "tandem status --js": "tandem status --json ", "tandem --port 5 --ri": "tandem --port 5 --ring=",
+  };
+  // A shell at a terminal, in which Ctrl-T completes what was typed, shows it, and empties the line.
+  const shell = `zmodload zsh/zpty; zpty shell zsh -f -i
+    zpty -w shell "cd $1; autoload -U compinit; compinit -u -D; source $2; show() { zle complete-word; print -r -- \\<\\$BUFFER\\>; BUFFER= }; zle -N show; bindkey '^T' show; PS1='HE''RE'"
+    zpty -r shell shown '*HERE*'
+    for line in "\${@:3}"; do zpty -n -w shell "$line"$'\\x14'; zpty -r shell shown $'*<*>*'; print -r -- "\${\${shown##*<}%>*}"; done`;
+  const { stdout, stderr } = await run("timeout", ["50", "zsh", "-f", "-c", shell, "zsh", dir, script, ...Object.keys(completed)]);
+  expect([stdout.split("\n"), stderr]).toEqual([[...Object.values(completed), ""], ""]);
+}, 60_000);
+
 test("an unknown shell is refused with those that are known", async () => {
   expect(await run(tandemPath(), ["completion", "tcsh"])).toMatchObject({ code: 2, stderr: "tandem: completion tcsh: no such shell; allowed: bash, zsh, fish\n" });
   expect(await run(tandemPath(), ["completion"])).toMatchObject({ code: 2, stderr: "tandem: completion: for which shell; allowed: bash, zsh, fish\n" });
