@@ -40,7 +40,7 @@ export function check(context: Context, line: CommandLine): void {
 /** Prints what is wrong and ends, or what it holds; the pools. */
 function checkFile(context: Context, flags: Flags, path: string): readonly PoolConfig[] {
   const { host } = context.platform;
-  const layers = readLayers(host, withFile(flags, path));
+  const layers = readLayers(host, withFile(flags, "check", path));
   const settings = settle(layers, context.called);
   if (!settings.ok) {
     for (const problem of settings.problems) host.stdout(`${problemLine(problem)}\n`);
@@ -69,7 +69,7 @@ export function config(context: Context, line: CommandLine): void {
     }
     case "convert": {
       if (path === undefined || more.length > 0) return failUsage(context, wrong({ flag: "config convert", text: more[0] ?? "" }, "one file is needed", "tandem config convert FILE").problem);
-      return convert(context, readLayers(host, withFile(line.flags, path)), path);
+      return convert(context, readLayers(host, withFile(line.flags, "config convert", path)), path);
     }
     default:
       return failUsage(context, wrong(given, what === undefined ? "nothing asked" : "unknown", "print [-c FILE] [flags], or convert FILE").problem);
@@ -94,9 +94,9 @@ function print(context: Context, lines: readonly string[]): void {
   context.platform.host.stdout(lines.map((each) => `${each}\n`).join(""));
 }
 
-/** As if the file had been given by -c. */
-function withFile(flags: Flags, path: string): Flags {
-  return new Flags(new Map([...flags.given, ["config", [{ flag: "-c", text: path }]]]));
+/** As if the file had been given by -c; said: how it was. */
+function withFile(flags: Flags, said: string, path: string): Flags {
+  return new Flags(new Map([...flags.given, ["config", [{ flag: said, text: path }]]]));
 }
 
 function count(number: number, one: string, many: string): string {

@@ -163,7 +163,7 @@ describe("check", () => {
     expect(code).toBe(1);
     const serve = await run(["-c", bad]);
     expect([serve.code, serve.stderr.trimEnd().split("\n").length, serve.stdout]).toEqual([2, 3, ""]);
-    expect((await run(["check", join(dir, "none.toml")])).stdout).toMatch(/none\.toml: cannot be read \(.*\); allowed: a file of settings\n/);
+    expect((await run(["check", join(dir, "none.toml")])).stdout).toMatch(/^check \S*none\.toml: cannot be read \(.*\); allowed: a file of settings\n/);
     const good = file("good.toml", `\ufeff[pools.main]\nservers = ["a:1", "b:1"]\nbackups = ["c:1"]\n`);
     expect(await run(["check", good])).toEqual({ code: 0, stdout: `${good}: pool main: 2 primaries, 1 backup, ring libketama, fingerprint 78e2163a85170ff8\n`, stderr: "" });
   }, TEST_MS);
