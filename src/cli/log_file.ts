@@ -65,11 +65,15 @@ export class LogFile implements LogSink {
   private turnOver(): string {
     const { host, path } = this;
     const { bytes, count } = this.rotation!;
-    for (let i = count - 1; i >= 1; i--) host.renameFile(`${path}.${i}`, `${path}.${i + 1}`);
-    const renamed = host.renameFile(path, `${path}.1`);
-    const kept = this.reopen();
-    if (this.file.size === 0) return "";
-    this.limit = this.file.size + bytes;
-    return kept !== "" ? kept : renamed.ok ? "" : renamed.reason;
+    let reason = "";
+    // Unless another process has done it already.
+    if (this.file.isAt(path)) {
+      for (let i = count - 1; i >= 1; i--) host.renameFile(`${path}.${i}`, `${path}.${i + 1}`);
+      const renamed = host.renameFile(path, `${path}.1`);
+      if (!renamed.ok) reason = renamed.reason;
+    }
+    if (reason === "") reason = this.reopen();
+    if (reason !== "") this.limit = this.file.size + bytes;
+    return reason;
   }
 }

@@ -88,6 +88,20 @@ test("where it cannot be made anew it goes on in the file that was moved, and sa
   expect(files()).toEqual({ log: "a directory", moved: "one\ntwo\n" });
 });
 
+test("what another process has turned over, as at an upgrade, is not turned over once more", () => {
+  const { file: old, path, files } = open("f", { bytes: 20, count: 3 });
+  const heir = LogFile.open(host, path, { bytes: 20, count: 3 });
+  if (typeof heir === "string") throw new Error(heir);
+  old.write("old 1 890\n");
+  heir.write("new 1 890\n");
+  heir.write("new 2 890\n"); // it knows of its own bytes alone
+  heir.write("new 3 890\n");
+  expect(Object.keys(files())).toEqual(["log", "log.1"]);
+  old.write("old 2 890\n");
+  old.write("old 3 890\n");
+  expect(files()).toEqual({ log: "new 3 890\nold 3 890\n", "log.1": "old 1 890\nnew 1 890\nnew 2 890\nold 2 890\n" });
+});
+
 test("a place where no file can be made is told", () => {
   expect(typeof LogFile.open(host, join(root, "nowhere", "log"), null)).toBe("string");
 });
