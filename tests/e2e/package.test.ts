@@ -37,6 +37,7 @@ sed -i 's|^listen.*|listen = ["127.0.0.1", "/run/tandem-sockets/clients"]|; s|^p
 systemctl restart tandem; echo "code $?"; setpriv --reuid=nobody --clear-groups tandem ping /run/tandem-sockets/clients; echo "code $?"
 step reload; echo 'slow = "1s"' >> /etc/tandem/tandem.toml; mv /var/log/tandem/tandem.log /var/log/tandem/old; systemctl reload tandem; echo "code $?"
 for i in $(seq 50); do [ -s /var/log/tandem/tandem.log ] && break; sleep 0.1; done; cut -d ' ' -f 2- /var/log/tandem/tandem.log
+echo 'tiemout = 1' >> /etc/tandem/tandem.toml; systemctl reload tandem 2>/dev/null; echo "code $?"; sed -i '$d' /etc/tandem/tandem.toml; systemctl is-active tandem
 # A watchdog that would have bitten by now had the new process not taken over feeding it.
 step successor; mkdir -p /run/systemd/system/tandem.service.d; printf '[Service]\\nWatchdogSec=1\\n' > /run/systemd/system/tandem.service.d/soon.conf; systemctl daemon-reload; systemctl restart tandem
 pid=$(systemctl show -P MainPID tandem); systemctl kill --kill-who=main -s USR2 tandem
@@ -102,7 +103,7 @@ test("the package is installed, started, watched, stopped, removed and purged", 
     expect(step("start")).toMatch(/^code 0\nactive\nlistening on 127\.0\.0\.1:11211\n127\.0\.0\.1:11211: answers in [^]*\ncode 0\n$/);
     expect(step("user").trim()).toBe("tandem");
     expect(step("directories")).toMatch(/^code 0\n\/run\/tandem-sockets\/clients: answers [^]*\ncode 0\n$/);
-    expect(step("reload")).toBe('code 0\nINFO reloaded change="main: slow"\n');
+    expect(step("reload")).toBe('code 0\nINFO reloaded change="main: slow"\ncode 1\nactive\n');
     expect(step("successor")).toMatch(/^active\nits heir still\n0\n127\.0\.0\.1:11211: answers [^]*\ncode 0\n$/);
     expect(step("watch")).toBe("code 0\n1\n0\n");
     // A watch that died goes on with what the file says: nothing moves for it.
