@@ -106,7 +106,7 @@ export class WorkerPorts {
   accept(place: number, service: Service, address: Address, accepting: () => void, failed: (reason: string) => void): void {
     const held: Held = { service, listener: null };
     this.held.set(place, held);
-    this.platform.crew.accept(place, address, {
+    this.platform.crew.accept(place, address, BACKLOG, {
       onListening: (listener) => {
         if (this.closed || this.held.get(place) !== held) return listener.close();
         held.listener = listener;

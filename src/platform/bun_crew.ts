@@ -108,7 +108,7 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
       return started.ok && hand !== null ? { ok: true, child: { ...started.child, give: (place, more) => hand.give(place, fdsOf(more)) } } : started;
     },
     parent: parentChannel,
-    accept(place, address, handlers) {
+    accept(place, address, backlog, handlers) {
       setImmediate(() => {
         // A copy: to stop accepting closes what Bun was given.
         const fd = libc.copy(taken.at(place));
@@ -116,6 +116,7 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
         let listener: { stop(closeActive: boolean): void };
         try {
           listener = net.acceptFrom(fd, address.kind, handlers);
+          libc.listen(fd, backlog); // Bun has listened with its own
         } catch (error) {
           libc.close(fd);
           return handlers.onClose(causeOf(codeOf(error)), messageOf(error));

@@ -127,7 +127,7 @@ export function createDenoCrew(): Crew {
     portOf: () => null,
     startHeir: () => ({ ok: false, reason: refusal }),
     parent: parentChannel,
-    accept: (_place, _address, handlers) => void setTimeout(() => handlers.onClose("failed", refusal), 0),
+    accept: (_place, _address, _backlog, handlers) => void setTimeout(() => handlers.onClose("failed", refusal), 0),
     drop: () => {},
   };
 }

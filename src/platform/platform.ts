@@ -265,10 +265,10 @@ export interface Crew {
   /** The channel to whoever started us with start or startHeir; null when nobody did. Asked for once. */
   parent(handlers: ChannelHandlers): Channel | null;
   /**
-   * In a process that was given ports: accepts from one, by its place among them. ¶ close stops accepting; what waits in
-   * the port then waits for others who accept from it, and it can be accepted from again.
+   * In a process that was given ports: accepts from one, by its place among them. backlog: as it was opened with. ¶ close
+   * stops accepting; what waits in the port then waits for others who accept from it, and it can be accepted from again.
    */
-  accept(place: number, address: Address, handlers: ListenHandlers): void;
+  accept(place: number, address: Address, backlog: number, handlers: ListenHandlers): void;
   /** In such a process: lets go of a port that it does not accept from. ¶ When nobody holds it, it listens no more. */
   drop(place: number): void;
 }

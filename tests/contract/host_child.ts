@@ -211,7 +211,7 @@ function workInCrew(platform: Platform): void {
       }
       if (word !== "accept") return channel!.send(text.length > 1000 ? `${text[0]} ${text.length}` : text);
       for (const place of places) {
-        platform.crew.accept(Number(place), { kind: place === "2" ? "unix" : "tcp", host: "127.0.0.1", port: 1, path: "" } as Address, {
+        platform.crew.accept(Number(place), { kind: place === "2" ? "unix" : "tcp", host: "127.0.0.1", port: 1, path: "" } as Address, 64, {
           onListening: (listener) => {
             listeners.set(place, listener);
             channel!.send(`accepting ${place}`);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Client, NoReply } from "../support/client.ts";
 import { type Spawned, spawnMemcached } from "../support/memcached.ts";
 import { spawnTandem, type Tandem, tandemPath } from "../support/tandem.ts";
+import { standsStill } from "../support/program.ts";
 import { workersOf } from "../support/workers.ts";
 
 const open: (Client | Spawned)[] = [];
@@ -111,6 +112,20 @@ test("a worker that hangs is found and replaced, and its clients are cut", async
   } finally {
     rmSync(dir, { recursive: true });
   }
+}, 30_000);
+
+test("while no worker gets round to it as many connections wait in its ports as the kernel allows", async () => {
+  const tandem = await pair(["--workers", "2"]);
+  const workers = workersOf(tandem.pid);
+  for (const pid of workers) await standsStill(pid);
+  // Beyond what may wait the kernel answers none, until the workers are found to hang, after 4 s.
+  const began = performance.now();
+  const many = await Promise.all(Array.from({ length: 1500 }, () => Client.open(tandem.port)));
+  const tookMs = performance.now() - began;
+  for (const pid of workers) process.kill(pid, "SIGCONT");
+  expect(await many[0]!.ask("mn\r\n", 10_000)).toBe("MN");
+  for (const client of many) client.close();
+  expect(tookMs).toBeLessThan(3000);
 }, 30_000);
 
 test("SIGINT ends several workers in order; none is left of -d and -u either", async () => {

@@ -44,7 +44,7 @@ const NO_CREW: Crew = {
   portOf: () => null,
   startHeir: () => ({ ok: false, reason: ONE }),
   parent: () => null,
-  accept: (_place, _address, handlers) => handlers.onClose("failed", ONE),
+  accept: (_place, _address, _backlog, handlers) => handlers.onClose("failed", ONE),
   drop: () => {},
 };
 

@@ -237,7 +237,7 @@ export class FakePlatform {
     portOf: (): null => null,
     startHeir: (): { ok: false; reason: string } => ({ ok: false, reason: "no processes here" }),
     parent: (): null => null,
-    accept: (_place: number, _address: Address, owner: ListenOwner): void => owner.onClose("failed", "no processes here"),
+    accept: (_place: number, _address: Address, _backlog: number, owner: ListenOwner): void => owner.onClose("failed", "no processes here"),
     drop: (): void => {},
   };
 
