@@ -100,13 +100,19 @@ class PoolReader {
         if (node.value === true) this.wrong(word, line, text, "is a pool of Redis, which tandem does not speak", "redis: false; --pool serves some pools only");
         return;
       case "redis_auth": case "redis_db": return this.wrong(word, line, "", "is for Redis, which tandem does not speak", "memcached pools");
-      case "client_connections": return text === "0" ? undefined : this.put("max_clients", word, line, [value]);
+      case "client_connections":
+        if (text !== "0") return this.put("max_clients", word, line, [value]);
+        return this.note(word, line, text, "max_clients says how many, 4096 by itself");
       case "server_connections": return this.put("lanes", word, line, [value]);
       default:
         // Switched off it means nothing anyway.
         if (node.value === false) return;
-        this.notes.push({ flag: this.place(word, line), given: text, fault: "has no equal here and is left out", allowed: NOTES[word]! });
+        this.note(word, line, text, NOTES[word]!);
     }
+  }
+
+  private note(word: string, line: number, given: string, instead: string): void {
+    this.notes.push({ flag: this.place(word, line), given, fault: "has no equal here and is left out", allowed: instead });
   }
 
   /** "host:port", or "/socket" with permission bits. */

@@ -36,10 +36,10 @@ servers:
     expect(said("distribution: modula")).toEqual(["2 ring twemproxy-modula-fnv1a_64"]);
   });
   test("what has no equal is a note", () => {
-    const notes = pool("backlog: 512\npreconnect: true\nauto_eject_hosts: true\nserver_retry_timeout: 2000\nserver_failure_limit: 1\ntcpkeepalive: true").notes;
+    const notes = pool("backlog: 512\npreconnect: true\nauto_eject_hosts: true\nserver_retry_timeout: 2000\nserver_failure_limit: 1\ntcpkeepalive: true\nclient_connections: 0").notes;
     expect(notes.map(({ flag, given }) => `${flag} ${given}`)).toEqual([
       "n.yml:2: alpha.backlog 512", "n.yml:3: alpha.preconnect true", "n.yml:4: alpha.auto_eject_hosts true", "n.yml:5: alpha.server_retry_timeout 2000",
-      "n.yml:6: alpha.server_failure_limit 1", "n.yml:7: alpha.tcpkeepalive true",
+      "n.yml:6: alpha.server_failure_limit 1", "n.yml:7: alpha.tcpkeepalive true", "n.yml:8: alpha.client_connections 0",
     ]);
   });
   test("what would be another placement, or Redis, is refused by name", () => {
