@@ -51,12 +51,14 @@ export const USAGE: Readonly<Record<Command, readonly string[]>> = {
   reload: [
     "tandem reload [--admin HOST:PORT]",
     "Has a running proxy read its file of settings again and take what it says: all of it, or, with the",
-    "reason, nothing. Clients notice nothing. The same as SIGHUP.",
+    "reason, nothing. Clients notice nothing. The same as SIGHUP. Settings of the whole process are",
+    "named when they have changed, with what takes them: an upgrade, or a restart.",
     "Exit code: 0 taken, 1 the settings stay as they are, 3 no proxy answers.",
   ],
   transition: [
     "tandem transition end [--admin HOST:PORT]",
-    "Rings that change after a reload wait no longer for servers that are down.",
+    "Rings that change after a reload wait no longer for servers that are down, for other proxies, or",
+    "until a server that went away is filled: it leads nothing before. What only those hold are misses.",
     "Exit code: 0 told, 1 no rings are changing, 3 no proxy answers.",
   ],
   upgrade: [
