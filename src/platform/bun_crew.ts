@@ -78,7 +78,10 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
       if (bound === undefined) throw new Error("there is no such inherited socket");
       return port(bound.address, bound, backlog);
     };
-    return Array.from({ length: inherited.length > count ? inherited.length : count }, (_, index) => of(index));
+    const ports = Array.from({ length: inherited.length > count ? inherited.length : count }, (_, index) => of(index));
+    // Held on to, they would keep a port open that the settings no longer have.
+    for (const index of inherited) libc.close(libc.inherited[index]!.fd);
+    return ports;
   };
   return {
     refusal: libc.works ? "" : "this system's libc cannot be opened",

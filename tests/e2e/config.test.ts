@@ -9,6 +9,7 @@ import { TWEMPROXY_DISTRIBUTIONS, TWEMPROXY_HASHES } from "../../src/ring/flavou
 import { oddKeys } from "../ring/servers.ts";
 import { Client } from "../support/client.ts";
 import { canListen, findProgram, freePort, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { gone } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
 const EXAMPLE = "/usr/share/doc/nutcracker/examples/nutcracker.yml";
@@ -311,6 +312,31 @@ test("at SIGHUP ports and pools come and go, or nothing does when a port is take
   stays.close();
   moved.close();
 }, TEST_MS);
+
+for (const workers of [1, 2]) {
+  test(`a port that goes after an upgrade is closed, though the process before handed it on; ${workers} at work`, async () => {
+    const server = await memcached();
+    const [stays, goes, admin] = [await freePort(), await freePort(), `127.0.0.1:${await freePort()}`];
+    const path = join(dir, `handed${workers}.toml`), pidFile = join(dir, `handed${workers}.pid`);
+    const listen = (...ports: number[]): void =>
+      writeFileSync(path, `workers = ${workers}\nadmin = "${admin}"\npid_file = "${pidFile}"\nlisten = [${ports.map((port) => `"127.0.0.1:${port}"`)}]\nservers = ["127.0.0.1:${server.port}"]\n`);
+    listen(stays, goes);
+    await started(tandemPath(), ["-c", path], /listening address/);
+    expect((await run(["upgrade", "--admin", admin])).code).toBe(0);
+    const heir = Number(readFileSync(pidFile, "utf8"));
+    running.push({
+      stop: async () => {
+        process.kill(heir, "SIGTERM");
+        expect(await gone(heir, READY_MS)).toBe(true);
+      },
+    });
+    listen(stays);
+    expect(await run(["reload", "--admin", admin])).toMatchObject({ code: 0, stdout: `main: listens no more on 127.0.0.1:${goes}\n` });
+    // Nobody would ever answer who could connect there.
+    const found = async (port: number): Promise<string> => await Client.open(port).then((client) => (client.close(), "opened"), () => "refused");
+    expect([await found(stays), await found(goes)]).toEqual(["opened", "refused"]);
+  }, TEST_MS);
+}
 
 test("a file of which no pool can be had is not converted, and the reasons are told", async () => {
   const path = file("redis.yml", "alpha:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - 127.0.0.1:2:1\n");
