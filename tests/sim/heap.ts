@@ -1,22 +1,31 @@
 // What is to happen and when: a binary heap ordered by (time, order of asking).
 
-export class Happening {
-  constructor(
-    readonly atUs: number,
-    readonly order: number,
-    readonly run: () => void,
-  ) {}
+/** One object of its own for what happens often: a closure and what it holds are two more, for each time. */
+export abstract class Happening {
+  /** Set by World.plan. */
+  atUs = 0;
+  order = 0;
+
+  abstract run(): void;
 }
 
 export class Heap {
   private readonly items: Happening[] = [];
-
-  get size(): number {
-    return this.items.length;
-  }
+  /** What was due at once when it was asked for, in that order: soon[first, end). Half of all needs no place in the heap. */
+  private readonly soon: Happening[] = [];
+  private first = 0;
+  private end = 0;
 
   peek(): Happening | undefined {
-    return this.items[0];
+    const top = this.items[0];
+    if (this.first === this.end) return top;
+    const due = this.soon[this.first]!;
+    return top === undefined || before(due, top) ? due : top;
+  }
+
+  /** item comes behind all that were given to this before. */
+  append(item: Happening): void {
+    this.soon[this.end++] = item;
   }
 
   push(item: Happening): void {
@@ -33,13 +42,18 @@ export class Heap {
     items[at] = item;
   }
 
-  pop(): Happening | undefined {
+  /** Removes what peek() returned. */
+  drop(item: Happening): void {
+    if (this.first === this.end || item !== this.soon[this.first]) return this.dropTop();
+    this.first++;
+    if (this.first === this.end) this.first = this.end = 0;
+  }
+
+  private dropTop(): void {
     const items = this.items;
-    const first = items[0];
-    if (first === undefined) return undefined;
     const last = items.pop()!;
     const length = items.length;
-    if (length === 0) return first;
+    if (length === 0) return;
     let at = 0;
     for (;;) {
       let down = 2 * at + 1;
@@ -51,7 +65,6 @@ export class Heap {
       at = down;
     }
     items[at] = last;
-    return first;
   }
 }
 

@@ -2,6 +2,7 @@
 // then sockets that are ready, then what asked to run after the turn; then it is busy for a while.
 import type { Clock, Crew, Files, Host, Net, Platform, Random, Timer } from "../../src/platform/platform.ts";
 import { SimFiles } from "./files.ts";
+import { Happening } from "./heap.ts";
 import type { SimHost } from "./host.ts";
 import { Prng } from "./prng.ts";
 import { SimExit, SimProgram } from "./program.ts";
@@ -9,16 +10,23 @@ import { SimNet } from "./simnet.ts";
 import type { AcceptQueue, Ready, SimAttempt, SimSocket } from "./socket.ts";
 import type { World } from "./world.ts";
 
-class SimTimer implements Timer {
+class SimTimer extends Happening implements Timer {
   private over = false;
 
   constructor(
     private readonly process: SimProcess,
     readonly number: number,
-    private readonly run: () => void,
+    private readonly what: () => void,
     /** Asked for by the program, not by its platform. */
     private readonly counted: boolean,
-  ) {}
+  ) {
+    super();
+  }
+
+  /** Its time has come: it fires in the next turn. */
+  run(): void {
+    this.process.expired(this);
+  }
 
   cancel(): void {
     if (this.over) return;
@@ -30,7 +38,17 @@ class SimTimer implements Timer {
     if (this.over) return;
     this.cancel();
     if (this.counted) this.process.world.trace.event(this.process.world.nowUs, "timer", this.process.machine, this.number, "");
-    this.run();
+    this.what();
+  }
+}
+
+class PlannedTurn extends Happening {
+  constructor(private readonly process: SimProcess) {
+    super();
+  }
+
+  run(): void {
+    this.process.turn();
   }
 }
 
@@ -79,6 +97,8 @@ export class SimProcess implements Platform {
   private due: SimTimer[] = [];
   private afters: (() => void)[] = [];
   private spareReady: Ready[] = [];
+  /** The turn that is planned while `scheduled`. */
+  private readonly next = new PlannedTurn(this);
   private scheduled = false;
   private busyUntilUs = 0;
   private timerNumber = 0;
@@ -169,23 +189,26 @@ export class SimProcess implements Platform {
     if (counted) this.timers++;
     const late = this.world.settings.timerLateUs;
     const us = Math.max(1, Math.ceil((ms * 1000) / this.machine.rate)) + (late > 0 ? this.world.dice.net.below(late) : 0);
-    this.world.after(us, () => {
-      if (!this.alive) return;
-      this.due.push(timer);
-      this.wake();
-    });
+    this.world.plan(this.world.nowUs + us, timer);
     return timer;
+  }
+
+  /** A timer's time has come. */
+  expired(timer: SimTimer): void {
+    if (!this.alive) return;
+    this.due.push(timer);
+    this.wake();
   }
 
   private wake(): void {
     if (this.scheduled || !this.alive || this.machine.hung) return;
     this.scheduled = true;
     const now = this.world.nowUs;
-    this.world.at(this.busyUntilUs > now ? this.busyUntilUs : now, this.takeTurn);
+    this.world.plan(this.busyUntilUs > now ? this.busyUntilUs : now, this.next);
   }
-  private readonly takeTurn = (): void => this.turn();
 
-  private turn(): void {
+  /** Called by `next` alone. */
+  turn(): void {
     this.scheduled = false;
     if (!this.alive || this.machine.hung) return;
     if (this.busyUntilUs > this.world.nowUs) {

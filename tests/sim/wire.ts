@@ -5,6 +5,7 @@
 //   write ─▶ [queue] ─transmit─▶ flying ─arrive─▶ [received] ─dispatch─▶ onData
 //              └─ lost in a partition: held, sent again after it heals; an abort discards queue and lost, and what
 //                 flies or is received already is still read and executed by the peer, stopped or not.
+import { Happening } from "./heap.ts";
 import type { SimHost } from "./host.ts";
 import type { SimProcess } from "./process.ts";
 import type { AcceptQueue, SimSocket } from "./socket.ts";
@@ -31,7 +32,8 @@ export class ByteQueue {
       return first.slice(this.offset - n, this.offset);
     }
     if (first.length - this.offset === n) {
-      this.chunks.shift();
+      if (this.chunks.length === 1) this.chunks.pop();
+      else this.chunks.shift();
       const whole = this.offset === 0 ? first : first.slice(this.offset);
       this.offset = 0;
       return whole;
@@ -124,12 +126,21 @@ export class Link {
   }
 }
 
-interface Segment {
-  /** Its place among the segments of its pipe; a RST has none. */
-  readonly place: number;
-  readonly bytes: Uint8Array;
-  readonly fin: boolean;
-  readonly rst: boolean;
+class Segment extends Happening {
+  constructor(
+    private readonly pipe: Pipe,
+    /** Its place among the segments of its pipe; a RST has none. */
+    readonly place: number,
+    readonly bytes: Uint8Array,
+    readonly fin = false,
+    readonly rst = false,
+  ) {
+    super();
+  }
+
+  run(): void {
+    this.pipe.arrive(this);
+  }
 }
 
 const NONE = new Uint8Array(0);
@@ -179,7 +190,7 @@ export class Pipe {
 
   /** The last step of a handshake: makes the other side's endpoint real. */
   greet(): void {
-    this.send({ place: this.places++, bytes: NONE, fin: false, rst: false });
+    this.send(new Segment(this, this.places++, NONE));
   }
 
   fin(): void {
@@ -194,7 +205,7 @@ export class Pipe {
     this.queue.clear();
     this.lost = [];
     this.lostBytes = 0;
-    if (tell) this.send({ place: -1, bytes: NONE, fin: false, rst: true });
+    if (tell) this.send(new Segment(this, -1, NONE, false, true));
   }
 
   /** The receiver reads and throws away. */
@@ -211,11 +222,11 @@ export class Pipe {
     while (queue.length > 0) {
       const window = this.to.gone ? 65_536 : this.to.receiveLimit - this.to.received.length - this.flying;
       if (window <= 0) return;
-      this.send({ place: this.places++, bytes: queue.take(Math.min(queue.length, window, this.world.settings.segmentBytes)), fin: false, rst: false });
+      this.send(new Segment(this, this.places++, queue.take(Math.min(queue.length, window, this.world.settings.segmentBytes))));
     }
     if (this.finQueued && !this.finSent) {
       this.finSent = true;
-      this.send({ place: this.places++, bytes: NONE, fin: true, rst: false });
+      this.send(new Segment(this, this.places++, NONE, true));
     }
   }
 
@@ -227,10 +238,10 @@ export class Pipe {
 
   private fly(segment: Segment, arrivalUs: number): void {
     this.flying += segment.bytes.length;
-    this.world.at(arrivalUs, () => this.arrive(segment));
+    this.world.plan(arrivalUs, segment);
   }
 
-  private arrive(segment: Segment): void {
+  arrive(segment: Segment): void {
     this.flying -= segment.bytes.length;
     if (this.link.down || this.link.loses()) {
       if (!segment.rst && !this.dead) this.lose(segment, this.link.down);

@@ -98,14 +98,24 @@ export class World {
   }
 
   /** Runs at a virtual time; in the past means now. */
-  at(us: number, run: () => void): Happening {
-    const item = new Happening(us > this.nowUs ? us : this.nowUs, this.order++, run);
-    this.heap.push(item);
-    return item;
+  at(us: number, run: () => void): void {
+    this.plan(us, new Deed(run));
   }
 
-  after(us: number, run: () => void): Happening {
-    return this.at(this.nowUs + us, run);
+  after(us: number, run: () => void): void {
+    this.plan(this.nowUs + us, new Deed(run));
+  }
+
+  /** at() for something that is not waited for yet. */
+  plan(us: number, item: Happening): void {
+    item.order = this.order++;
+    if (us > this.nowUs) {
+      item.atUs = us;
+      this.heap.push(item);
+    } else {
+      item.atUs = this.nowUs;
+      this.heap.append(item);
+    }
   }
 
   /** The machine of that name; made at the first call. */
@@ -193,8 +203,9 @@ export class World {
 
   /** Lets the next thing happen; false when nothing is left to happen. */
   step(): boolean {
-    const next = this.heap.pop();
+    const next = this.heap.peek();
     if (next === undefined) return false;
+    this.heap.drop(next);
     this.nowUs = next.atUs;
     next.run();
     return true;
@@ -211,7 +222,7 @@ export class World {
     for (;;) {
       const next = this.heap.peek();
       if (next === undefined || next.atUs > untilUs || this.stopped) break;
-      this.heap.pop();
+      this.heap.drop(next);
       this.nowUs = next.atUs;
       next.run();
       if (this.look !== null && ++this.events % LOOK_EVENTS === 0) this.look();
@@ -226,6 +237,16 @@ export class World {
       this.run(Math.min(limitUs, this.nowUs + stepUs));
     }
     return true;
+  }
+}
+
+class Deed extends Happening {
+  constructor(private readonly what: () => void) {
+    super();
+  }
+
+  run(): void {
+    this.what();
   }
 }
 
