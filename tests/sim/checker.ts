@@ -27,8 +27,9 @@ export function check(history: History, lenient: Leniency): Verdict {
   }
   const violations: string[] = [];
   const undecided: string[] = [];
+  const room: Room = [new Possibilities(), new Possibilities(), new Possibilities()];
   for (const [key, calls] of keys) {
-    const judge = new Judge(calls, lenient);
+    const judge = new Judge(calls, lenient, room);
     const found = judge.run();
     if (found === "undecided") undecided.push(key);
     else if (found !== null) violations.push(found);
@@ -38,41 +39,54 @@ export function check(history: History, lenient: Leniency): Verdict {
 
 /** What one key may be, and what has taken effect then: a state's number and a bit for each slot, each pair once, in order. */
 class Possibilities {
-  readonly states: number[] = [];
-  readonly dones: number[] = [];
-  /** Where each pair lies, plus one; 0: free. Integers in a table of our own: a Set of numbers was a quarter of a run's time. */
-  private table = new Int32Array(32);
+  size = 0;
+  states = new Int32Array(FIRST_SIZE);
+  dones = new Int32Array(FIRST_SIZE);
+  /**
+   * Where each pair lies, plus `base`; less: free. Integers in a table of our own that is used again and again: Sets of
+   * numbers were a quarter of a run's time.
+   */
+  private table = new Int32Array(2 * FIRST_SIZE);
+  private base = 1;
 
-  get size(): number {
-    return this.states.length;
+  clear(): void {
+    this.base += this.size;
+    this.size = 0;
   }
 
-  /** False when it is known already. */
-  add(state: number, done: number): boolean {
-    const { states, dones, table } = this;
-    let at = spread(state, done) & (table.length - 1);
-    for (let place = table[at]!; place !== 0; place = table[at]!) {
-      if (states[place - 1] === state && dones[place - 1] === done) return false;
-      at = (at + 1) & (table.length - 1);
+  add(state: number, done: number): void {
+    const { states, dones, table, base } = this;
+    const mask = table.length - 1;
+    let at = spread(state, done) & mask;
+    for (let place = table[at]! - base; place >= 0; place = table[at]! - base) {
+      if (states[place] === state && dones[place] === done) return;
+      at = (at + 1) & mask;
     }
-    states.push(state);
-    dones.push(done);
-    table[at] = states.length;
-    if (states.length * 2 > table.length) this.widen();
-    return true;
+    const { size } = this;
+    states[size] = state;
+    dones[size] = done;
+    table[at] = base + size;
+    this.size = size + 1;
+    if (this.size === states.length) this.widen();
   }
 
   private widen(): void {
-    const { states, dones } = this;
-    const table = new Int32Array(this.table.length * 4);
-    for (let i = 0; i < states.length; i++) {
+    const { size, base } = this;
+    const states = new Int32Array(4 * size), dones = new Int32Array(4 * size), table = new Int32Array(8 * size);
+    states.set(this.states);
+    dones.set(this.dones);
+    for (let i = 0; i < size; i++) {
       let at = spread(states[i]!, dones[i]!) & (table.length - 1);
       while (table[at] !== 0) at = (at + 1) & (table.length - 1);
-      table[at] = i + 1;
+      table[at] = base + i;
     }
+    this.states = states;
+    this.dones = dones;
     this.table = table;
   }
 }
+
+const FIRST_SIZE = 64;
 
 function spread(state: number, done: number): number {
   const mixed = Math.imul(Math.imul(state, 0x9e3779b1) ^ done, 0x85ebca6b);
@@ -81,8 +95,13 @@ function spread(state: number, done: number): number {
 
 type Step = { readonly atUs: number; readonly begins: boolean; readonly call: Call };
 
+/** What one judge after another works in. */
+type Room = readonly [Possibilities, Possibilities, Possibilities];
+
 class Judge {
-  private possible = new Possibilities();
+  private possible: Possibilities;
+  private spare: Possibilities;
+  private readonly seen: Possibilities;
   private readonly slots: (Call | null)[] = [];
   private readonly slotOf = new Map<Call, number>();
   /** By slot: the slots of those calls of its connection that take effect before it, a bit each. */
@@ -96,7 +115,10 @@ class Judge {
   constructor(
     private readonly calls: readonly Call[],
     private readonly lenient: Leniency,
+    room: Room,
   ) {
+    [this.possible, this.spare, this.seen] = room;
+    this.possible.clear();
     this.possible.add(0, 0);
   }
 
@@ -116,10 +138,8 @@ class Judge {
         if (!this.open(step.call)) return "undecided";
         continue;
       }
-      const after = this.answered(step.call);
-      if (after === null) return "undecided";
-      if (after.size === 0) return this.explain(step.call, this.possible);
-      this.possible = after;
+      if (!this.answered(step.call)) return "undecided";
+      if (this.possible.size === 0) return this.explain(step.call, this.spare);
       this.close(step.call);
       if (changes(step.call)) this.settleOlder(step.call);
     }
@@ -143,13 +163,13 @@ class Judge {
     return true;
   }
 
-  /** Every possibility in which `call` has taken effect, reached from the present ones; null when too many. */
-  private answered(call: Call): Possibilities | null {
+  /** Leaves every possibility in which `call` has taken effect, reached from the present ones; false when too many. */
+  private answered(call: Call): boolean {
     const bit = 1 << this.slotOf.get(call)!;
-    const out = new Possibilities();
-    const seen = new Possibilities();
-    const { slots, before } = this;
-    for (let i = 0; i < this.possible.size; i++) seen.add(this.possible.states[i]!, this.possible.dones[i]!);
+    const { slots, before, seen, possible, spare: out } = this;
+    out.clear();
+    seen.clear();
+    for (let i = 0; i < possible.size; i++) seen.add(possible.states[i]!, possible.dones[i]!);
     for (let at = 0; at < seen.size; at++) {
       const state = seen.states[at]!, done = seen.dones[at]!;
       if ((done & bit) !== 0) {
@@ -162,9 +182,10 @@ class Judge {
         const after = this.follow(state, slot, other);
         for (let i = 0; i < after.length; i++) seen.add(after[i]!, done | (1 << slot));
       }
-      if (seen.size > POSSIBILITIES_MAX) return null;
+      if (seen.size > POSSIBILITIES_MAX) return false;
     }
-    return out;
+    this.leave(out);
+    return true;
   }
 
   /** The numbers of the states that may follow a state when the call in that slot takes effect. */
@@ -212,13 +233,20 @@ class Judge {
     this.slots[slot] = null;
     this.slotOf.delete(call);
     for (let i = 0; i < this.before.length; i++) this.before[i]! &= ~(1 << slot);
-    const kept = new Possibilities();
-    for (let i = 0; i < this.possible.size; i++) kept.add(this.possible.states[i]!, this.possible.dones[i]! & ~(1 << slot));
+    const { possible, spare: kept } = this;
+    kept.clear();
+    for (let i = 0; i < possible.size; i++) kept.add(possible.states[i]!, possible.dones[i]! & ~(1 << slot));
+    this.leave(kept);
+  }
+
+  /** Those in `spare` are possible now. */
+  private leave(kept: Possibilities): void {
+    this.spare = this.possible;
     this.possible = kept;
   }
 
   private explain(call: Call, before: Possibilities): string {
-    const states = new Set(before.states.map((one) => nameOf(this.states[one]!).slice(0, 120)));
+    const states = new Set(Array.from(before.states.subarray(0, before.size), (one) => nameOf(this.states[one]!).slice(0, 120)));
     const near = this.calls.filter((other) => other.startUs <= call.endUs && other.endUs >= call.startUs - 3_000_000);
     const open = this.slots.filter((other): other is Call => other !== null && other !== undefined && other !== call);
     return [

@@ -44,6 +44,7 @@ const LARGE_CHARACTERS = 16_384;
 /** Bytes made characters in one call. */
 const APPLY_MAX = 4096;
 const NOTHING = new Uint8Array(0);
+const LF = 10;
 
 export class SimClient implements SocketHandlers {
   /** Nothing is asked and nothing is owed any more. */
@@ -83,8 +84,8 @@ export class SimClient implements SocketHandlers {
       const some = bytes.length <= APPLY_MAX ? bytes : bytes.subarray(i, i + APPLY_MAX);
       this.input += String.fromCharCode.apply(null, some as unknown as number[]);
     }
-    // A long value in small pieces is looked at once, not at each piece.
-    if (this.input.length >= this.need) this.read();
+    // What comes in small pieces is looked at once it is whole, not at each piece.
+    if (this.need > 0 ? this.input.length >= this.need : bytes.includes(LF)) this.read();
     if (this.pending.length === 0 && !this.ending && this.socket !== null) this.rest();
   }
 
@@ -254,7 +255,7 @@ export class SimClient implements SocketHandlers {
         if (hit !== undefined && hit.token !== "") this.load.learned(call.key, call.seen, hit.token);
         continue;
       }
-      const outcome = /^[0-9]+ *$/.test(line) ? "number" : OUTCOMES.get(line);
+      const outcome = OUTCOMES.get(line) ?? (/^[0-9]+ *$/.test(line) ? "number" : undefined);
       if (outcome === undefined || !(ALLOWED[call.kind] ?? []).includes(outcome)) {
         this.complain(`${JSON.stringify(line)} to ${request.text.split("\r\n")[0]}`);
         this.history.abandon(call, nowUs);

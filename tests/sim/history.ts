@@ -48,7 +48,11 @@ export class History {
   slowestUs = 0;
 
   begin(call: Omit<Call, "id" | "endUs" | "outcome" | "refused" | "seen" | "seenFlags">): Call {
-    const whole: Call = { ...call, id: this.calls.length, endUs: Infinity, outcome: "open", refused: false, seen: "", seenFlags: 0 };
+    const { session, place, kind, key, value, flags, ttl, expected, noreply, startUs } = call;
+    const whole: Call = {
+      id: this.calls.length, session, place, kind, key, value, flags, ttl, expected, noreply, startUs,
+      endUs: Infinity, outcome: "open", refused: false, seen: "", seenFlags: 0,
+    };
     this.calls.push(whole);
     return whole;
   }

@@ -33,10 +33,10 @@ export function wrongNow(pool: Pool): string[] {
     }
   }
   for (const pair of pool.pairs) {
-    const counted: [number, number] = [0, 0];
-    for (const entry of pair.stale.values()) counted[entry.side]++;
-    if (counted[0] !== pair.lacking[0] || counted[1] !== pair.lacking[1]) {
-      out.push(`${counted} stale entries, though ${pair.lacking} are counted`);
+    let first = 0, second = 0;
+    if (pair.stale.size > 0) for (const { side } of pair.stale.values()) side === 0 ? first++ : second++;
+    if (first !== pair.lacking[0] || second !== pair.lacking[1]) {
+      out.push(`${[first, second]} stale entries, though ${pair.lacking} are counted`);
     }
   }
   return out;
@@ -115,11 +115,13 @@ export class Watch {
     for (const text of wrongNow(this.pool)) this.say(text);
     const running = (this.pool.copier as unknown as { running: number }).running;
     if (running > COPIES_MAX * this.lanes) this.say(`${running} copies at a time`);
+    const now = this.nowMs();
     for (const { locks } of this.pool.pairs) {
+      if (locks.size === 0) continue;
       for (const [key, queue] of locks) {
-        const since = this.lockedSince.get(queue) ?? this.nowMs();
-        this.lockedSince.set(queue, since);
-        if (this.nowMs() - since > LOCKED_MS_MAX) this.say(`${key} has been locked for ${LOCKED_MS_MAX} ms`);
+        const since = this.lockedSince.get(queue);
+        if (since === undefined) this.lockedSince.set(queue, now);
+        else if (now - since > LOCKED_MS_MAX) this.say(`${key} has been locked for ${LOCKED_MS_MAX} ms`);
       }
     }
   }

@@ -33,8 +33,8 @@ export class Unanswered {
   /** What is missed by a line of many keys while that happened is of unknown outcome. */
   withdraw({ calls }: History): void {
     if (this.timesUs.length === 0) return;
-    const lines = new Map<string, number>();
-    const line = ({ session, place }: Call): string => `${session} ${place}`;
+    const lines = new Map<number, number>();
+    const line = ({ session, place }: Call): number => session * 2 ** 30 + place;
     for (const call of calls) lines.set(line(call), (lines.get(line(call)) ?? 0) + 1);
     for (const call of calls) {
       if (call.outcome !== "miss" || lines.get(line(call)) === 1) continue;
