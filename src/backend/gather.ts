@@ -5,6 +5,7 @@
 // of gets of 20 KiB and more.
 import { CR, LF } from "../bytes/ascii.ts";
 import { hold } from "../bytes/lent.ts";
+import { plainCopy } from "../bytes/outbound.ts";
 
 export interface Part {
   readonly bytes: Uint8Array;
@@ -37,7 +38,7 @@ export class Gather {
   /** Takes what is still missing of bytes[start, end); returns where it stopped. */
   add(bytes: Uint8Array, start: number, end: number): number {
     const stop = Math.min(end, start + this.size - this.got);
-    if (this.whole !== null) this.whole.set(bytes.subarray(start, stop), this.got);
+    if (this.whole !== null) plainCopy(bytes, start, stop, this.whole, this.got);
     else if (stop > start) {
       hold(bytes);
       this.parts.push({ bytes, start, end: stop });

@@ -5,7 +5,7 @@
 //   out: [request][request]…  ──one write a turn──▶ server ──▶ onData: header, gather, stream ──▶ FIFO head's caller
 import { CR, indexOf, LF } from "../bytes/ascii.ts";
 import { keep, lend, release } from "../bytes/lent.ts";
-import { Outbound, type TailPool } from "../bytes/outbound.ts";
+import { Outbound, plainCopy, type TailPool } from "../bytes/outbound.ts";
 import type { Flushable, Turn } from "../bytes/turn.ts";
 import type { Latency } from "../observe/latency.ts";
 import type { Address, Attempt, CloseCause, Net, Socket, SocketHandlers } from "../platform/platform.ts";
@@ -260,7 +260,7 @@ export class Lane implements Flushable {
     }
     const line = new Uint8Array(held.length + take);
     line.set(held);
-    line.set(chunk.subarray(0, take), held.length);
+    plainCopy(chunk, 0, take, line, held.length);
     this.held = null;
     if (lf === -1) {
       this.held = line;

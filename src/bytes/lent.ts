@@ -36,6 +36,7 @@ export function keep(bytes: Uint8Array): void {
 
 /** Nobody holds any of it. */
 export function free(bytes: Uint8Array): void {
+  if (bytes.length < LENT_BYTES_MIN) return; // before the buffer: to ask a small array for it makes one
   const { buffer } = bytes;
-  if (bytes.length >= LENT_BYTES_MIN && buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0);
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0);
 }

@@ -4,7 +4,7 @@
 //   onData ─▶ input (unread from `at`) ─▶ line held in part │ value being filled │ bytes to swallow ─▶ command
 //   answers ─▶ out ─▶ one write at the end of the turn; above OUT_HIGH nothing more is read until it has drained
 import { indexOf, textOf, LF, CR } from "../bytes/ascii.ts";
-import { Outbound, type TailPool } from "../bytes/outbound.ts";
+import { Outbound, plainCopy, type TailPool } from "../bytes/outbound.ts";
 import type { Flushable, Turn } from "../bytes/turn.ts";
 import type { CloseCause, Socket, SocketHandlers } from "../platform/platform.ts";
 import type { ConnectionView, Engine, Session } from "./engine.ts";
@@ -270,7 +270,7 @@ export class Connection implements SocketHandlers, Session, Flushable, Connectio
 
   private takeValue(): void {
     const count = Math.min(this.value.length - this.valueUsed, this.input.length - this.at);
-    this.value.set(this.input.subarray(this.at, this.at + count), this.valueUsed);
+    plainCopy(this.input, this.at, this.at + count, this.value, this.valueUsed);
     this.at += count;
     this.valueUsed += count;
     if (this.valueUsed < this.value.length) return;

@@ -30,14 +30,18 @@ export function runLine(engine: Engine, session: Session, line: string): void {
   if (all.includes("")) all = all.filter((word) => word !== "");
   const name = all[0];
   if (name === undefined || name.length < 2) return session.write("ERROR\r\n");
-  if (name.length === 2 && name.startsWith("m")) return runMeta(engine, session, all.slice(0, WORDS_MAX));
+  if (name.length === 2 && name.startsWith("m")) return runMeta(engine, session, cut(all));
   const get = GETS.get(name);
   if (get !== undefined) return runGet({ engine, session, words: all, quiet: false }, get.cas, get.touch);
-  const call: Call = { engine, session, words: all.slice(0, WORDS_MAX), quiet: false };
+  const call: Call = { engine, session, words: cut(all), quiet: false };
   const command = COMMANDS.get(name);
   if (command !== undefined && all.length >= command.least && all.length <= command.most) return command.run(call);
   if (command === undefined && call.words.at(-1)!.startsWith("HTTP/") && !/^[gsacidt]/.test(name)) return session.close();
   session.write("ERROR\r\n");
+}
+
+function cut(words: readonly string[]): readonly string[] {
+  return words.length > WORDS_MAX ? words.slice(0, WORDS_MAX) : words;
 }
 
 const GETS: ReadonlyMap<string, { readonly cas: boolean; readonly touch: boolean }> = new Map([

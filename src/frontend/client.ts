@@ -4,7 +4,7 @@
 //   onData ─▶ input [request][request][req…]  ─▶ dispatch ─▶ slots: head ─▶ … ─▶ tail     out ─▶ one write a turn
 import { CR, LF } from "../bytes/ascii.ts";
 import { free, lend, release } from "../bytes/lent.ts";
-import { Outbound } from "../bytes/outbound.ts";
+import { Outbound, plainCopy } from "../bytes/outbound.ts";
 import type { Flushable } from "../bytes/turn.ts";
 import type { Socket, SocketHandlers } from "../platform/platform.ts";
 import type { Counters } from "../observe/counters.ts";
@@ -103,7 +103,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     } else {
       const have = this.inputEnd - this.inputStart;
       const joined = new Uint8Array(have + bytes.length);
-      joined.set(this.input.subarray(this.inputStart, this.inputEnd));
+      plainCopy(this.input, this.inputStart, this.inputEnd, joined, 0);
       joined.set(bytes, have);
       release(this.input);
       free(bytes);
@@ -342,7 +342,7 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     const gather = this.input!;
     const { length } = bytes;
     const take = Math.min(gather.length - this.inputEnd, length);
-    gather.set(bytes.subarray(0, take), this.inputEnd);
+    plainCopy(bytes, 0, take, gather, this.inputEnd);
     this.inputEnd += take;
     if (take === length) free(bytes); // all of it was copied
     if (this.inputEnd < gather.length) return;

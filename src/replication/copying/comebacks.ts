@@ -257,7 +257,7 @@ export class Comebacks {
 
   /** Called every tick. */
   tick(now: number): void {
-    for (const returning of [...this.returning.values()]) returning.tick(now);
+    if (this.returning.size > 0) for (const returning of [...this.returning.values()]) returning.tick(now);
   }
 
   /** Called every tick: removals that were broken off. */

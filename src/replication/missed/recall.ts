@@ -132,7 +132,7 @@ export class Recall {
 
   /** Called every tick. */
   tick(now: number): void {
-    for (const book of [...this.books.values()]) {
+    if (this.books.size > 0) for (const book of [...this.books.values()]) {
       if ((book.step === "settles" || book.step === "lingers") && now >= book.nextMs) this.look(book);
     }
     if (this.decided || this.firstMs === -1 || now - this.firstMs < this.around.patienceMs) return;

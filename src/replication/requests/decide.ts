@@ -58,7 +58,9 @@ export class Decide extends Keyed {
   constructor(client: Client, pool: Pool, reader: RequestReader, bytes: Uint8Array) {
     super(client, pool, reader, bytes);
     const words = reader.op === Op.CAS ? 6 : reader.valueBytes >= 0 ? 5 : 3;
-    this.words = Array.from(reader.at.subarray(2, words * 2));
+    const places: number[] = [];
+    for (let i = 2; i < words * 2; i++) places.push(reader.at[i]!);
+    this.words = places;
     this.dataStart = reader.valueBytes >= 0 ? reader.next : 0;
     this.dataEnd = reader.valueBytes >= 0 ? reader.next + reader.valueBytes + 2 : 0;
   }
