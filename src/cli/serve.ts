@@ -63,7 +63,8 @@ function checkMachine(context: Context, settings: ServeSettings): Problem | null
   if (problem !== null) return problem;
   for (const { listen } of settings.config.pools) {
     for (const address of listen) {
-      const problem = address.kind === "unix" ? checkSocketPath(host, { flag: "-f", text: address.path }) : null;
+      if (address.kind !== "unix" || host.inherited.some((each) => each.kind === "unix" && each.path === address.path)) continue;
+      const problem = checkSocketPath(host, { flag: "-f", text: address.path });
       if (problem !== null) return problem;
     }
   }
@@ -124,7 +125,8 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
       pidWritten = written.ok;
     }
     if (settings.user === null || heir) return null;
-    const became = host.becomeUser(settings.user.text, settings.group?.text ?? null);
+    // His own log he can open again: at an upgrade, and when somebody has moved it.
+    const became = host.becomeUser(settings.user.text, settings.group?.text ?? null, sink instanceof LogFile ? [logFile!.text] : []);
     if (!became.ok) return `${settings.user.flag} ${settings.user.text}: ${became.reason}`;
     const problem = checkStateDirs(context, settings);
     return problem === null ? null : problemLine(problem);

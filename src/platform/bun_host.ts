@@ -1,6 +1,6 @@
 // What the process may do to itself on Bun: the user it runs as, starting itself again, and two calls to libc.
 import process from "node:process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, lchownSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { dlopen, FFIType } from "bun:ffi";
 import type { HandCalls } from "./bun_hand.ts";
 import type { Host } from "./platform.ts";
@@ -105,9 +105,9 @@ export function createBunHost(libc: BunLibc): Host {
   return createHost({
     runtime: `bun ${Bun.version}`,
     fdLimit: () => libc.fdLimit(),
-    becomeUser(user, group) {
+    becomeUser(user, group, owned) {
       libc.keepProgram();
-      return becomeUser(user, group);
+      return becomeUser(user, group, owned);
     },
     spawnSelfDetached,
     inherited: libc.inherited.map(({ address }) => address),
@@ -116,13 +116,14 @@ export function createBunHost(libc: BunLibc): Host {
 }
 
 /** Groups first, then the group, then the user: after setuid there is no right left to change the others. */
-function becomeUser(user: string, group: string | null): ReturnType<Host["becomeUser"]> {
+function becomeUser(user: string, group: string | null, owned: readonly string[]): ReturnType<Host["becomeUser"]> {
   const { getuid, getgid, setuid, setgid, setgroups } = process;
   if (!getuid || !getgid || !setuid || !setgid || !setgroups) return { ok: false, reason: "this system has no users to become" };
   try {
     const ids = findUser(readFileSync("/etc/passwd", "utf8"), readFileSync("/etc/group", "utf8"), user, group);
     if (typeof ids === "string") return { ok: false, reason: ids };
     if (getuid() !== 0) return { ok: false, reason: "only root can become another user" };
+    for (const path of owned) if (lstatSync(path).isFile()) lchownSync(path, ids.uid, ids.gid);
     setgroups([...ids.groups]);
     setgid(ids.gid);
     setuid(ids.uid);

@@ -194,10 +194,11 @@ export interface Host {
   /** Soft limit of open files, or 0 when the runtime cannot say. */
   fdLimit(): number;
   /**
-   * Becomes user (and group, or the user's primary group) for good, supplementary groups included. ok:false with
-   * the reason when the runtime or the rights do not allow it.
+   * Becomes user (and group, or the user's primary group) for good, supplementary groups included; of owned those that are
+   * files, and no links to some, are that user's from then on. ok:false with the reason when the runtime or the
+   * rights do not allow it.
    */
-  becomeUser(user: string, group: string | null): { ok: true } | { ok: false; reason: string };
+  becomeUser(user: string, group: string | null, owned: readonly string[]): { ok: true } | { ok: false; reason: string };
   /**
    * Starts this same program again, detached from the terminal, with args; ok with its pid. Its stdout and stderr are
    * appended to outputPath (made with mode 0644 when missing), or discarded when null; stdin is empty.

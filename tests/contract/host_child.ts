@@ -13,9 +13,9 @@ export function runChild(platform: Platform, args: readonly string[]): void {
   clock.timer(LIFE_MS, () => host.exit(9));
   switch (command) {
     case "become":
-      return say(host.becomeUser(first, second ?? null));
+      return say(host.becomeUser(first, second ?? null, args.slice(3)));
     case "become twice":
-      return say([host.becomeUser(first, null), host.becomeUser("root", null)]);
+      return say([host.becomeUser(first, null, []), host.becomeUser("root", null, [])]);
     case "print": // Much text and then an exit at once: nothing may be lost.
       host.stdout("x".repeat(Number(first)));
       host.stderr("last words\n");

@@ -2,7 +2,7 @@
 // looks at it through /proc, its exit code and its output.
 import { describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -145,7 +145,7 @@ export function hostContract(name: string, child: readonly string[], becomes: bo
       expect(answer.reason).toMatch(/ENOENT|No such file/);
     });
 
-    within("becomeUser changes user, group and supplementary groups of every thread, for good", async (start) => {
+    within("becomeUser changes user, group and supplementary groups of every thread, for good", async (start, dir) => {
       if (!becomes) {
         const answer = (await start("become", "nobody").json()) as { ok: boolean; reason: string };
         expect(answer.ok).toBe(false);
@@ -166,9 +166,14 @@ export function hostContract(name: string, child: readonly string[], becomes: bo
           expect([row("Uid"), row("Gid"), sorted(row("Groups"))]).toEqual(wanted);
         }
       }
-      const other = start("become", "nobody", "daemon");
-      expect(await other.json()).toEqual({ ok: true });
       const gid = execFileSync("id", ["-g", "daemon"], { encoding: "utf8" }).trim();
+      const [log, link, elsewhere] = [join(dir, "log"), join(dir, "link"), join(dir, "elsewhere")];
+      for (const path of [log, elsewhere]) writeFileSync(path, "");
+      symlinkSync(elsewhere, link);
+      const other = start("become", "nobody", "daemon", log, link, "/dev/null");
+      expect(await other.json()).toEqual({ ok: true });
+      const owners = [log, link, elsewhere, "/dev/null"].map((path) => lstatSync(path)).map((each) => `${each.uid} ${each.gid}`);
+      expect(owners).toEqual([`${execFileSync("id", ["-u", "nobody"], { encoding: "utf8" }).trim()} ${gid}`, "0 0", "0 0", "0 0"]);
       expect(readFileSync(`/proc/${other.pid}/status`, "utf8")).toMatch(new RegExp(`Gid:\\s+${gid}\\s`));
       const [first, second] = (await start("become twice", "nobody").json()) as [object, object];
       expect(first).toEqual({ ok: true });

@@ -1,6 +1,6 @@
 // An upgrade under load: another process takes over the listening sockets, and neither a connection nor an answer is lost.
 import { afterEach, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,20 +32,22 @@ interface Running {
 }
 
 /** tandem from a copy of its own, which can be replaced, with a pid file. */
-async function run(flags: readonly string[]): Promise<Running> {
+async function run(flags: readonly string[], logFile = ""): Promise<Running> {
   const dir = mkdtempSync(join(tmpdir(), "tandem-upgrade-"));
+  chmodSync(dir, 0o755); // as /usr/bin is to others
   copyFileSync(tandemPath(), join(dir, "tandem"));
   const [primary, backup] = [held(await spawnMemcached()), held(await spawnMemcached())];
   const port = await freePort(), admin = await freePort();
   const args = ["-l", "127.0.0.1", "-p", String(port), "-f", join(dir, "socket"), "-s", `127.0.0.1:${primary.port}`, "-b", `127.0.0.1:${backup.port}`,
-    "--pid-file", join(dir, "pid"), "--drain", "20s", "--admin", `127.0.0.1:${admin}`, ...flags];
+    "--pid-file", join(dir, "pid"), "--drain", "20s", "--admin", `127.0.0.1:${admin}`, ...flags, ...(logFile === "" ? [] : ["--log-file", join(dir, logFile)])];
   writeFileSync(join(dir, "admin"), `127.0.0.1:${admin}`);
   const child = spawn(join(dir, "tandem"), args, { stdio: ["ignore", "pipe", "pipe"] });
   started.add(child.pid!);
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Uint8Array) => (log += new TextDecoder().decode(bytes)));
-  await until(() => /INFO server is up .*\n(.*\n)*.*INFO server is up/.test(log), () => log);
-  return { port, dir, child, log: () => log };
+  const whole = (): string => (logFile !== "" && existsSync(join(dir, logFile)) ? readFileSync(join(dir, logFile), "utf8") : log);
+  await until(() => /INFO server is up .*\n(.*\n)*.*INFO server is up/.test(whole()), whole);
+  return { port, dir, child, log: whole };
 }
 
 async function until(holds: () => boolean, what: () => string): Promise<void> {
@@ -158,6 +160,24 @@ for (const [name, flags] of [["one process", []], ["two workers", ["--workers", 
     }, 40_000);
   });
 }
+
+test("after -u too, with a log that root opened", async () => {
+  if (process.getuid?.() !== 0) return console.log("not run: only root can become another user");
+  const { port, dir, child, log } = await run(["-u", "nobody"], "log");
+  try {
+    await promisify(execFile)(tandemPath(), ["upgrade", "--admin", readFileSync(join(dir, "admin"), "utf8")]);
+    const heir = Number(/serves, this one finishes its clients pid=(\d+) /.exec(log())![1]);
+    started.add(heir);
+    expect(heir).not.toBe(child.pid!);
+    expect(readFileSync(`/proc/${heir}/status`, "utf8")).toMatch(/^Uid:\s+65534\s/m);
+    const client = held(await Client.open(port));
+    expect(await client.ask("mn\r\n")).toBe("MN");
+    process.kill(heir, "SIGTERM");
+    await until(() => log().includes("stopping signal=SIGTERM"), log); // what the new one says is there as well
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}, 30_000);
 
 test("a heir that cannot begin changes nothing", async () => {
   const { port, dir, child, log } = await run([]);
