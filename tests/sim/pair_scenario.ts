@@ -196,8 +196,10 @@ export function impatience({ calls }: History, stalledUs: number, large: boolean
     if (call.noreply || took === Infinity || took <= patience + excuseUs || call.outcome === "unknown" && !call.refused) continue;
     // Commands of one connection are answered in order, and those on one key may have to wait for each other.
     // Of two clients, whose question comes first is known only when they asked far enough apart.
+    // A line of many keys is answered once the last of them may be.
+    const keys = new Set(calls.filter(({ session, place }) => session === call.session && place === call.place).map(({ key }) => key));
     const ahead = calls.filter((other) => other !== call && other.endUs > call.startUs &&
-      (other.session === call.session ? other.id < call.id : other.key === call.key && other.startUs < call.startUs + UNORDERED_US));
+      (other.session === call.session ? other.id < call.id : keys.has(other.key) && other.startUs < call.startUs + UNORDERED_US));
     if (took > patience * (1 + Math.min(most, ahead.length)) + excuseUs) out.push(`I11: ${took / 1000} ms, behind ${ahead.length} others: ${say(call)}`);
   }
   return out;
