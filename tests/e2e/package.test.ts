@@ -78,7 +78,7 @@ function whyNot(): string {
 /** Runs dir/run.sh there; what went wrong before it began. */
 function world(dir: string): string {
   const ran = spawnSync("unshare", ["-p", "-f", "-m", "-n", "-i", "-u", "-C", "--kill-child", "bash", WORLD, dir], {
-    encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 180_000, killSignal: "SIGKILL",
+    encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 300_000, killSignal: "SIGKILL",
   });
   return `${ran.stdout}${ran.stderr}`;
 }
@@ -116,4 +116,4 @@ test("the package is installed, started, watched, stopped, removed and purged", 
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
-}, 240_000);
+}, 400_000);
