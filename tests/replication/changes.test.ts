@@ -1,6 +1,7 @@
 // Rings that change while servers are away: who is waited for, how that ends, and what is known of those left behind.
 import { describe, expect, test } from "bun:test";
 import type { PoolConfig } from "../../src/config/config.ts";
+import { BACKUP } from "../../src/replication/pair.ts";
 import { Backend, store, Table } from "./table.ts";
 
 const MINUTE_MS = 60_000, WAIT_MS = 3600_000;
@@ -100,4 +101,17 @@ test("a server that is being given what it lost when it gains keys leads nothing
   });
   t.passUntil(() => text(t) === "");
   expect([t.states, t.proxy.pool.comebacks.overflowed(t.proxy.pool.primaries[0]!)]).toEqual(["up up", false]);
+});
+
+test("what a server lacks of a request from before the rings changed it lacks where the key is now, also when the pair is there still", () => {
+  const t = new Table({ primaries: 2 });
+  const { pool } = t.proxy;
+  const before = new Map(Array.from({ length: 40 }, (_, i) => [`k${i}`, pool.pairOf(`k${i}`)]));
+  new Backend(t.platform, "p2:1", 150);
+  reload(t, ["p0:1", "p1:1", "p2:1"], ["b0:1"]);
+  t.passUntil(() => text(t).includes("settling"));
+  const [key, pair] = [...before].find(([each, was]) => pool.pairOf(each) !== was)!;
+  expect([pair.retired, pool.pairs.includes(pair)]).toEqual([false, true]);
+  pool.lacks(pair, key, BACKUP);
+  expect([pair.stale.size, pool.pairOf(key).stale.get(key)?.side]).toEqual([0, BACKUP]);
 });
