@@ -294,14 +294,12 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** A side lacks the newest state of a key; it is copied when it can be. */
   lacks(pair: Pair, key: string, side: Side): void {
-    // The request may have begun before the rings changed: who lacks it is told where the key is now, also when its pair
-    // is there still for other keys.
+    // The request may have begun before the rings changed: who lacks it is told where the key is now.
     const now = pair.retired || this.verifier.moved ? this.pairOf(key) : pair;
     if (now !== pair) {
       const server = pair.server(side);
       if (now.primary !== server && now.backup !== server) return;
-      pair = now;
-      side = now.primary === server ? PRIMARY : BACKUP;
+      [pair, side] = [now, now.primary === server ? PRIMARY : BACKUP];
     }
     this.learned(pair, key, side);
     this.siblings?.missed(pair, key, side);

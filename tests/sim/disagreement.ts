@@ -101,3 +101,14 @@ export function* differingLeads(proxies: readonly Proxy[], keys: readonly string
     if ([...leads.values()].some(({ size }) => size > 1)) yield key;
   }
 }
+
+/** Keys that proxies let different servers decide on, whatever their rings are. */
+export function* differingServers(proxies: readonly Proxy[], keys: readonly string[]): Iterable<string> {
+  for (const key of keys) {
+    const leads = new Set(proxies.map(({ pool }) => {
+      const pair = pool.pairOf(key);
+      return pair.server(pair.leadOf(key))!.label;
+    }));
+    if (leads.size > 1) yield key;
+  }
+}

@@ -6,7 +6,7 @@ import type { RingFlavour } from "../../src/config/config.ts";
 import { check } from "./checker.ts";
 import { findings } from "./company_checker.ts";
 import { drawKinds, Nemesis } from "./faults.ts";
-import { differingLeads, Disagreement } from "./disagreement.ts";
+import { differingLeads, differingServers, Disagreement } from "./disagreement.ts";
 import { CLOSING_US, drawHabits, type Habits, keysOf } from "./load.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT } from "./model.ts";
@@ -58,7 +58,6 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
   world.runUntil(() => pair.serving && pair.quiet(), 10 * SECOND_US, 500);
   world.run(world.nowUs + 2 * SECOND_US); // everybody has read of everybody
   pair.startClients();
-  const disagreement = kind === "rings-two" ? new Disagreement(world, () => differingLeads(pair.proxies, keysOf(habits))) : null;
   const faults = kind === "rings-faults", faultsEndUs = world.nowUs + FAULTS_US;
   const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
     cls: "A", kinds: drawKinds(world.dice.faults).filter((each) => each !== "flap"), quiet: () => true, untilUs: faultsEndUs, spreadUs: 0,
@@ -66,6 +65,9 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
   if (faults) nemesis.start();
   // Dice of its own: what else happens to a seed stays as it was.
   const hurry = new Dice(world.seed ^ 0x4a57e), hurries = faults && hurry.chance(1, 3);
+  // Whoever is told not to wait for the side that is to answer meanwhile has nobody to read from until all have replaced the ring.
+  const disagreement = kind !== "rings-two" && !hurries ? null
+    : new Disagreement(world, () => (hurries ? differingServers : differingLeads)(pair.proxies, keysOf(habits)));
   let reloads = 0;
   for (let i = dice.range(1, 2); i > 0; i--) {
     world.run(world.nowUs + dice.range(1, 3) * SECOND_US);
