@@ -413,7 +413,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     if (this.changes.has(server) || this.backups.length === 0) return;
     this.comebacks.memoryLost(server);
     this.board?.memoryLost(server);
-    this.memory?.hints.lost(server);
+    this.memory?.memoryLost(server);
   }
 
   arrived(server: Server): void {

@@ -204,6 +204,7 @@ export class Memory implements HintsAround, RecallAround, StateAround {
         if (!this.follow(`${name} lost`)) continue;
         this.log.warn("server lost its memory while no proxy looked", { server: server.label });
         comebacks.memoryLost(server);
+        this.hurry(server);
         if (server.state !== "down") comebacks.bringBack(server, "restarted");
         continue;
       }
@@ -229,6 +230,17 @@ export class Memory implements HintsAround, RecallAround, StateAround {
     this.log.warn("what a server missed is not known, all of it is compared", { server: server.label, on: keeper, reason: why });
     if (flush) this.pool.comebacks.owesFlush(server, 0);
     this.pool.comebacks.doubt(server, "missed writes");
+  }
+
+  /** A server lost its memory, what it kept for us too. */
+  memoryLost(server: Server): void {
+    this.hints.lost(server);
+    this.hurry(server);
+  }
+
+  /** What it held its peers alone hold: nobody can wait for them. */
+  private hurry(server: Server): void {
+    for (const peer of this.peersOf(server)) this.recall.hurry(peer.server);
   }
 
   /** Keys that are known to be missed; of two hints of a key, on both sides perhaps, the later counts. */

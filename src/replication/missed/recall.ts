@@ -130,6 +130,14 @@ export class Recall {
     this.goOn();
   }
 
+  /** It is not waited for any longer that earlier proxies' connections to it end. */
+  hurry(server: Server): void {
+    const book = this.books.get(server);
+    if (book?.step !== "lingers") return;
+    book.step = "read";
+    if (server.lanes.every((lane) => lane.alive)) this.around.arrived(server);
+  }
+
   /** Called every tick. */
   tick(now: number): void {
     if (this.books.size > 0) for (const book of [...this.books.values()]) {

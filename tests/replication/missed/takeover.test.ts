@@ -76,6 +76,25 @@ test("a server that comes late is not used while a connection to it is open of a
   expect(c.t.states).toMatch(/^(up|rejoin) up$/);
 });
 
+// restart-a 13000459: its peer answered with misses, though what it had held was there all the time.
+test("one that is waited for in this way is used at once when its peer has lost its memory: nobody else holds what it holds", () => {
+  const c = new Company({ hints: true }, (t) => void (t.P.welcome = "refused"));
+  pass(c, 1500);
+  c.P.post(OTHER, notice(5));
+  c.P.held.set(connectionKey(OTHER, "0"), "10.9.9.9:1234");
+  c.t.P.connections([["tcp:10.9.9.9:1234", "conn_read"]]);
+  c.t.P.welcome = "accept";
+  pass(c, 5000);
+  c.t.B.dies();
+  pass(c, 1000);
+  expect(c.t.states).toBe("down down");
+  c.t.B.lives(999);
+  c.t.B.welcome = "accept";
+  for (let i = 0; i < 100 && c.t.states.includes("down cold"); i++) pass(c, 20);
+  for (let i = 0; i < 300 && !/ rejoin/.test(c.t.states); i++) pass(c, 20);
+  expect(c.t.states).toBe("up rejoin cold");
+});
+
 // restart-disk 1585: the marks had gone with the memory of the server that they lay on; the file stayed, and cost the next
 // proxy what was stored since on both servers.
 test("what the file of an earlier proxy says was missed is void once it is made up for, as its marks are", () => {
