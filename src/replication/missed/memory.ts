@@ -27,8 +27,8 @@ export class Memory implements HintsAround, RecallAround, StateAround {
   private readonly voids = new Map<string, Map<string, number>>();
   /** What was followed already. */
   private readonly followed = new Set<string>();
-  /** Proxies that are dead for certain, with the servers on which nothing of them is left. */
-  private readonly dead = new Map<string, Set<Server>>();
+  /** Proxies that are dead for certain. */
+  private readonly dead = new Map<string, Left>();
   private readonly peers = new Map<Server, Peer[]>();
 
   constructor(private readonly pool: Pool) {
@@ -183,11 +183,16 @@ export class Memory implements HintsAround, RecallAround, StateAround {
     this.recall.tick(now);
     this.hints.tick(now);
     this.state?.tick(now);
-    for (const [id, done] of this.dead) {
+    for (const [id, left] of this.dead) {
       for (const server of this.servers) {
-        if (done.has(server) || !server.lanes[0]!.ready || !this.recall.knows(server)) continue;
-        done.add(server);
-        this.erase(server, id);
+        if (left.ends.has(server) || !server.lanes[0]!.ready || !this.recall.knows(server)) continue;
+        if (!left.marks.has(server)) {
+          left.marks.add(server);
+          this.eraseMarks(server, id);
+        }
+        if (!this.pool.board!.isForgotten(id, server)) continue;
+        left.ends.add(server);
+        erase(server, endsOf(id));
       }
     }
   }
@@ -293,8 +298,8 @@ export class Memory implements HintsAround, RecallAround, StateAround {
 
   /** Before us, and gone when we came; whether it ended in order. */
   gone(id: string, ended: boolean): void {
-    this.pool.board!.gone.add(id);
-    this.dead.set(id, new Set());
+    this.dead.set(id, new Left());
+    this.pool.board!.departed(id);
     if (!ended) this.pool.scrubber.soon(0);
   }
 
@@ -310,20 +315,19 @@ export class Memory implements HintsAround, RecallAround, StateAround {
         if (!all && complaints.some((each) => each.name === name)) this.pool.comebacks.doubt(server, "another proxy died that did not trust it");
       }
       this.restore(verdict, id);
-      this.dead.set(id, new Set());
+      this.dead.set(id, new Left());
       done();
     });
   }
 
   /** Nothing is left of what an earlier proxy said; ours was said before. */
-  private erase(server: Server, id: string): void {
-    const lane = server.lanes[0]!;
-    const keys = endsOf(id);
+  private eraseMarks(server: Server, id: string): void {
+    const keys: string[] = [];
     for (const { server: about } of this.peersOf(server)) for (let i = 0; i < lanesOf(id); i++) keys.push(markKey(about.label, id, i));
     for (const { id: of, about, lane: index, mark } of this.recall.marksOn(server)) {
       if (of === id) for (let n = mark?.from ?? 0; n < (mark?.to ?? 0); n++) keys.push(chunkKey(about, id, index, n));
     }
-    for (const key of keys) put(lane, `md ${key}\r\n`, () => {});
+    erase(server, keys);
   }
 
   /** Waits until nothing is under way and leaves word of it; done comes within the time of a request. */
@@ -359,4 +363,16 @@ export class Memory implements HintsAround, RecallAround, StateAround {
     return pool.uploads.size === 0 && pool.pairs.every((pair) => pair.locks.size === 0) &&
       pool.servers.every((server) => server.lanes.every((lane) => lane.inFlight.count === 0));
   }
+}
+
+/** Where nothing is left of a proxy. */
+class Left {
+  /** Servers on which its marks were erased. */
+  readonly marks = new Set<Server>();
+  /** And what said where its connections came from: it tells who comes next that it is gone, as long as a notice says that it lives. */
+  readonly ends = new Set<Server>();
+}
+
+function erase(server: Server, keys: readonly string[]): void {
+  for (const key of keys) put(server.lanes[0]!, `md ${key}\r\n`, () => {});
 }

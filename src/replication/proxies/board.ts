@@ -88,7 +88,7 @@ export class Board implements WallOwner, LeaseAround {
   /** Numbers of the last notices of those that were buried: older ones are still being read. */
   private readonly buried = new Map<string, number>();
   /** Dead for certain: nobody waits for their silence. */
-  readonly gone = new Set<string>();
+  private readonly gone = new Set<string>();
   private readonly burying = new Set<string>();
   private seq: number;
   private nextMs = 0;
@@ -202,6 +202,23 @@ export class Board implements WallOwner, LeaseAround {
 
   isGone(id: string): boolean {
     return this.gone.has(id);
+  }
+
+  /** No notice on a server says that it lives. */
+  isForgotten(id: string, server: Server): boolean {
+    return this.viewMs(server) !== -Infinity && !this.known.has(id);
+  }
+
+  /** It is dead for certain, and what it left is known. */
+  departed(id: string): void {
+    this.gone.add(id);
+    this.refence();
+  }
+
+  /** As alone, with our own workers. */
+  private get solitary(): boolean {
+    for (const { id, dead } of this.known.values()) if (!dead && !this.gone.has(id) && !this.siblings.has(id)) return false;
+    return true;
   }
 
   /** What it copies to a server is what we would: the rings are the same. */
@@ -340,6 +357,7 @@ export class Board implements WallOwner, LeaseAround {
   }
 
   private refence(): void {
+    const { solitary } = this;
     for (const server of this.world.servers) {
       const name = this.names.get(server)!;
       let by = "";
@@ -347,6 +365,9 @@ export class Board implements WallOwner, LeaseAround {
       server.drainedElsewhere = false;
       for (const { id, notice } of this.known.values()) {
         if (this.siblings.has(id)) continue;
+        // What it complained about is led key by key by now. Its word would turn all other keys, for a poll, to the side
+        // that what it did last may not have reached, and that was read meanwhile. Others who live still go by it.
+        if (solitary && this.gone.has(id)) continue;
         const complaint = notice.complaints.find((each) => each.name === name);
         if (complaint?.why === "drained") server.drainedElsewhere = true;
         else if (complaint !== undefined) by += `${by === "" ? "" : ", "}${id} ${complaint.why}`;

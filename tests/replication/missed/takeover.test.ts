@@ -95,6 +95,53 @@ test("one that is waited for in this way is used at once when its peer has lost 
   expect(c.t.states).toBe("up rejoin cold");
 });
 
+describe("a proxy that was gone when we came and had not trusted the primary", () => {
+  function successor(): Company {
+    const c = new Company({ hints: true });
+    c.B.post(OTHER, notice(5, { complaints: [{ name: "p0:1", why: "stale", chunks: 0 }] }));
+    c.B.held.set(connectionKey(OTHER, "0"), "10.9.9.9:1234");
+    return c;
+  }
+
+  // restart-a 13000425: the lead turned for a second to the side that the other one's unacknowledged write had not reached.
+  test("turns no lead: what it said was missed is known key by key, and nobody else goes by its word", () => {
+    const c = successor();
+    for (let at = 0; at < 3000; at += 20) {
+      pass(c, 20);
+      if (c.t.states === "up up") expect(c.fences).toBe("free free");
+    }
+    expect([c.t.states, c.B.posted(OTHER).buried]).toEqual(["up up", true]);
+  });
+
+  test("fences it as long as others live, who go by its word", () => {
+    const c = successor();
+    c.B.post("010badcb", notice(5));
+    let fenced = false;
+    for (let at = 0; at < 3000; at += 20) {
+      pass(c, 20);
+      fenced ||= c.t.states === "up up" && c.fences === "fenced free";
+    }
+    expect([fenced, c.t.states, c.B.posted(OTHER).buried, c.fences]).toEqual([true, "up up", true, "free free"]);
+  });
+
+  // restart-a 13000425: whoever came after us did not know any more that the other one was gone, and went by its word.
+  test("is known to be gone by where its connections were, until its notice is buried", () => {
+    const c = successor();
+    const end = `md ${connectionKey(OTHER, "0")}\r\n`;
+    let erased = "";
+    for (let at = 0; at < 3000; at += 20) {
+      c.pass(20);
+      for (const backend of [c.t.P, c.t.B]) for (const lane of backend.lanes) {
+        const text = lane.take();
+        if (text.includes(end)) erased += `${backend.label} ${c.B.posted(OTHER).buried} `;
+        const answers = text.split("\r\n").map((line) => (/^(ms|md) __tandem:/.test(line) ? "HD\r\n" : "")).join("");
+        if (answers !== "") lane.send(answers);
+      }
+    }
+    expect(erased.split(" ").sort().join(" ").trim()).toBe("b0:1 p0:1 true true");
+  });
+});
+
 // restart-disk 1585: the marks had gone with the memory of the server that they lay on; the file stayed, and cost the next
 // proxy what was stored since on both servers.
 test("what the file of an earlier proxy says was missed is void once it is made up for, as its marks are", () => {
