@@ -18,8 +18,8 @@ export interface Stale {
 export interface Strictness {
   /** We ourselves do not trust it in full. */
   distrusts(server: Server): boolean;
-  /** Whether anybody distrusts the primary is known up to now. */
-  wellKnown(pair: Pair): boolean;
+  /** Whether anybody distrusts the side is known up to now. */
+  wellKnown(pair: Pair, side: Side): boolean;
 }
 
 /** Copies of a key that are under way. */
@@ -106,7 +106,7 @@ export class Pair {
   }
 
   /** Strict: we have just begun, and whether the side can be reached is not known yet. */
-  private isUnmet(side: Side): boolean {
+  isUnmet(side: Side): boolean {
     if (this.strict === null) return false;
     const server = this.server(side);
     return server !== null && server.state === "down" && server.health.reason === "starting";
@@ -115,8 +115,8 @@ export class Pair {
   /** Trusted by everybody; -1 when neither side is. */
   private get firstLead(): Side | -1 {
     const { primary, backup, strict } = this;
-    if (primary.leads && !primary.fenced && !primary.doubted && !primary.drained && (strict === null || (!strict.distrusts(primary) && strict.wellKnown(this)))) return PRIMARY;
-    return backup !== null && backup.leads && !backup.fenced && !backup.doubted && !backup.drained && (strict === null || !strict.distrusts(backup)) ? BACKUP : -1;
+    if (primary.leads && !primary.fenced && !primary.doubted && !primary.drained && (strict === null || (!strict.distrusts(primary) && strict.wellKnown(this, PRIMARY)))) return PRIMARY;
+    return backup !== null && backup.leads && !backup.fenced && !backup.doubted && !backup.drained && (strict === null || (!strict.distrusts(backup) && strict.wellKnown(this, BACKUP))) ? BACKUP : -1;
   }
 
   /** Called every tick and after each change of trust. */
@@ -196,8 +196,10 @@ export class Pair {
     const server = this.server(side);
     if (server === null || server.state === "down") return false;
     if (key !== null && this.stale.get(key)?.side === side) return false;
+    // What it lacks, the other one is about to tell.
+    if (this.isUnmet(other(side))) return false;
     // Which keys it lacks is not known in full while it is cold or fenced, or its list has overflowed.
-    return (!server.cold && !server.fenced && !server.doubted && !this.overflow[side]) || (this.server(other(side))!.state === "down" && !this.isUnmet(other(side)));
+    return (!server.cold && !server.fenced && !server.doubted && !this.overflow[side]) || this.server(other(side))!.state === "down";
   }
 
   /** Side lacks the newest acknowledged state of the key. */

@@ -159,3 +159,13 @@ test("strict: a side that others distrust waits for the other one while we have 
     starting.health.reason = "starting";
   }
 });
+
+test("strict: a side that is not well known waits for the other one while we have just begun, also to answer in its place", () => {
+  const starting = { ...server("down"), health: { reason: "starting" } }, trusted = server("up");
+  for (const side of [0, 1] as const) {
+    const sides = side === 0 ? [trusted, starting] : [starting, trusted];
+    const pair = new Pair(sides[0] as Server, sides[1] as Server);
+    pair.strict = { distrusts: () => false, wellKnown: () => false };
+    expect([pair.usualLead, pair.leadOf("k"), pair.mayServe(side, null)]).toEqual([-1, (1 - side) as Side, false]);
+  }
+});

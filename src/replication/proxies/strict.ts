@@ -96,13 +96,17 @@ export class Strict implements Strictness {
     return false;
   }
 
-  /** Nobody can have told us on the other side, within the time that counts, that the primary is not to be trusted. */
-  wellKnown(pair: Pair): boolean {
+  /**
+   * Nobody can have told us on the other side, within the time that counts, that this one is not to be trusted. A backup
+   * leads where the primary cannot: of that one it is enough that we have met it, or cannot.
+   */
+  wellKnown(pair: Pair, side: Side): boolean {
     if (!this.timed) return true; // our siblings tell us
+    if (side === BACKUP) return !pair.isUnmet(PRIMARY);
     const backup = pair.backup!;
     if (backup.state !== "down") return this.fresh(backup);
-    // Its peer is away: any other server carries the same notices.
-    let others = false;
+    // Its peer is away: any other server carries the same notices. One that we are just meeting may be the only one.
+    let others = pair.isUnmet(BACKUP);
     for (const server of this.world.servers) {
       if (server === pair.primary || server.state === "down") continue;
       if (this.fresh(server)) return true;

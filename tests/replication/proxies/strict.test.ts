@@ -45,6 +45,20 @@ describe("strict: who leads", () => {
     expect(c.t.pair.usualLead).toBe(0);
   });
 
+  for (const [name, unmet, met] of [["primary whose peer", "B", "P"], ["backup whose peer", "P", "B"]] as const) {
+    test(`not a ${name} was not met yet: reads wait until it is, or cannot be`, () => {
+      const c = new Company({ strict: true, verify: "off" }, (t) => void (t[unmet].welcome = "lost"));
+      c.t.client.sends("get k\r\n", "get k j\r\n");
+      c.pass(240);
+      expect(c.t.proxy.pool.servers.filter(({ state }) => state === "up").length).toBe(1);
+      expect(c.t.pair.usualLead).toBe(-1);
+      c.t[met].receives("");
+      c.pass(100);
+      c.t[met].answers("get k\r\nget k\r\nget j\r\n", "END\r\n".repeat(3));
+      c.t.client.receives("END\r\nEND\r\n");
+    });
+  }
+
   test("not one that another proxy distrusts", () => {
     const c = strict();
     c.B.post(OTHER, notice(5, { complaints: [{ name: "p0:1", why: "stale", chunks: 0 }] }));
