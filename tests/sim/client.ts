@@ -1,5 +1,6 @@
 // One client of the proxy: memcached's text protocol over one simulated connection at a time, pipelined, with its own
 // strict reader of answers (nothing from src, so that no bug is shared). What it asks comes from a Load.
+import { Buffer } from "node:buffer";
 import type { Socket, SocketHandlers } from "../../src/platform/platform.ts";
 import type { Call, CallKind, History, Outcome } from "./history.ts";
 import type { SimProcess } from "./process.ts";
@@ -41,8 +42,8 @@ export interface Sessions {
 const SETTLED_US = 2_000_000;
 
 const LARGE_CHARACTERS = 16_384;
-/** Bytes made characters in one call. */
-const APPLY_MAX = 4096;
+/** Bytes as characters 0–255: both runtimes have it, and nothing is as fast. */
+const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice(this: Uint8Array, start: number, end: number): string };
 const NOTHING = new Uint8Array(0);
 const LF = 10;
 
@@ -80,10 +81,7 @@ export class SimClient implements SocketHandlers {
   }
 
   onData(bytes: Uint8Array): void {
-    for (let i = 0; i < bytes.length; i += APPLY_MAX) {
-      const some = bytes.length <= APPLY_MAX ? bytes : bytes.subarray(i, i + APPLY_MAX);
-      this.input += String.fromCharCode.apply(null, some as unknown as number[]);
-    }
+    this.input += latin1Slice.call(bytes, 0, bytes.length);
     // What comes in small pieces is looked at once it is whole, not at each piece.
     if (this.need > 0 ? this.input.length >= this.need : bytes.includes(LF)) this.read();
     if (this.pending.length === 0 && !this.ending && this.socket !== null) this.rest();

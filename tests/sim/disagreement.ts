@@ -58,8 +58,10 @@ export class Disagreement {
  * read it; or one has read already that it is trusted again and another has not, so that they let different sides lead; or
  * each knows that it lacks something, but not what the other one knows.
  */
-export function* differingTrust(proxies: readonly Proxy[]): Iterable<string> {
-  for (const [i, { label }] of proxies[0]!.pool.servers.entries()) {
+export function differingTrust(proxies: readonly Proxy[]): string[] {
+  const out: string[] = [];
+  const { servers, pairs } = proxies[0]!.pool;
+  for (let i = 0; i < servers.length; i++) {
     let trusting = 0, distrusting = 0;
     for (const { pool } of proxies) {
       const server = pool.servers[i]!;
@@ -67,27 +69,37 @@ export function* differingTrust(proxies: readonly Proxy[]): Iterable<string> {
       if (server.state !== "up" || pool.lacksWrites(server)) distrusting++;
       else if (!server.fenced && !server.doubted) trusting++;
     }
-    if (trusting > 0 && distrusting > 0) yield label;
+    if (trusting > 0 && distrusting > 0) out.push(servers[i]!.label);
   }
-  for (const i of proxies[0]!.pool.pairs.keys()) if (leadersOf(proxies, i).size > 1 || isLedUnaware(proxies, i)) yield `pair ${i}`;
+  for (let i = 0; i < pairs.length; i++) if (leadsDiffer(proxies, i) || isLedUnaware(proxies, i)) out.push(`pair ${i}`);
+  return out;
+}
+
+/** The side that leads a pair, as a proxy sees it, or -1. With --strict who decides is asked for each time, whoever leads. */
+function leadOf({ pool }: Proxy, index: number): Side | -1 {
+  return pool.strict === null ? pool.pairs[index]!.usualLead : -1;
 }
 
 /** A proxy lets a side lead of which another one knows that it lacks something. */
 function isLedUnaware(proxies: readonly Proxy[], index: number): boolean {
-  return proxies.some(({ pool }) => {
-    const pair = pool.pairs[index]!, side = pool.strict === null ? pair.usualLead : -1;
-    return side !== -1 && proxies.some((other) => other.pool !== pool && other.pool.lacksWrites(other.pool.pairs[index]!.server(side)!));
-  });
+  for (const proxy of proxies) {
+    const side = leadOf(proxy, index);
+    if (side === -1) continue;
+    for (const { pool } of proxies) if (pool !== proxy.pool && pool.lacksWrites(pool.pairs[index]!.server(side)!)) return true;
+  }
+  return false;
 }
 
-/** The sides that lead a pair, as each proxy sees it. With --strict who decides is asked for each time, whoever leads. */
-function leadersOf(proxies: readonly Proxy[], index: number): Set<number> {
-  const sides = new Set<number>();
-  for (const { pool } of proxies) {
-    const side = pool.strict === null ? pool.pairs[index]!.usualLead : -1;
-    if (side !== -1) sides.add(side);
+/** Two proxies let different sides of a pair lead. */
+function leadsDiffer(proxies: readonly Proxy[], index: number): boolean {
+  let first: Side | -1 = -1;
+  for (const proxy of proxies) {
+    const side = leadOf(proxy, index);
+    if (side === -1) continue;
+    if (first !== -1 && side !== first) return true;
+    first = side;
   }
-  return sides;
+  return false;
 }
 
 /** Keys for which two proxies with the same rings let different sides lead. Where their rings differ one side must lead for all. */

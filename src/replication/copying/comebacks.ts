@@ -313,7 +313,10 @@ export class Comebacks {
   /** Some of what it holds is known to be old, or may be. */
   lacks(server: Server): boolean {
     const side = this.sideOf(server);
-    return this.peersOf(server).some(({ pair }) => pair.lacking[side] > 0 || pair.overflow[side]);
+    for (const pair of this.pool.pairs) {
+      if (pair.server(side) === server && pair.backup !== null && (pair.lacking[side] > 0 || pair.overflow[side])) return true;
+    }
+    return false;
   }
 
   /** Does the flush_all that a server missed; it stays owed when that fails. */
