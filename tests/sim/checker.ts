@@ -103,6 +103,8 @@ class Judge {
   private spare: Possibilities;
   private readonly seen: Possibilities;
   private readonly slots: (Call | null)[] = [];
+  /** Slots that are taken, a bit each. */
+  private open = 0;
   private readonly slotOf = new Map<Call, number>();
   /** By slot: the slots of those calls of its connection that take effect before it, a bit each. */
   private readonly before: number[] = [];
@@ -135,7 +137,7 @@ class Judge {
     steps.sort((a, b) => a.atUs - b.atUs || Number(b.begins) - Number(a.begins) || a.call.id - b.call.id);
     for (const step of steps) {
       if (step.begins) {
-        if (!this.open(step.call)) return "undecided";
+        if (!this.take(step.call)) return "undecided";
         continue;
       }
       if (!this.answered(step.call)) return "undecided";
@@ -146,7 +148,7 @@ class Judge {
     return null;
   }
 
-  private open(call: Call): boolean {
+  private take(call: Call): boolean {
     let slot = this.slots.indexOf(null);
     if (slot === -1) slot = this.slots.length;
     if (slot >= OPEN_MAX) return false;
@@ -160,13 +162,14 @@ class Judge {
     this.slots[slot] = call;
     this.slotOf.set(call, slot);
     this.known[slot] = [];
+    this.open |= 1 << slot;
     return true;
   }
 
   /** Leaves every possibility in which `call` has taken effect, reached from the present ones; false when too many. */
   private answered(call: Call): boolean {
     const bit = 1 << this.slotOf.get(call)!;
-    const { slots, before, seen, possible, spare: out } = this;
+    const { slots, before, open, seen, possible, spare: out } = this;
     out.clear();
     seen.clear();
     for (let i = 0; i < possible.size; i++) seen.add(possible.states[i]!, possible.dones[i]!);
@@ -176,10 +179,11 @@ class Judge {
         out.add(state, done);
         continue;
       }
-      for (let slot = 0; slot < slots.length; slot++) {
-        const other = slots[slot];
-        if (other === null || other === undefined || (done & (1 << slot)) !== 0 || (done & before[slot]!) !== before[slot]!) continue;
-        const after = this.follow(state, slot, other);
+      // From the lowest of those that are open and not done to the highest.
+      for (let rest = open & ~done; rest !== 0; rest &= rest - 1) {
+        const slot = 31 - Math.clz32(rest & -rest);
+        if ((done & before[slot]!) !== before[slot]!) continue;
+        const after = this.follow(state, slot, slots[slot]!);
         for (let i = 0; i < after.length; i++) seen.add(after[i]!, done | (1 << slot));
       }
       if (seen.size > POSSIBILITIES_MAX) return false;
@@ -232,6 +236,7 @@ class Judge {
     const slot = this.slotOf.get(call)!;
     this.slots[slot] = null;
     this.slotOf.delete(call);
+    this.open &= ~(1 << slot);
     for (let i = 0; i < this.before.length; i++) this.before[i]! &= ~(1 << slot);
     const { possible, spare: kept } = this;
     kept.clear();
