@@ -170,26 +170,29 @@ export class Strict implements Strictness {
   /**
    * One side took a write of ours, of this number (0: none that could take another's place), that the other lacks. done(true)
    * once everybody must know, and that side holds it still (or a later write of ours); done(false): not known in time, or it
-   * is gone. A later one of which that is not known is no proof: another proxy may have removed both.
+   * is gone, or others distrust that side. A later one of which that is not known is no proof: another proxy may have removed both.
    */
   settle(
     pair: Pair, key: string, laneIndex: number, took: Side, serial: number,
     proof: Proof, done: (ok: boolean) => void,
   ): void {
     this.proves(key, serial, proof);
-    const lacking = pair.server(other(took))!;
+    const lacking = pair.server(other(took))!, holder = pair.server(took)!;
     if (this.timed) this.board.soon();
     const told = this.siblings?.latest ?? 0;
     const known = (): boolean => (!this.timed || this.known(lacking)) && (this.siblings === null || this.siblings.knows(told));
+    // Others distrust the side that took it, and may be making it like the one that we distrust.
+    const disputed = (): boolean => this.timed && holder.fenced;
     let asked = false;
     let verdict: boolean | null = null;
     const look = (): boolean | null => {
       if (asked) return verdict;
       // Repaired meanwhile: both sides have it, or what replaced it.
       if (!known() && pair.stale.get(key)?.side === other(took)) return null;
+      if (disputed()) return null;
       asked = true;
       new StillThere(pair, key, laneIndex, took, (held) => {
-        verdict = held !== "failed" && (proof(held) || this.isReplaced(key, serial, held));
+        verdict = held !== "failed" && !disputed() && (proof(held) || this.isReplaced(key, serial, held));
         if (!this.timed) this.look();
       }).start();
       return verdict;

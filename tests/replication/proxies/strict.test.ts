@@ -119,6 +119,20 @@ describe("strict: a write that one side took", () => {
     c.t.client.receives("STORED\r\nDELETED\r\n");
   });
 
+  test("is not acknowledged while another proxy distrusts the side that took it, and makes it like the other", () => {
+    const c = alone();
+    c.t.client.sends(SET);
+    c.t.B.answers(SET, "STORED\r\n");
+    c.B.post(OTHER, notice(5, { complaints: [{ name: "b0:1", why: "stale", chunks: 0 }] }));
+    c.pass(c.t.proxy.pool.settleMs + 200);
+    c.t.B.receives("");
+    c.B.post(OTHER, notice(6));
+    c.pass(300);
+    c.t.B.answers(STILL, "EN\r\n");
+    c.t.pass(20);
+    c.t.client.receivesMatch(/^SERVER_ERROR tandem: outcome unknown/);
+  });
+
   test("is not acknowledged when a later one of ours that is gone replaced it", () => {
     const c = alone();
     const later = store("set", "k", "later");
