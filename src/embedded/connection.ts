@@ -31,6 +31,7 @@ export interface Home {
   readonly engine: Engine;
   readonly turn: Turn;
   readonly pool: TailPool;
+  readonly text: typeof textOf;
   /** Takes a new connection in and gives it a file number; null when there are too many. */
   enter(connection: Connection): number | null;
   leave(connection: Connection): void;
@@ -261,7 +262,7 @@ export class Connection implements SocketHandlers, Session, Flushable, Connectio
     if (tooLong(bytes, start, end)) return this.close();
     if (end > start && bytes[end - 1] === CR) end--;
     this.lastCommand = this.home.engine.time.now();
-    const text = textOf(bytes, start, end);
+    const text = this.home.text(bytes, start, end);
     if (this.line.length > 4 * LINE_MAX) this.line = EMPTY;
     this.running = true;
     runLine(this.home.engine, this, text);

@@ -40,13 +40,12 @@ export function parseMeta(engine: Engine, words: readonly string[], start: numbe
     value: false, stale: false, emptied: false, mode: "", ttl: null, vivify: null, recache: null, clientFlags: 0,
     wanted: null, given: 0n, hasGiven: false, delta: 1n, initial: 0n,
   };
-  let seen = "";
   let error: string | null = null;
   let failed = false;
   for (let i = start; i < words.length; i++) {
     const flag = words[i]![0]!;
-    if (flag.charCodeAt(0) >= 127 || seen.includes(flag)) return "CLIENT_ERROR duplicate flag";
-    seen += flag;
+    if (flag.charCodeAt(0) >= 127) return "CLIENT_ERROR duplicate flag";
+    for (let j = start; j < i; j++) if (words[j]![0] === flag) return "CLIENT_ERROR duplicate flag";
     const problem = parseFlag(meta, flag, words[i]!.slice(1), engine.settings.tokens);
     if (problem === "invalid") return "CLIENT_ERROR invalid flag";
     if (problem === null) continue;

@@ -23,6 +23,7 @@
 //   cache_memlimit or cachedump, and of lru_crawler only metadump and crawl: the rest answers ERROR.
 // - From 1.6.27 on the flags E and x, N with the append modes of ms, and the silent vivifying ma are the newer ones;
 //   everything else stays as in 1.6.18.
+import { textOf } from "../bytes/ascii.ts";
 import { TailPool } from "../bytes/outbound.ts";
 import type { Turn } from "../bytes/turn.ts";
 import type { Clock, Random, SocketHandlers } from "../platform/platform.ts";
@@ -56,10 +57,13 @@ export class MemoryServer implements Home {
   readonly engine: Engine;
   readonly turn: Turn;
   readonly pool = new TailPool();
+  readonly text: typeof textOf;
   /** Open connections, by file number from FIRST_FD. */
   private readonly open: (Connection | undefined)[] = [];
 
-  constructor(deps: { clock: Clock; random?: Random; turn: Turn }, options: MemoryServerOptions = {}) {
+  /** text: a runtime may know a faster way than the plain one. */
+  constructor(deps: { clock: Clock; random?: Random; turn: Turn; text?: typeof textOf }, options: MemoryServerOptions = {}) {
+    this.text = deps.text ?? textOf;
     const version = options.version ?? "1.6.18";
     const settings: Settings = {
       version,

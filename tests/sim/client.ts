@@ -1,11 +1,10 @@
 // One client of the proxy: memcached's text protocol over one simulated connection at a time, pipelined, with its own
 // strict reader of answers (nothing from src, so that no bug is shared). What it asks comes from a Load.
-import { Buffer } from "node:buffer";
 import type { Socket, SocketHandlers } from "../../src/platform/platform.ts";
 import type { Call, CallKind, History, Outcome } from "./history.ts";
 import type { SimProcess } from "./process.ts";
 import type { SimSocket } from "./socket.ts";
-import { shorten } from "./values.ts";
+import { fastText, shorten } from "./values.ts";
 
 /** One command line (with its data) and the calls it stands for: one, or one per key of a multi-get. */
 export interface Request {
@@ -42,8 +41,6 @@ export interface Sessions {
 const SETTLED_US = 2_000_000;
 
 const LARGE_CHARACTERS = 16_384;
-/** Bytes as characters 0–255: both runtimes have it, and nothing is as fast. */
-const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice(this: Uint8Array, start: number, end: number): string };
 const NOTHING = new Uint8Array(0);
 const LF = 10;
 
@@ -81,7 +78,7 @@ export class SimClient implements SocketHandlers {
   }
 
   onData(bytes: Uint8Array): void {
-    this.input += latin1Slice.call(bytes, 0, bytes.length);
+    this.input += fastText(bytes, 0, bytes.length);
     // What comes in small pieces is looked at once it is whole, not at each piece.
     if (this.need > 0 ? this.input.length >= this.need : bytes.includes(LF)) this.read();
     if (this.pending.length === 0 && !this.ending && this.socket !== null) this.rest();

@@ -3,6 +3,7 @@ import { Turn } from "../../src/bytes/turn.ts";
 import { MemoryServer, type MemoryServerOptions } from "../../src/embedded/server.ts";
 import type { SimHost } from "./host.ts";
 import type { SimProcess } from "./process.ts";
+import { fastText } from "./values.ts";
 
 export const MEMCACHED_PORT = 11211;
 
@@ -20,7 +21,7 @@ export class MemcachedHost {
   private boot(process: SimProcess): void {
     const turn = new Turn((run) => process.afterTurn(run));
     const server = new MemoryServer(
-      { clock: process.clock, random: process.random, turn },
+      { clock: process.clock, random: process.random, turn, text: fastText },
       { ...this.options, pid: process.host.pid },
     );
     this.server = server;

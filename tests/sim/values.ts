@@ -1,5 +1,13 @@
 // Values that say who wrote them: every stored, appended or prepended piece is unique, and long ones shrink to a short
 // name for the checker once every byte of them has been compared.
+import { Buffer } from "node:buffer";
+
+const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice(this: Uint8Array, start: number, end: number): string };
+
+/** bytes[start, end) as characters 0–255: both runtimes have it, and nothing is as fast. */
+export function fastText(bytes: Uint8Array, start: number, end: number): string {
+  return latin1Slice.call(bytes, start, end);
+}
 
 /** A piece as it travels: "<12*5|mmmmm>". */
 export function piece(id: number, length: number): string {
