@@ -4,7 +4,7 @@
 //
 //   waiting: the other side is up and lacks nothing
 //     ─▶ purging: what servers that stay hold of keys which they gain is removed: it is old, whoever fails later
-//     ─▶ turning: its servers lead nothing; commands that they decide end       (only while others use the same rings)
+//     ─▶ turning: its servers lead nothing; commands that they decide end, and those that wait behind them
 //     ─▶ the ring is replaced, servers that gain keys lead nothing ─▶ settling: requests that were under way end
 //     ─▶ filling: they are given all that their peers hold ─▶ the other ring
 //           └─ one of them, or who is to give it something, is away for too long: it leads nothing until it comes and is filled
@@ -129,7 +129,7 @@ export class Transition<Spec extends RingServerSpec> {
         return this.tick(nowMs);
       case "purging":
         if (this.pool.purging) return;
-        if (this.alone) return this.replace(change, nowMs);
+        if (this.alone && this.solitary(change.side)) return this.replace(change, nowMs);
         this.phase = "turning";
         this.turned = change.side === PRIMARY ? this.pool.primaries : this.pool.backups;
         this.pool.turn(this.turned, true);

@@ -58,7 +58,7 @@ class Scene {
     return this.says("reload");
   }
   /** What the report says of each pool. */
-  pools(): { name: string; listening: string[]; clients: { now: number; max: number } }[] {
+  pools(): { name: string; listening: string[]; clients: { now: number; max: number }; servers: { state: string; cold: boolean }[] }[] {
     const { stdout } = spawnSync(tandemPath(), ["status", this.admin, "--json"], { encoding: "utf8" });
     return (JSON.parse(stdout) as { pools: ReturnType<Scene["pools"]> }).pools;
   }
@@ -159,6 +159,12 @@ test("in a pool that came by a reload all workers know what one of them does: a 
   const [cut] = workersOf(scene.tandem.pid) as [number];
   expect(scene.reloads({ main: [at(one), over(a, x)], young: [at(two), over(relayed, y)] })).toBe(`0 young: new, at 127.0.0.1:${two}\n`);
   expect((await workersAt(two)).length).toBe(2);
+  // The worker that comes second may find servers written already, and then compares them first.
+  const settled = (): boolean => scene.pools()[1]!.servers.every(({ state, cold }) => state === "up" && !cold);
+  for (const until = performance.now() + ANSWER_MS; !settled();) {
+    if (performance.now() > until) throw new Error("the new pool's servers are not up");
+    await new Promise((resolve) => setTimeout(resolve, 100)); // of both workers together nobody tells
+  }
   const load = new Load({ ports: [two], clients: 16, rate: 800, seed: 8 });
   try {
     await load.start();

@@ -115,3 +115,23 @@ test("what a server lacks of a request from before the rings changed it lacks wh
   pool.lacks(pair, key, BACKUP);
   expect([pair.stale.size, pool.pairOf(key).stale.get(key)?.side]).toEqual([0, BACKUP]);
 });
+
+test("what the servers of a ring were deciding has ended before the ring changes, and what comes meanwhile is decided by the side that stays", () => {
+  const t = new Table({ primaries: 2, before: ({ P }) => P.lives(100, "1.6.38") });
+  const key = Array.from({ length: 40 }, (_, i) => `n${i}`).find((each) => t.proxy.pool.pairOf(each).primary.label === "p1:1")!;
+  const incr = `incr ${key} 1\r\n`, read = `mg ${key} v f t\r\n`;
+  t.client.sends(incr);
+  t.primaries[1]!.receives(incr + read);
+  t.P.standing.set("lru_crawler metadump hash\r\n", "END\r\n");
+  reload(t, ["p0:1"], ["b0:1"]);
+  t.passUntil(() => text(t).includes("turning"));
+  const other = t.join().sends(incr);
+  t.B.receives(""); // behind the first one
+  t.primaries[1]!.sends("8\r\nVA 1 f0 t-1\r\n8\r\n");
+  t.B.answers(`set ${key} 0 0 1\r\n8\r\n`, "STORED\r\n");
+  t.client.receives("8\r\n");
+  t.B.answers(incr + read, "9\r\nVA 1 f0 t-1\r\n9\r\n");
+  t.primaries[1]!.answers(`set ${key} 0 0 1\r\n9\r\n`, "STORED\r\n");
+  other.receives("9\r\n");
+  t.passUntil(() => t.proxy.pool.primaries.length === 1);
+});

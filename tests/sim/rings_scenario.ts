@@ -28,7 +28,7 @@ const FLAVOURS: readonly RingFlavour[] = ["libketama", "libketama", "twemproxy",
 
 export type Kind = "rings" | "rings-workers" | "rings-two" | "rings-faults";
 /** How far apart proxies are told of other rings, at most. */
-const APART_US: Readonly<Record<Kind, number>> = { rings: 0, "rings-workers": SECOND_US / 2, "rings-two": 4 * SECOND_US, "rings-faults": SECOND_US / 2 };
+const APART_US: Readonly<Record<Kind, number>> = { rings: 0, "rings-workers": 4 * SECOND_US, "rings-two": 4 * SECOND_US, "rings-faults": SECOND_US / 2 };
 
 export function ringsScenario(bend: (pair: PairWorld) => void = () => {}, kind: Kind = "rings"): Scenario {
   return {
