@@ -215,7 +215,7 @@ function sumPools(pools: readonly PoolReport[]): PoolReport {
     listening: [...new Set(pools.flatMap((pool) => pool.listening))],
     clients: { now: sum(pools, (pool) => pool.clients.now), max: sum(pools, (pool) => pool.clients.max) },
     counters: sumRecords(pools.map((pool) => pool.counters)), commands: sumLatencyRecords(pools.map((pool) => pool.commands)),
-    transition: pools.find(({ transition }) => transition !== "")?.transition ?? "",
+    transition: transitionOf(pools.map(({ transition }) => transition)),
     // For a moment in a change of rings they do not have the same ones.
     servers: first.servers.map(({ address }) => sumServers(pools.flatMap((pool) => pool.servers.filter((each) => each.address === address)))),
     pairs: first.pairs.map((pair) => sumPairs(pools.flatMap((pool) => pool.pairs.filter((each) => each.primary === pair.primary && each.backup === pair.backup)))),
@@ -288,4 +288,9 @@ function sumRecords(records: readonly Readonly<Record<string, number>>[]): Recor
 function sumLatencyRecords(records: readonly Readonly<Record<string, LatencyReport>>[]): Record<string, LatencyReport> {
   const names = new Set(records.flatMap((record) => Object.keys(record)));
   return Object.fromEntries([...names].map((name) => [name, sumLatencies(records.flatMap((record) => record[name] ?? []))]));
+}
+
+/** Of workers that are not equally far: the word of one that waits says more. */
+function transitionOf(texts: readonly string[]): string {
+  return texts.find((text) => text.includes("waiting for")) ?? texts.find((text) => text !== "") ?? "";
 }

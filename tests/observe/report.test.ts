@@ -105,6 +105,13 @@ describe("sumReports", () => {
     expect(() => sumReports([])).toThrow("no reports");
   });
 
+  test("of workers that are not equally far with a change of rings the one that waits is heard", () => {
+    const at = (transition: string): Report => ({ ...calm, pools: calm.pools.map((pool) => ({ ...pool, transition })) });
+    const heard = (...texts: string[]): string => sumReports(texts.map(at)).pools[0]!.transition;
+    const waits = "primaries filling, waiting for p1:1, which is down";
+    expect([heard("", ""), heard("", "primaries filling"), heard("primaries filling", waits)]).toEqual(["", "primaries filling", waits]);
+  });
+
   test("counts add up, the worst view of a server counts, leads that differ are mixed", () => {
     const both = sumReports([calm, hurt]);
     expect(both.pools[0]!.clients).toEqual({ now: 2, max: 20 });
