@@ -7,7 +7,7 @@ import type { Pool } from "./pool.ts";
 import type { PoolOptions, PoolServer } from "./pool_options.ts";
 import type { IsOld } from "./copying/purge.ts";
 import type { Steps } from "./proxies/steps.ts";
-import { type Changing, type RingChange, Transition } from "./transition.ts";
+import { type Changing, LEFT_UNFILLED, type RingChange, RINGS, Transition } from "./transition.ts";
 
 /** A server that left may have requests under way for so long, ms: a large value at its client's pace. */
 const LEAVING_MS = 60_000;
@@ -165,11 +165,11 @@ export class Changes implements Changing<PoolServer> {
 
   private leave(obstacle: string): void {
     this.left = true;
-    this.pool.log.warn("ring changes without waiting any longer: who is not filled leads nothing until he is", { ring: this.nameOf(this.doubted), for: obstacle });
+    this.pool.log.warn(LEFT_UNFILLED, { ring: this.nameOf(this.doubted), for: obstacle });
   }
 
   private nameOf(servers: readonly Server[]): string {
-    return this.pool.primaries.includes(servers[0]!) ? "primaries" : "backups";
+    return RINGS[this.pool.comebacks.sideOf(servers[0]!)];
   }
 
   /** How far it is, in words; "": no rings are changing. */

@@ -127,6 +127,11 @@ export class Pair {
     this.leadSinceMs = nowMs;
   }
 
+  /** It is known to lack something, or may lack anything. */
+  isBehind(side: Side): boolean {
+    return this.lacking[side] > 0 || this.overflow[side];
+  }
+
   /** Which keys a side lacks is not known: it lost its memory and was not given all of them since. */
   isCold(side: Side): boolean {
     return this.server(side)!.cold && !this.filled[side];

@@ -79,7 +79,10 @@ const LONG_MS = 1000;
 
 export const TRANSITION_PHASES = ["waiting", "purging", "turning", "settling", "filling"] as const;
 
-const ROLES = ["primaries", "backups"] as const;
+/** A ring by the side that it is of. */
+export const RINGS = ["primaries", "backups"] as const;
+/** Who waits no longer for servers that are to be filled. */
+export const LEFT_UNFILLED = "ring changes without waiting any longer: who is not filled leads nothing until he is";
 
 export class Transition<Spec extends RingServerSpec> {
   phase: (typeof TRANSITION_PHASES)[number] = "waiting";
@@ -112,7 +115,7 @@ export class Transition<Spec extends RingServerSpec> {
 
   /** "primaries filling, then backups"; with what is waited for. */
   get text(): string {
-    const [now, ...then] = this.changes.map(({ side }) => ROLES[side]);
+    const [now, ...then] = this.changes.map(({ side }) => RINGS[side]);
     const waits = this.waitsFor === "" ? "" : `${this.phase === "waiting" ? "" : ", waiting"} for ${this.waitsFor}`;
     return `${now} ${this.phase}${waits}${then.length > 0 ? `, then ${then.join(", ")}` : ""}`;
   }
@@ -153,7 +156,7 @@ export class Transition<Spec extends RingServerSpec> {
         const unfilled = [...this.fresh, ...this.gained].filter(({ leads }) => !leads);
         if (unfilled.length > 0 && !this.givesUp(nowMs, unfilled)) return;
         if (unfilled.length === 0) {
-          this.pool.log.info("ring is in place", { ring: ROLES[change.side], ms: Math.round(nowMs - this.atMs) });
+          this.pool.log.info("ring is in place", { ring: RINGS[change.side], ms: Math.round(nowMs - this.atMs) });
           this.pool.filled();
         } else this.pool.leaves(unfilled);
         this.changes.shift();
@@ -205,7 +208,7 @@ export class Transition<Spec extends RingServerSpec> {
     this.waitsNoMore();
     this.take(REPLACED);
     pool.log[alone ? "warn" : "info"](alone ? "ring changes; without backups keys that move are misses" : "ring changes", {
-      ring: ROLES[side], servers: after.map(({ label }) => label).join(","), filled: [...this.fresh, ...this.gained].map(({ label }) => label).join(",") || "none",
+      ring: RINGS[side], servers: after.map(({ label }) => label).join(","), filled: [...this.fresh, ...this.gained].map(({ label }) => label).join(",") || "none",
     });
     // Nobody answers for the new ones meanwhile.
     if (alone) this.tick(nowMs);
@@ -221,7 +224,7 @@ export class Transition<Spec extends RingServerSpec> {
 
   /** Nothing is in the way, or it was waited for long enough; other workers always come. */
   private passes(nowMs: number, obstacle: string | null): boolean {
-    const ring = ROLES[this.changes[0]!.side];
+    const ring = RINGS[this.changes[0]!.side];
     const worker = this.pool.laggingWorker(this.taken);
     const waitsFor = obstacle ?? worker;
     if (waitsFor !== null) {
@@ -236,8 +239,7 @@ export class Transition<Spec extends RingServerSpec> {
       }
       this.inStep = false;
       this.pool.log.warn(
-        this.phase === "filling" ? "ring changes without waiting any longer: who is not filled leads nothing until he is"
-          : "ring changes without waiting any longer: what is not held elsewhere are misses", { ring, for: waitsFor });
+        this.phase === "filling" ? LEFT_UNFILLED : "ring changes without waiting any longer: what is not held elsewhere are misses", { ring, for: waitsFor });
     }
     this.waitsNoMore();
     return true;
@@ -263,7 +265,7 @@ export class Transition<Spec extends RingServerSpec> {
       if (server.doubted) return `${server.label}, which another worker does not trust`;
     }
     for (const pair of this.pool.pairs) {
-      if (pair.server(theirs) !== null && (pair.lacking[theirs] > 0 || pair.overflow[theirs])) return `${pair.server(theirs)!.label}, which lacks writes`;
+      if (pair.server(theirs) !== null && pair.isBehind(theirs)) return `${pair.server(theirs)!.label}, which lacks writes`;
     }
     return this.behind();
   }

@@ -295,7 +295,7 @@ export class Comebacks {
   /** Its peer in this pair holds what it is still to be given. */
   isOwed(server: Server, pair: Pair): boolean {
     const side = this.sideOf(server);
-    return pair.lacking[side] > 0 || pair.overflow[side] || (server.cold && !pair.filled[side]);
+    return pair.isBehind(side) || (server.cold && !pair.filled[side]);
   }
 
   /** How often missed writes of it did not fit. */
@@ -314,7 +314,7 @@ export class Comebacks {
   lacks(server: Server): boolean {
     const side = this.sideOf(server);
     for (const pair of this.pool.pairs) {
-      if (pair.server(side) === server && pair.backup !== null && (pair.lacking[side] > 0 || pair.overflow[side])) return true;
+      if (pair.server(side) === server && pair.backup !== null && pair.isBehind(side)) return true;
     }
     return false;
   }

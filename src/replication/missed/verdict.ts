@@ -69,7 +69,7 @@ export function judge(found: readonly Found[], voided: (keeper: string, about: s
   const said = (keeper: string, about: string): Word[] => {
     // That is seen now.
     if (lost.has(about)) return [{ id: "", stamp: Infinity, weight: WEIGHTS.cold }];
-    return [...valid(keeper, about).map(wordOfMark), ...files.filter((one) => one.keeper === keeper && one.about === about).map(wordOfFile)];
+    return [...valid(keeper, about).map(wordOfMark), ...files.filter((one) => one.keeper === keeper && one.about === about).map(wordOf)];
   };
   /**
    * Of two that lack something of each other: whether the first one lacks more, as a pair has it that knows of both
@@ -125,13 +125,12 @@ interface Word {
 /** In the order of Pair.worse. */
 const WEIGHTS: Readonly<Record<MarkKind, number>> = { away: 0, keys: 0, compare: 1, cold: 2, flush: 3 };
 
-function wordOfMark({ id, mark, problem }: FoundMark): Word {
-  const kind = mark?.kind ?? "compare";
-  return { id, stamp: mark?.stamp ?? Infinity, weight: problem === null ? WEIGHTS[kind] : Math.max(WEIGHTS[kind], WEIGHTS.compare) };
+function wordOf({ id, kind, stamp, problem }: Pick<Filed, "id" | "kind" | "stamp" | "problem">): Word {
+  return { id, stamp, weight: problem === null ? WEIGHTS[kind] : Math.max(WEIGHTS[kind], WEIGHTS.compare) };
 }
 
-function wordOfFile({ id, kind, stamp, problem }: Filed): Word {
-  return { id, stamp, weight: problem === null ? WEIGHTS[kind] : Math.max(WEIGHTS[kind], WEIGHTS.compare) };
+function wordOfMark({ id, mark, problem }: FoundMark): Word {
+  return wordOf({ id, kind: mark?.kind ?? "compare", stamp: mark?.stamp ?? Infinity, problem });
 }
 
 /** The hints are complete only if their proxy ended in order, or could not write to the server at all. */

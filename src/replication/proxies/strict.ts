@@ -38,9 +38,12 @@ export type Proof = (held: Held | null) => boolean;
 
 interface Latest {
   readonly serial: number;
-  /** Null: not known yet, or which sides took it is not. */
+  /** Null: not known yet, or which sides took it is not. Once it is settled nothing of the write itself is kept. */
   proof: Proof | null;
 }
+
+/** It was there. */
+const THERE: Proof = () => true;
 
 export interface StrictWorld {
   readonly nowMs: number;
@@ -91,7 +94,7 @@ export class Strict implements Strictness {
     if (pairs === undefined) return true; // it has left the rings
     for (let i = 0; i < pairs.length; i++) {
       const { pair, side } = pairs[i]!;
-      if (pair.lacking[side] > 0 || pair.overflow[side]) return true;
+      if (pair.isBehind(side)) return true;
     }
     return false;
   }
@@ -149,10 +152,10 @@ export class Strict implements Strictness {
 
   /** Both sides took a write of ours, of this number: it need not be there any more. */
   tookBoth(key: string, serial: number): void {
-    this.proves(key, serial, () => true);
+    this.proves(key, serial, THERE);
   }
 
-  private proves(key: string, serial: number, proof: Proof): void {
+  private proves(key: string, serial: number, proof: Proof | null): void {
     const latest = this.latest(key);
     if (latest !== undefined && latest.serial === serial) latest.proof = proof;
   }
@@ -197,7 +200,11 @@ export class Strict implements Strictness {
       }).start();
       return verdict;
     };
-    this.waits.push({ untilMs: this.deadline(), look, done });
+    const settled = (ok: boolean): void => {
+      this.proves(key, serial, ok ? THERE : null);
+      done(ok);
+    };
+    this.waits.push({ untilMs: this.deadline(), look, done: settled });
   }
 
   /** Called every tick. */
