@@ -1,12 +1,10 @@
 // Where the clients of each pool come from: the addresses that a process listens on by itself, or the ports that a worker
 // is told to accept from. Either may become another pool's by a reload, with whoever waits in it.
 import { addressText } from "../config/servers.ts";
-import type { Address, CloseCause, Listener, Platform, Socket, SocketHandlers } from "../platform/platform.ts";
+import type { Address, Listener, Platform, Socket, SocketHandlers } from "../platform/platform.ts";
 import type { Committed } from "../workers/messages.ts";
+import { BACKLOG, listenProblem } from "../workers/ports.ts";
 import type { Service } from "../proxy.ts";
-
-/** Connections the kernel may hold before we accept them. */
-const BACKLOG = 4096;
 
 /** Where we listen, and for whom. */
 interface Place {
@@ -64,7 +62,7 @@ export class Places {
           if (failed || this.closed || open === 0) return;
           failed = true;
           for (const each of bound) each?.listener.close();
-          done(`cannot listen on ${addressText(address)}: ${LISTEN_WORDS[cause] ?? (detail === "" ? cause : detail)}`);
+          done(listenProblem(address, cause, detail));
         },
       });
     }
@@ -163,7 +161,3 @@ class Nobody implements SocketHandlers {
   onEnd(): void {}
   onClose(): void {}
 }
-
-const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {
-  in_use: "something listens there already", denied: "not permitted", not_found: "no such address or directory",
-};

@@ -9,7 +9,7 @@ import type { Order } from "./messages.ts";
 import type { Shares } from "./shares.ts";
 
 /** Connections the kernel may hold before they are accepted. */
-const BACKLOG = 4096;
+export const BACKLOG = 4096;
 
 /** A pool among the workers. */
 export interface SharedPool {
@@ -69,7 +69,7 @@ export class Ports {
       if (each === undefined) return done(null);
       const { address, unixMode, inherited } = each;
       this.platform.crew.open(address, { backlog: BACKLOG, unixMode, count: this.workers, inherited }, (outcome) => {
-        if (!outcome.ok) return done(`cannot listen on ${addressText(address)}: ${LISTEN_WORDS[outcome.cause] ?? (outcome.detail || outcome.cause)}`);
+        if (!outcome.ok) return done(listenProblem(address, outcome.cause, outcome.detail));
         outcome.ports.forEach((port, index) => this.young.push({
           port, wanted: addressText(address), pool: -1, home: index % this.workers, at: new Map(), holder: -1, next: -1,
         }));
@@ -185,3 +185,8 @@ function placesAt(places: readonly Place[]): (worker: number) => readonly number
 const LISTEN_WORDS: Partial<Record<CloseCause, string>> = {
   in_use: "something listens there already", denied: "not permitted", not_found: "no such address or directory",
 };
+
+/** Why nobody can listen there, in words. */
+export function listenProblem(address: Address, cause: CloseCause, detail: string): string {
+  return `cannot listen on ${addressText(address)}: ${LISTEN_WORDS[cause] ?? (detail || cause)}`;
+}
