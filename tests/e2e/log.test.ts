@@ -6,20 +6,13 @@ import { join } from "node:path";
 import { Client } from "../support/client.ts";
 import { keeper } from "../support/keeper.ts";
 import { freePort, spawnMemcached } from "../support/memcached.ts";
-import { type Running, start } from "../support/program.ts";
+import { start } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
-const { keep, stopAll } = keeper();
-const programs: Running[] = [];
+const { begun, keep, stopAll } = keeper();
 const dir = mkdtempSync(join(tmpdir(), "tandem-log-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
-afterEach(async () => {
-  for (const each of programs.splice(0)) {
-    each.kill("SIGKILL");
-    await each.ended;
-  }
-  await stopAll();
-});
+afterEach(stopAll);
 
 /** Waits until a file is there and what is in it matches. It is looked at: fs.watch misses changes on Bun. */
 async function says(path: string, pattern: RegExp): Promise<void> {
@@ -31,8 +24,7 @@ for (const workers of ["1", "2"]) {
     const server = await keep(spawnMemcached());
     const port = await freePort();
     const path = join(dir, `${workers}.log`);
-    const tandem = start(tandemPath(), ["-l", "127.0.0.1", "-p", String(port), "-s", `127.0.0.1:${server.port}`, "--admin", "off", "--workers", workers, "--log-file", path, "--log-format", "json", "-vv"]);
-    programs.push(tandem);
+    const tandem = begun(start(tandemPath(), ["-l", "127.0.0.1", "-p", String(port), "-s", `127.0.0.1:${server.port}`, "--admin", "off", "--workers", workers, "--log-file", path, "--log-format", "json", "-vv"]));
     await says(path, /"message":"serving /);
     await says(path, workers === "1" ? /"server is up"/ : /"server is up"[^]*"server is up"/);
     renameSync(path, `${path}.old`);

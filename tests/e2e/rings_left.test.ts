@@ -5,27 +5,15 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "bun:test";
-import { Client, textOf } from "../support/client.ts";
+import { Client } from "../support/client.ts";
 import { keeper } from "../support/keeper.ts";
 import { label, newerMemcached, spawnMemcached, type Spawned } from "../support/memcached.ts";
+import { valuesOf, writeSame } from "../support/same_keys.ts";
 import { spawnTandem, tandemPath } from "../support/tandem.ts";
 
 const KEYS = 400, TEST_MS = 90_000, CHANGED_MS = 40_000;
 const { kept, keep, stopAll } = keeper();
 afterEach(stopAll);
-
-async function write(port: number, value: string): Promise<void> {
-  const client = await Client.open(port);
-  for (let i = 0; i < KEYS; i++) client.send(`set k${i} 0 0 ${value.length}\r\n${value}\r\n`);
-  for (let i = 0; i < KEYS; i++) expect(await client.line(20_000)).toBe("STORED");
-  client.close();
-}
-
-/** What the keys are, each value once. */
-async function values(client: Client): Promise<string[]> {
-  const { values } = await client.fetch(`get ${Array.from({ length: KEYS }, (_none, i) => `k${i}`).join(" ")}\r\n`, 20_000);
-  return [...new Set([...values.map(({ bytes }) => textOf(bytes)), ...(values.length < KEYS ? [`${KEYS - values.length} misses`] : [])])];
-}
 
 for (const workers of [1, 2]) {
   test(`a change of rings whose new server falls away is ended, and goes on when it comes: ${workers} at work`, async () => {
@@ -44,12 +32,12 @@ for (const workers of [1, 2]) {
 
       settings([a, b], 25_000);
       const first = await keep(spawnTandem(["-c", path, "--admin", admin]));
-      await write(first.port, "old");
+      await writeSame(first.port, KEYS, "old");
       settings([a], 25_000);
       let from = first.log().length;
       first.kill("SIGHUP");
       await first.said(each("ring is in place.* ring=primaries"), from, CHANGED_MS);
-      await write(first.port, "new");
+      await writeSame(first.port, KEYS, "new");
 
       settings([a, b], 25);
       from = first.log().length;
@@ -62,7 +50,7 @@ for (const workers of [1, 2]) {
       await first.said(each("ring changes without waiting any longer: who is not filled leads nothing until he is"), from);
       expect(told("status", admin)).not.toContain("rings change");
       expect(told("reload", "--admin", admin)).toBe("nothing has changed\n");
-      await write(first.port, "newer");
+      await writeSame(first.port, KEYS, "newer");
       // What is not filled is written down until it is.
       expect(readdirSync(state).filter((file) => file.endsWith(".rings"))).toEqual(["main.rings"]);
       first.kill();
@@ -76,7 +64,7 @@ for (const workers of [1, 2]) {
       const done = second.said(each("ring is in place.* ring=primaries"), 0, CHANGED_MS).then(() => (through = true));
       for (let again = true; again;) {
         again = !through;
-        expect(await values(client)).toEqual(["newer"]);
+        expect(await valuesOf(client, KEYS, 20_000)).toEqual(["newer"]);
       }
       await done;
       client.close();

@@ -4,27 +4,15 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "bun:test";
-import { Client, textOf } from "../support/client.ts";
+import { Client } from "../support/client.ts";
 import { keeper } from "../support/keeper.ts";
 import { label, newerMemcached, spawnMemcached } from "../support/memcached.ts";
+import { valuesOf, writeSame } from "../support/same_keys.ts";
 import { spawnTandem, type Tandem } from "../support/tandem.ts";
 
 const KEYS = 600, TEST_MS = 90_000, CHANGED_MS = 40_000;
 const { kept, keep, stopAll } = keeper();
 afterEach(stopAll);
-
-async function write(port: number, value: string): Promise<void> {
-  const client = await Client.open(port);
-  for (let i = 0; i < KEYS; i++) client.send(`set k${i} 0 0 ${value.length}\r\n${value}\r\n`);
-  for (let i = 0; i < KEYS; i++) expect(await client.line(20_000)).toBe("STORED");
-  client.close();
-}
-
-/** What the keys are, each value once. */
-async function values(client: Client): Promise<string[]> {
-  const { values } = await client.fetch(`get ${Array.from({ length: KEYS }, (_none, i) => `k${i}`).join(" ")}\r\n`);
-  return [...new Set([...values.map(({ bytes }) => textOf(bytes)), ...(values.length < KEYS ? [`${KEYS - values.length} misses`] : [])])];
-}
 
 interface Scene {
   readonly name: string;
@@ -70,11 +58,11 @@ for (const { name, workers, stateDir, rings, dies, last, said } of SCENES) {
 
       settings(back, 25_000);
       const first = await start();
-      await write(first.port, "old");
+      await writeSame(first.port, KEYS, "old");
       settings(there, 25_000);
       first.kill("SIGHUP");
       await first.said(inPlace, 0, CHANGED_MS);
-      await write(first.port, "new");
+      await writeSame(first.port, KEYS, "new");
       expect(files()).toEqual([]);
 
       // Back, slowly.
@@ -82,7 +70,7 @@ for (const { name, workers, stateDir, rings, dies, last, said } of SCENES) {
       const from = first.log().length;
       first.kill("SIGHUP");
       await first.said(new RegExp(`INFO ring changes.* ring=${dies}`), from, CHANGED_MS);
-      await write(first.port, "newer");
+      await writeSame(first.port, KEYS, "newer");
       expect(files()).toEqual(stateDir ? ["main.rings"] : []);
       first.kill();
       await first.exited;
@@ -94,7 +82,7 @@ for (const { name, workers, stateDir, rings, dies, last, said } of SCENES) {
       const done = second.said(stateDir ? inPlace : /server is synchronised/, 0, CHANGED_MS).then(() => (through = true));
       for (let again = true; again;) {
         again = !through;
-        expect(await values(client)).toEqual(["newer"]);
+        expect(await valuesOf(client, KEYS)).toEqual(["newer"]);
       }
       await done;
       client.close();

@@ -11,22 +11,12 @@ import { gone, run, type Running, start } from "../support/program.ts";
 import { tandemPath } from "../support/tandem.ts";
 
 const PACKAGE = resolve("scripts/debian");
-const { keep, stopAll } = keeper();
-const programs: Running[] = [];
+const { begun, keep, stopAll } = keeper();
 const dir = mkdtempSync(join(tmpdir(), "tandem-service-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
-afterEach(async () => {
-  for (const each of programs.splice(0)) {
-    each.kill("SIGKILL");
-    await each.ended;
-  }
-  await stopAll();
-});
-function begin(...of: Parameters<typeof start>): Running {
-  const program = start(...of);
-  programs.push(program);
-  return program;
-}
+afterEach(stopAll);
+const begin = (...of: Parameters<typeof start>): Running => begun(start(...of));
+
 /** A manager at path; its programs' words come on its stdout. */
 async function manager(path: string): Promise<Running> {
   const listening = begin("python3", ["tests/support/datagram_socket.py", path]);

@@ -8,8 +8,7 @@ import { label, spawnMemcached } from "../support/memcached.ts";
 import { run, type Running, start } from "../support/program.ts";
 import { spawnTandem, tandemPath } from "../support/tandem.ts";
 
-const { keep, stopAll } = keeper();
-const watches: Running[] = [];
+const { begun, keep, stopAll } = keeper();
 /** Where a proxy must not be found silent because the machine is busy, ms. */
 const SILENT_MS = 10_000;
 const PATIENT = ["--timeout", String(SILENT_MS)];
@@ -17,18 +16,10 @@ const dir = mkdtempSync(join(tmpdir(), "tandem-watch-"));
 const file = join(dir, "state");
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 afterEach(async () => {
-  for (const each of watches.splice(0)) {
-    each.kill("SIGKILL");
-    await each.ended;
-  }
   await stopAll();
   rmSync(file, { force: true });
 });
-function watch(...args: string[]): Running {
-  const started = start(tandemPath(), ["watch", "--track-file", file, ...args]);
-  watches.push(started);
-  return started;
-}
+const watch = (...args: string[]): Running => begun(start(tandemPath(), ["watch", "--track-file", file, ...args]));
 const state = (): string => readFileSync(file, "utf8");
 
 test("the address comes after a second of answers, goes when the proxy is killed, and stays while all servers are down", async () => {

@@ -1,4 +1,5 @@
 // What a test starts, and the end of it after the test.
+import type { Running } from "./program.ts";
 
 interface Stoppable {
   stop(): Promise<void>;
@@ -9,6 +10,8 @@ export interface Keeper {
   kept<T extends Stoppable>(started: T): T;
   /** Keeps what is starting, once it has. */
   keep<T extends Stoppable>(starting: Promise<T>): Promise<T>;
+  /** Keeps a program: it is killed. */
+  begun(program: Running): Running;
   /** For afterEach: ends all of it, the last one first. */
   stopAll(): Promise<void>;
 }
@@ -21,6 +24,15 @@ export function keeper(): Keeper {
   };
   return {
     kept,
+    begun(program) {
+      kept({
+        async stop() {
+          program.kill("SIGKILL");
+          await program.ended;
+        },
+      });
+      return program;
+    },
     keep: async (starting) => kept(await starting),
     async stopAll() {
       for (const each of running.splice(0).reverse()) await each.stop();
