@@ -218,10 +218,11 @@ export class Recall {
     const others = [...this.books.values()].filter((other) => other !== book && (other.step === "read" || other.step === "lingers"));
     return [...book.lingering].some((id) => {
       if (this.around.lives(id)) return false;
-      // One that is only beginning was not there yet. On a server that comes late it may also be one that nobody else
-      // remembers: it has been dealt with meanwhile.
       const known = others.filter(({ ends }) => [...ends.values()].includes(id));
-      return known.length > 0 ? known.every(({ lingering }) => !lingering.has(id)) : book.late && others.length > 0;
+      if (known.length > 0) return known.every(({ lingering }) => !lingering.has(id));
+      // One that is only beginning has told the others of itself, but has no connections there yet. Of one that is gone
+      // nobody else may know any more, and on a server that comes late also not where it was told: it has been dealt with.
+      return others.length > 0 && (book.late || !others.some(({ ids }) => ids.get(id) === false));
     });
   }
 

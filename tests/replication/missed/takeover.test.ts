@@ -176,3 +176,24 @@ test("a server that comes late and lacks some keys is known, where another one i
   for (let i = 0; i < 100 && c.t.states !== "rejoin up"; i++) pass(c, 20);
   expect([c.t.states, c.t.lacks("k"), c.t.proxy.pool.memory!.lacking(c.t.pair, 1)]).toEqual(["rejoin up", "B", "keys"]);
 });
+
+test("nor one that comes with the others", () => {
+  const c = new Company({ hints: true });
+  c.P.post(OTHER, notice(5));
+  c.P.held.set(connectionKey(OTHER, "0"), "10.9.9.9:1234");
+  c.t.P.connections([["tcp:10.9.9.9:1234", "conn_read"]]);
+  pass(c, 8000);
+  expect([c.t.states, c.t.said.filter((line) => line.startsWith("connections of an earlier proxy are still open")).length]).toEqual(["down up", 1]);
+  c.t.P.connections([]);
+  pass(c, 3000);
+  expect(c.t.states).toBe("up up");
+});
+
+test("but one that is only beginning, which has told both of itself, may have connections to one of them only", () => {
+  const c = new Company({ hints: true });
+  for (const items of [c.P, c.B]) items.post(OTHER, notice(5));
+  c.P.held.set(connectionKey(OTHER, "0"), "10.9.9.9:1234");
+  c.t.P.connections([["tcp:10.9.9.9:1234", "conn_read"]]);
+  pass(c, 1500);
+  expect(c.t.states).toBe("up up");
+});
