@@ -2,7 +2,7 @@
 // ones are referenced, not copied. What the kernel did not take waits here, in order.
 //
 //   head ─▶ [piece: start..end) [piece) … [tail buffer: ....used )        total = bytes waiting
-import { hold, release } from "./lent.ts";
+import { borrowed, hold, LENT_BYTES_MIN, release } from "./lent.ts";
 
 /** Tail buffers come in two sizes: most turns need little, and a value of some KiB should still leave in one write. */
 const SMALL_BYTES = 4 * 1024, LARGE_BYTES = 64 * 1024;
@@ -75,15 +75,34 @@ export class Outbound {
   push(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
     if (this.tailStart === this.tailUsed && this.continues(bytes, start, end)) return;
-    if (length >= REFERENCE_BYTES) {
-      this.sealTail();
-      hold(bytes);
-      (this.pieces ??= []).push({ bytes, start, end, tail: false });
-      this.total += length;
-      return;
-    }
+    // One that leaves alone needs no copy either.
+    if (length >= REFERENCE_BYTES || (length >= LENT_BYTES_MIN && this.total === 0)) return this.refer(bytes, start, end);
     const at = this.reserve(length);
     this.pool.copy(bytes, start, end, this.tail!, at);
+  }
+
+  private refer(bytes: Uint8Array, start: number, end: number): void {
+    this.sealTail();
+    const pieces = (this.pieces ??= []);
+    if (this.blocked && borrowed(bytes)) pieces.push({ bytes: bytes.slice(start, end), start: 0, end: end - start, tail: false });
+    else {
+      hold(bytes);
+      pieces.push({ bytes, start, end, tail: false });
+    }
+    this.total += end - start;
+  }
+
+  /** What is borrowed for this turn goes back after it. */
+  private block(): void {
+    this.blocked = true;
+    if (this.pieces !== null) for (const piece of this.pieces) {
+      const { bytes, start, end } = piece;
+      if (piece.tail || !borrowed(bytes)) continue;
+      piece.bytes = bytes.slice(start, end);
+      piece.start = 0;
+      piece.end = end - start;
+      release(bytes);
+    }
   }
 
   /** What follows the last piece in its own array goes with it: an END behind its value, in one write. */
@@ -138,7 +157,7 @@ export class Outbound {
       this.taken += taken;
       piece.start += taken;
       if (piece.start < piece.end) {
-        this.blocked = true;
+        this.block();
         return false;
       }
       if (this.pieces.length === 1) this.pieces = null;

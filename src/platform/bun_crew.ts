@@ -9,15 +9,22 @@ import { FIRST_PORT_FD, HAND_FD, parentChannel, startChild, startHeir } from "./
 import { causeOf, codeOf, messageOf } from "./host_common.ts";
 import type { Address, Crew, Listener, ListenHandlers, Port } from "./platform.ts";
 
-/** What is needed of the net: its ways to a bound listener, and from a descriptor to accepted connections. */
+/** The ways to a bound listener that Bun has. */
 export interface Binder {
   resolve(host: string): Promise<string[] | string>;
   /** Listens, accepting nobody; throws as Bun.listen does. */
   bindTcp(hostname: string, port: number, reusePort: boolean): Bun.TCPSocketListener<undefined>;
   bindUnix(path: string): Promise<Bun.UnixSocketListener<undefined>>;
+}
+
+/** What is needed of the net in use. */
+export interface Acceptor {
+  /** Runs it after this turn. */
+  later(run: () => void): void;
   /** The descriptor of a listener, which from now on leaves its unix socket's file when it is closed; -1: unknown. */
   handOn(listener: Listener): number;
-  acceptFrom(fd: number, kind: "tcp" | "unix", handlers: ListenHandlers): { stop(closeActive: boolean): void };
+  /** Accepts from a descriptor that listens, which is closed with the listener. */
+  acceptFrom(fd: number, address: Address, backlog: number, handlers: ListenHandlers): Listener;
 }
 
 /** Bun removes the file of a unix socket's listener that it stops: a second name keeps it. */
@@ -41,7 +48,7 @@ function fdsOf(ports: readonly Port[]): number[] {
   return ports.map((each) => (each as BunPort).fd);
 }
 
-export function createBunCrew(libc: BunLibc, net: Binder): Crew {
+export function createBunCrew(libc: BunLibc, binder: Binder, net: Acceptor): Crew {
   const taken = new Taken(libc.hand, HAND_FD, FIRST_PORT_FD);
   const port = (address: Address, listener: object, backlog: number): BunPort => {
     const fd = "fd" in listener && typeof listener.fd === "number" ? libc.copy(listener.fd) : -1;
@@ -50,23 +57,23 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
     return new BunPort(address, fd, libc);
   };
   const openTcp = async (address: Address & { kind: "tcp" }, backlog: number, count: number): Promise<readonly BunPort[] | string> => {
-    const found = await net.resolve(address.host);
+    const found = await binder.resolve(address.host);
     if (typeof found === "string") return found;
     const host = found[0]!;
     // Somebody else's ports are no company: alone first, which fails where anybody listens.
-    const alone = net.bindTcp(host, address.port, false);
+    const alone = binder.bindTcp(host, address.port, false);
     const bound: Address = { kind: "tcp", host, port: alone.port };
     alone.stop(true);
     const ports: BunPort[] = [];
     for (let i = 0; i < count; i++) {
-      const listener = net.bindTcp(host, bound.port, true);
+      const listener = binder.bindTcp(host, bound.port, true);
       ports.push(port(bound, listener, backlog));
       listener.stop(true);
     }
     return ports;
   };
   const openUnix = async (path: string, backlog: number, mode: number): Promise<readonly BunPort[]> => {
-    const listener = await net.bindUnix(path);
+    const listener = await binder.bindUnix(path);
     chmodSync(path, mode);
     const made = port({ kind: "unix", path }, listener, backlog);
     keepingFile(path, () => listener.stop(true));
@@ -112,19 +119,18 @@ export function createBunCrew(libc: BunLibc, net: Binder): Crew {
     },
     parent: parentChannel,
     accept(place, address, backlog, handlers) {
-      setImmediate(() => {
-        // A copy: to stop accepting closes what Bun was given.
+      net.later(() => {
+        // A copy: to stop accepting closes what the net was given.
         const fd = libc.copy(taken.at(place));
         if (fd < 0) return handlers.onClose("failed", `port ${place} was not given to this process`);
-        let listener: { stop(closeActive: boolean): void };
+        let listener: Listener;
         try {
-          listener = net.acceptFrom(fd, address.kind, handlers);
-          libc.listen(fd, backlog); // Bun has listened with its own
+          listener = net.acceptFrom(fd, address, backlog, handlers);
         } catch (error) {
           libc.close(fd);
           return handlers.onClose(causeOf(codeOf(error)), messageOf(error));
         }
-        handlers.onListening({ address, close: () => listener.stop(false) });
+        handlers.onListening(listener);
       });
     },
     drop: (place) => taken.drop(place),

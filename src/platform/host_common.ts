@@ -215,6 +215,11 @@ export function addressText(host: string | undefined, port: number | undefined):
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** One end of a connection as Socket.remote and Socket.local tell it; null: it is not known. */
+export function endText(address: Address | null): string {
+  return address === null ? "unknown" : address.kind === "unix" ? "unix" : addressText(address.host, address.port);
+}
+
 /** An address as a person writes it, for details of failures. */
 export function describe(address: Address): string {
   return address.kind === "unix" ? address.path : addressText(address.host, address.port);

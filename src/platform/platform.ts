@@ -44,6 +44,11 @@ export interface Socket {
   readonly local: string;
 }
 
+/** What has come. With a home it may be given back there, once, when nobody needs any of it; whoever still reads it then finds nothing. */
+export interface Received extends Uint8Array {
+  home?: { back(bytes: Uint8Array): void };
+}
+
 /**
  * What one connection's owner hears.
  * ¶ No handler is called from inside write, connect, listen, finish, abort, pause or resume.
@@ -51,8 +56,8 @@ export interface Socket {
 export interface SocketHandlers {
   /** ¶ onOpen comes once and before any other handler but onClose. */
   onOpen(socket: Socket): void;
-  /** ¶ The bytes belong to the handler: the platform never touches them again. Never empty. */
-  onData(bytes: Uint8Array): void;
+  /** ¶ The bytes belong to the handler: the platform never touches them again, unless they are given back. Never empty. */
+  onData(bytes: Received): void;
   /** See Socket.write. */
   onDrain(): void;
   /** ¶ The peer sent FIN; we may still write. At most once. */

@@ -65,3 +65,57 @@ test("what a lost connection had still to send is left to the collector", () => 
   release(bytes);
   expect(bytes.length).toBe(100_000);
 });
+
+/** Where arrays come from that are lent by the platform: those that came back. */
+class Home {
+  readonly came: Uint8Array[] = [];
+  back(bytes: Uint8Array): void {
+    this.came.push(bytes);
+  }
+  lend(length: number): Uint8Array {
+    const bytes = Object.assign(large(length), { home: this });
+    lend(bytes);
+    return bytes;
+  }
+}
+
+test("what the platform lent goes back to it, once", () => {
+  const home = new Home();
+  const bytes = home.lend(LENT_BYTES_MIN);
+  hold(bytes);
+  release(bytes);
+  expect(home.came).toEqual([]);
+  release(bytes);
+  expect([home.came.length, home.came[0] === bytes, bytes.length]).toEqual([1, true, LENT_BYTES_MIN]);
+});
+
+test("what a full kernel does not take of borrowed bytes waits as a copy, and they go back in the same turn", () => {
+  for (const before of [0, 100_000]) {
+    const home = new Home();
+    const out = new Outbound(new TailPool());
+    const got: number[] = [];
+    let room = before;
+    const kernel = {
+      write(bytes: Uint8Array, start: number, end: number): number {
+        const taken = Math.min(room, end - start);
+        got.push(...bytes.subarray(start, start + taken));
+        room -= taken;
+        return taken;
+      },
+    };
+    if (before > 0) out.push(large(before).fill(1), 0, before);
+    // The first is there when the kernel is found full, the second comes after.
+    for (let i = 0; i < 2; i++) {
+      const bytes = home.lend(40_000);
+      out.push(bytes, 10, 40_000);
+      release(bytes);
+      if (i === 0) expect([home.came.length, out.flush(kernel)]).toEqual([0, false]);
+      expect(home.came.length).toBe(i + 1);
+      bytes.fill(99); // somebody else's by now
+    }
+    out.drained();
+    room = 1_000_000;
+    expect([out.flush(kernel), out.total]).toEqual([true, 0]);
+    expect([got.length, got.filter((byte) => byte === 7).length]).toEqual([before + 2 * 39_990, 2 * 39_990]);
+  }
+});

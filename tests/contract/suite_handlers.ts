@@ -1,6 +1,7 @@
 // The contract, part SocketHandlers: what an owner hears, when and how often.
 import { describe, expect } from "bun:test";
 import { fillPattern, isPattern, LOOPBACK } from "./desk.ts";
+import type { Received } from "../../src/platform/platform.ts";
 import type { Sentence } from "./suite.ts";
 
 export function handlerSentences(name: string, sentence: Sentence): void {
@@ -86,6 +87,27 @@ export function handlerSentences(name: string, sentence: Sentence): void {
       await desk.world.until("everything", () => far.received === 40 * 64 + total);
       expect(isPattern(far.bytes().subarray(40 * 64), 0)).toBe(true);
       expect(kept.every(({ bytes, mark }) => bytes.length > 0 && bytes.every((byte) => byte === mark))).toBe(true);
+    });
+
+    sentence("bytes that were given back are read into again, but never under the eyes of who still holds them", async (desk) => {
+      const [near, far] = await desk.pair(LOOPBACK);
+      const total = 4_000_000;
+      const bytes = new Uint8Array(total);
+      fillPattern(bytes, 0, 0, total);
+      let seen = 0, wrong = 0;
+      const held: Uint8Array[] = [];
+      far.onBytes = (received: Received) => {
+        if (!isPattern(received, seen)) wrong++;
+        seen += received.length;
+        if (received.home === undefined) return;
+        held.push(received);
+        received.home.back(received);
+      };
+      let sent = 0;
+      near.onDrained = () => void (sent += near.socket.write(bytes, sent, total));
+      near.onDrained();
+      await desk.world.until("everything", () => far.received === total);
+      expect([wrong, held.filter(({ length }) => length > 0).length]).toEqual([0, 0]);
     });
 
     sentence("onEnd: the peer sent FIN; we may still write; at most once", async (desk) => {

@@ -130,9 +130,11 @@ describe("alone", () => {
       const port = await freePort();
       const child = started(tandem, ["-l", "127.0.0.1", "-p", String(port), "--admin", "off", ...SERVER], { env });
       await child.said(/listening/);
-      return readFileSync(`/proc/${child.pid}/environ`, "latin1").split("\0").filter((entry) => entry.startsWith("MIMALLOC_")).sort();
+      return readFileSync(`/proc/${child.pid}/environ`, "latin1").split("\0").filter((entry) => /^(MIMALLOC|BUN_JSC)_/.test(entry)).sort();
     };
-    expect(await environment({})).toEqual(["MIMALLOC_PURGE_DELAY=1000", "MIMALLOC_PURGE_HOLES=0"]);
+    expect(await environment({})).toEqual([
+      "BUN_JSC_largeHeapSize=67108864", "BUN_JSC_numberOfGCMarkers=1", "MIMALLOC_PURGE_DELAY=1000", "MIMALLOC_PURGE_HOLES=0",
+    ]);
     expect(await environment({ MIMALLOC_PURGE_DELAY: "500" })).toEqual(["MIMALLOC_PURGE_DELAY=500"]);
   });
 

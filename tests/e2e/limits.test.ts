@@ -226,8 +226,9 @@ describe("a value of 32 MiB", () => {
     expect(Buffer.compare(got.values[0]!.bytes, value)).toBe(0);
     expect(wrong).toBe(0);
     expect(longest).toBeLessThan(SLOWEST_MS);
-    // The lane waits for it a tenth of a second; then the rest is kept for it, so that nobody else goes on waiting.
-    expect(peak - base).toBeLessThan(value.length + 16 * MIB);
+    // The lane waits for it a tenth of a second; then the rest is kept for it, so that nobody else goes on waiting. What
+    // reading takes at all is not there before, since it goes back after each large value.
+    expect(peak - base).toBeLessThan(value.length + 24 * MIB);
   }, 60_000);
 
   /** Resident memory once it has not grown for a while. */
