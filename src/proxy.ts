@@ -287,6 +287,14 @@ export class Proxy implements WorkingProxy {
     return ringsDigests(this.services.map(({ config }) => config));
   }
 
+  get drained(): readonly string[] {
+    return [...new Set(this.services.flatMap(({ pool }) => pool.drains.servers.map(({ label }) => label)))];
+  }
+
+  keepDrained(servers: readonly string[]): void {
+    for (const server of servers) this.drainNow(server, true, true);
+  }
+
   get changing(): boolean {
     return this.services.some(({ pool }) => pool.changes.under);
   }

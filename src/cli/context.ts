@@ -49,6 +49,10 @@ export interface RunnableProxy {
   /** Where each pool keeps its keys (ringsDigests), and whether that is just changing. */
   readonly rings: Readonly<Record<string, string>>;
   readonly changing: boolean;
+  /** Servers that were taken out of reads here by hand. */
+  readonly drained: readonly string[];
+  /** Servers that the process before us had taken out are out from the beginning; told before start. */
+  keepDrained(servers: readonly string[]): void;
   /** Accepts nobody and goes on to serve who is there, for at most drainMs. */
   retire(drainMs: number, done: () => void): void;
 }

@@ -33,10 +33,10 @@ export function serve(context: Context, flags: Flags): void {
   if (problem !== null) return refuse(context, flags, [problem]);
 
   if (flags.has("heir")) {
-    const toPredecessor = reportToPredecessor(context.platform, context.called, (rings) => {
+    const toPredecessor = reportToPredecessor(context.platform, context.called, ({ rings, drained }) => {
       const ours = ringsDigests(settings.config.pools);
-      const other = Object.keys(rings ?? {}).find((pool) => ours[pool] !== undefined && ours[pool] !== rings![pool]);
-      if (other === undefined) run(context, flags, settings, toPredecessor!, true);
+      const other = Object.keys(rings).find((pool) => ours[pool] !== undefined && ours[pool] !== rings[pool]);
+      if (other === undefined) run(context, flags, settings, toPredecessor!, drained);
       else toPredecessor!.failed(EXIT_FAILED, `pool ${other} has other servers or rings than the process before: tandem reload first`);
     });
     if (toPredecessor === null) return fail(context, EXIT_FAILED, "--heir: nobody started this process to take its place");
@@ -99,8 +99,9 @@ function checkSocketPath(host: Host, given: Given): Problem | null {
   return null;
 }
 
-/** heir: we take the place of a process that runs, as the user that it has become. */
-function run(context: Context, flags: Flags, settings: ServeSettings, report: Report, heir = false): void {
+/** legacy: of a process that runs, whose place we take as the user that it has become: servers that are taken out of reads. */
+function run(context: Context, flags: Flags, settings: ServeSettings, report: Report, legacy: readonly string[] | null = null): void {
+  const heir = legacy !== null;
   const { host } = context.platform;
   const { logFile } = settings;
   const sink = logFile === null ? undefined
@@ -209,6 +210,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
   });
   // Whoever asks the admin interface of an heir asks one that serves.
   if (!heir) administer();
+  else proxy.keepDrained(legacy);
   proxy.start((found) => {
     outcome = found;
     if (heir && found.ok) administer();

@@ -27,6 +27,12 @@ export interface Estate {
   leave(): void;
 }
 
+/** What the heir is told: where each pool keeps its keys (ringsDigests), and which servers were taken out of reads by hand. */
+export interface Legacy {
+  readonly rings: Readonly<Record<string, string>>;
+  readonly drained: readonly string[];
+}
+
 export class Succession {
   /** An upgrade is under way, or done. */
   under = false;
@@ -77,7 +83,8 @@ export class Succession {
         failed(said !== "" ? said : `the new process ended (${code === null ? "by a signal" : `exit code ${code}`})`);
       },
     });
-    if (heir.ok) heir.child.send(JSON.stringify(estate.proxy.rings));
+    const { rings, drained } = estate.proxy;
+    if (heir.ok) heir.child.send(JSON.stringify({ rings, drained } satisfies Legacy));
     // The heir has its own hold of them.
     for (const port of ports) if (this.ownCopies) port.close();
     const late = clock.timer(READY_MS, () => {
@@ -109,16 +116,16 @@ function heirArgs({ args, called }: Context): string[] {
   return [...own.slice(0, at), "--heir", `--called=${called}`, ...own.slice(at)];
 }
 
-/** The heir's side: its predecessor hears how the start went. met: once, with its rings; null: it does not tell. */
-export function reportToPredecessor(platform: Platform, called: string, met: (rings: Readonly<Record<string, string>> | null) => void): Report | null {
+/** The heir's side: its predecessor hears how the start went. met: once, with what that has left. */
+export function reportToPredecessor(platform: Platform, called: string, met: (legacy: Legacy) => void): Report | null {
   let waits = true;
-  const told = (rings: Readonly<Record<string, string>> | null): void => {
-    if (waits) met(rings);
+  const told = (legacy: Legacy): void => {
+    if (waits) met(legacy);
     waits = false;
   };
-  const channel = platform.crew.parent({ onText: (text) => told(JSON.parse(text) as Record<string, string>), onGone: () => {} });
+  const channel = platform.crew.parent({ onText: (text) => told(legacyOf(JSON.parse(text) as Legacy | Legacy["rings"])), onGone: () => {} });
   if (channel === null) return null;
-  platform.clock.timer(TOLD_MS, () => told(null)); // one of before
+  platform.clock.timer(TOLD_MS, () => told({ rings: {}, drained: [] })); // one of before
   return {
     ready: () => channel.send("ready"),
     failed: (code, line) => {
@@ -128,4 +135,9 @@ export function reportToPredecessor(platform: Platform, called: string, met: (ri
       platform.clock.timer(100, () => platform.host.exit(code));
     },
   };
+}
+
+/** One of before told its rings alone. */
+function legacyOf(told: Legacy | Legacy["rings"]): Legacy {
+  return Array.isArray(told["drained"]) ? (told as Legacy) : { rings: told as Legacy["rings"], drained: [] };
 }

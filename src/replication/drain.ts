@@ -40,6 +40,11 @@ export class Drains {
     return "";
   }
 
+  /** Those that were taken out here. */
+  get servers(): readonly Server[] {
+    return [...this.drained.keys()];
+  }
+
   /** Whatever its peers are: see obstacle. */
   drain(server: Server): DrainOutcome {
     const { label } = server;

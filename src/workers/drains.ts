@@ -6,7 +6,8 @@ import type { Rounds } from "./rounds.ts";
 const ANSWER_MS = 1000;
 
 export class Drains {
-  private readonly drained = new Set<string>();
+  /** In all workers. */
+  readonly drained = new Set<string>();
 
   constructor(private readonly rounds: Rounds) {}
 

@@ -203,6 +203,14 @@ export class Supervisor {
     this.drains.drain(this.ready, server, drained, done);
   }
 
+  get drained(): readonly string[] {
+    return [...this.drains.drained];
+  }
+
+  keepDrained(servers: readonly string[]): void {
+    for (const server of servers) this.drains.drained.add(server);
+  }
+
   /** Rings that are to change wait no longer for servers that are away; done(false): there are none. */
   endTransition(done: (changing: boolean) => void): void {
     let changing = false;

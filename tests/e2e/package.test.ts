@@ -38,6 +38,8 @@ systemctl restart tandem; echo "code $?"; setpriv --reuid=nobody --clear-groups 
 step reload; echo 'slow = "1s"' >> /etc/tandem/tandem.toml; mv /var/log/tandem/tandem.log /var/log/tandem/old; systemctl reload tandem; echo "code $?"
 for i in $(seq 50); do [ -s /var/log/tandem/tandem.log ] && break; sleep 0.1; done; cut -d ' ' -f 2- /var/log/tandem/tandem.log
 echo 'tiemout = 1' >> /etc/tandem/tandem.toml; systemctl reload tandem 2>/dev/null; echo "code $?"; sed -i '$d' /etc/tandem/tandem.toml; systemctl is-active tandem
+sed -i '1i lanes = 2' /etc/tandem/tandem.toml; systemctl reload tandem 2>/dev/null; echo "code $?"; sed -i '1d' /etc/tandem/tandem.toml
+sed -i 's/slow = "1s"/slow = "2s"/; 1i admin = "off"' /etc/tandem/tandem.toml; systemctl reload tandem; echo "code $?"; sed -i '1d' /etc/tandem/tandem.toml
 # A watchdog that would have bitten by now had the new process not taken over feeding it.
 step successor; mkdir -p /run/systemd/system/tandem.service.d; printf '[Service]\\nWatchdogSec=1\\n' > /run/systemd/system/tandem.service.d/soon.conf; systemctl daemon-reload; systemctl restart tandem
 pid=$(systemctl show -P MainPID tandem); systemctl kill --kill-who=main -s USR2 tandem
@@ -52,13 +54,15 @@ step hang; pid=$(systemctl show -P MainPID tandem); kill -STOP $pid
 for i in $(seq 60); do now=$(systemctl show -P MainPID tandem); [ "$now" != $pid ] && [ "$now" != 0 ] && systemctl --quiet is-active tandem && break; sleep 0.1; done
 systemctl is-active tandem; [ "$now" != $pid ] && echo "another process"; tandem ping; echo "code $?"
 step socket; systemctl stop tandem-watch tandem; systemctl start tandem.socket; systemctl is-active tandem; tandem ping --timeout 5000; echo "code $?"; systemctl is-active tandem
-step upgrade; systemctl start tandem-watch; pid=$(systemctl show -P MainPID tandem); dpkg --force-unsafe-io -i /mnt/world/tandem.deb 2>&1 | tail -n 1; echo "code \${PIPESTATUS[0]}"
+step upgrade; systemctl start tandem-watch; pid=$(systemctl show -P MainPID tandem); exec 3<> /dev/tcp/127.0.0.1/11211; dpkg --force-unsafe-io -i /mnt/world/tandem.deb 2>&1 | tail -n 1; echo "code \${PIPESTATUS[0]}"
 systemctl is-active tandem; [ "$(systemctl show -P MainPID tandem)" != $pid ] && echo "another process"
+# Who was connected is still served, by the process before.
+printf 'mn\\r\\n' >&3; read -t 5 -r answer <&3; echo "$answer"; exec 3>&-
 step remove; dpkg -r tandem 2>&1 | grep -v '^(Reading'; echo "code \${PIPESTATUS[0]}"; systemctl is-active tandem tandem-watch tandem.socket; ls /etc/tandem
 step purge; dpkg -P tandem 2>&1 | grep -v '^(Reading'; echo "code \${PIPESTATUS[0]}"
 kill $one $two; wait
 files > /tmp/after
-diff /tmp/before /tmp/after; echo "code $?"; ls -d /run/tandem* /run/private/tandem /var/lib/private/tandem /var/log/tandem /var/log/private/tandem 2>/dev/null
+diff /tmp/before /tmp/after; echo "code $?"; ls -d /usr/lib/tandem /run/tandem* /run/private/tandem /var/lib/private/tandem /var/log/tandem /var/log/private/tandem 2>/dev/null
 step end
 `;
 
@@ -103,14 +107,14 @@ test("the package is installed, started, watched, stopped, removed and purged", 
     expect(step("start")).toMatch(/^code 0\nactive\nlistening on 127\.0\.0\.1:11211\n127\.0\.0\.1:11211: answers in [^]*\ncode 0\n$/);
     expect(step("user").trim()).toBe("tandem");
     expect(step("directories")).toMatch(/^code 0\n\/run\/tandem-sockets\/clients: answers [^]*\ncode 0\n$/);
-    expect(step("reload")).toBe('code 0\nINFO reloaded change="main: slow"\ncode 1\nactive\n');
+    expect(step("reload")).toMatch(/^code 0\nINFO reloaded change="main: slow"\ncode 1\nactive\ncode 1\ncode 0\n$/);
     expect(step("successor")).toMatch(/^active\nits heir still\n0\n127\.0\.0\.1:11211: answers [^]*\ncode 0\n$/);
     expect(step("watch")).toBe("code 0\n1\n0\n");
     // A watch that died goes on with what the file says: nothing moves for it.
     expect(step("supervised")).toBe("active\nanother process\n0\n");
     expect(step("hang")).toMatch(/^active\nanother process\n127\.0\.0\.1:11211: answers [^]*\ncode 0\n$/);
     expect(step("socket")).toMatch(/^inactive\n127\.0\.0\.1:11211: answers [^]*\ncode 0\nactive\n$/);
-    expect(step("upgrade")).toMatch(/code 0\nactive\nanother process\n$/);
+    expect(step("upgrade")).toMatch(/code 0\nactive\nanother process\nMN\r?\n$/);
     expect(step("remove")).toMatch(/code 0\ninactive\ninactive\ninactive\ntandem\.toml\n$/);
     expect(step("purge")).toMatch(/code 0\ncode 0\n$/);
   } finally {

@@ -28,6 +28,8 @@ interface Running {
   readonly port: number;
   readonly dir: string;
   readonly child: ChildProcess;
+  /** The primary and the backup, as tandem calls them. */
+  readonly servers: readonly [string, string];
   log(): string;
 }
 
@@ -47,7 +49,7 @@ async function run(flags: readonly string[], logFile = ""): Promise<Running> {
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Uint8Array) => (log += new TextDecoder().decode(bytes)));
   const whole = (): string => (logFile !== "" && existsSync(join(dir, logFile)) ? readFileSync(join(dir, logFile), "utf8") : log);
   await until(() => /INFO server is up .*\n(.*\n)*.*INFO server is up/.test(whole()), whole);
-  return { port, dir, child, log: whole };
+  return { port, dir, child, servers: [`127.0.0.1:${primary.port}`, `127.0.0.1:${backup.port}`], log: whole };
 }
 
 async function until(holds: () => boolean, what: () => string): Promise<void> {
@@ -159,6 +161,28 @@ for (const [name, flags] of [["one process", []], ["two workers", ["--workers", 
       }
     }, 40_000);
   });
+}
+
+for (const workers of [1, 2]) {
+  test(`a server that was taken out of reads by hand stays out, with ${workers} worker${workers > 1 ? "s" : ""}`, async () => {
+    const { dir, child, log, servers: [primary] } = await run(["--workers", String(workers)]);
+    try {
+      const admin = readFileSync(join(dir, "admin"), "utf8");
+      const command = async (...words: string[]): Promise<string> => (await promisify(execFile)(tandemPath(), words)).stdout;
+      await until(() => log().split("INFO server is up ").length > 2 * workers, log);
+      await command("drain", primary, "--admin", admin);
+      await command("upgrade", "--admin", admin);
+      started.add(Number(readFileSync(join(dir, "pid"), "utf8")));
+      // The one before says so too, to those who share the servers with it, until it has gone.
+      await until(() => child.exitCode !== null, log);
+      const drained = async (): Promise<boolean> => new RegExp(`^primary +${primary} +up, drained`, "m").test(await command("status", admin));
+      expect(await drained()).toBe(true);
+      await command("undrain", primary, "--admin", admin);
+      expect(await drained()).toBe(false);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }, 40_000);
 }
 
 test("after -u too, with a log that root opened", async () => {

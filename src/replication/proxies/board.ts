@@ -318,9 +318,12 @@ export class Board implements WallOwner, LeaseAround {
     };
   }
 
-  /** Our last word: what we complained about stands, and nothing else is left open. done comes when it is posted. */
+  /**
+   * Our last word: what we complained about stands, and nothing else is left open; but what we had only drained lacks
+   * nothing. done comes when it is posted.
+   */
   farewell(done: () => void): void {
-    const notice = this.notice();
+    const all = this.notice(), notice = { ...all, complaints: all.complaints.filter(({ why }) => why !== "drained") };
     const last = notice.complaints.length === 0 ? { ...notice, buried: true } : { ...notice, ended: true };
     let open = 1;
     const told = (): void => void (--open === 0 && done());
