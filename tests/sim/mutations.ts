@@ -206,7 +206,7 @@ export const MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
-    name: "that marks what it could not verify as stale loses it", mood: "two-strict", seed: 53, within: 100, rush: true,
+    name: "that marks what it could not verify as stale loses it", mood: "two-strict", seed: 251, within: 300, rush: true,
     bend({ proxies }) {
       for (const { pool: { verifier } } of proxies) {
         const ended = verifier.ended.bind(verifier);

@@ -15,7 +15,7 @@ import type { Verifier } from "./verify.ts";
 /** Keys compared in one tick, at most: 2000 a second. */
 const KEYS_A_TICK = 40;
 /** Comparisons that may wait for it: clients' own come first. */
-const BACKLOG_MAX = 200;
+const BACKLOG_MAX = 1000;
 /** After a listing that failed, ms. */
 const AGAIN_MS = 60_000;
 /** After a proxy's death the dust settles first, ms. */

@@ -4,6 +4,8 @@
 //   read both ─▶ equal: done · from has none: remove guarded · to has none: add · else: replace guarded ─▶ from
 //   unchanged? done : again
 //
+// Whoever does not know which side is behind (verify.ts) names the difference that it saw before: no other one is written over.
+//
 // Where both sides take explicit cas uniques, equal versions say that the values are equal, so that no value is read
 // for it, and a copy carries its version. What somebody else stored has none: there the values count, as elsewhere.
 import { latin1, textOf } from "../../bytes/ascii.ts";
@@ -23,9 +25,10 @@ const Asked = { TO: 0, FROM: 1, WRITE: 2, AGAIN: 3, DROP: 4, VALUE: 5 } as const
 
 /**
  * equal, copied, removed: both sides hold the same. refused: the target cannot hold it (too large for it) and holds
- * nothing older. turned: from is not the key's lead any more. failed: ask again later.
+ * nothing older. turned: from is not the key's lead any more. differs: in another way than was seen before. failed: ask
+ * again later.
  */
-export type SyncOutcome = "equal" | "copied" | "removed" | "refused" | "turned" | "failed";
+export type SyncOutcome = "equal" | "copied" | "removed" | "refused" | "turned" | "differs" | "failed";
 
 /**
  * The exptime that gives a copy the remaining time `t` of a meta answer: -1 (unlimited) becomes 0, and times of 30
@@ -62,9 +65,16 @@ export class Sync extends SilentCaller {
     private readonly laneIndex: number,
     private readonly from: Side,
     private readonly done: (outcome: SyncOutcome) => void,
+    /** The only difference that may be written over, as `difference` told it before; null: any. */
+    private readonly seen: string | null = null,
   ) {
     super();
     this.to = other(from);
+  }
+
+  /** What both sides hold, by their cas uniques. */
+  get difference(): string {
+    return this.held.map((held) => held?.cas ?? "-").join(" ");
   }
 
   /** Failed because somebody wrote in between each time. */
@@ -160,14 +170,17 @@ export class Sync extends SilentCaller {
     if (this.pair.leadOf(this.key) !== this.from) return this.end("turned");
     const source = this.held[Asked.FROM], target = this.held[Asked.TO];
     if (source === null && target === null) return this.end("equal");
+    if (source !== null && target !== null) {
+      if (this.explicit ? sameVersion(source, target) : differenceOf(source, target) === null) return this.end("equal");
+      if (this.explicit && !hasVersion(source)) {
+        this.unversioned = true;
+        return this.start();
+      }
+    }
+    if (this.seen !== null && this.seen !== this.difference && !this.isNewer(source, target)) return this.end("differs");
     if (source === null) {
       this.put(this.to, `md ${this.key} C${target!.cas}\r\n`, Asked.WRITE);
       return;
-    }
-    if (target !== null && (this.explicit ? sameVersion(source, target) : differenceOf(source, target) === null)) return this.end("equal");
-    if (this.explicit && target !== null && !hasVersion(source)) {
-      this.unversioned = true;
-      return this.start();
     }
     if (this.explicit && !valueRead) return this.read(this.from, Asked.VALUE);
     // Where there was nothing the guard would let it pass behind a set and a delete.
@@ -180,6 +193,11 @@ export class Sync extends SilentCaller {
     putText(lane.out, `ms ${this.key} ${source.data.length - 2} ${guard} F${source.flags} T${exptime}${given}\r\n`);
     putBytes(lane.out, source.data);
     lane.expect(Expect.META, this, Asked.WRITE);
+  }
+
+  /** The source's write was drawn after the target's, which both sides have had before it, or which loses against it. */
+  private isNewer(source: Held | null, target: Held | null): boolean {
+    return this.explicit && source !== null && target !== null && hasVersion(source) && hasVersion(target) && source.cas > target.cas;
   }
 
   private drop(): void {

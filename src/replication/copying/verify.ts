@@ -3,6 +3,12 @@
 // same, and makes the other side like the lead when they do not. Whichever write came last is looked at after both.
 //
 //   both sides took it ─▶ compare (sync.ts) ─▶ equal: done · repaired: again, a little later · not now: queue
+//                            ▲             └──▶ differs ─▶ until no request is in flight that was ─┐
+//                            └─────────── the same difference still: repaired ◀─────────────────────┘
+//
+// What the other side holds and the lead does not may be a write that is still in flight to the lead. Written over, it would
+// be answered as taken by both, and once the lead fails the value before it would be read. So a difference must stand for as
+// long as a request may take: then whoever wrote it has both answers, or has marked the side that did not answer.
 //
 // What fails here changes nothing but the queue: never a stale entry, never the lead. Nothing is repaired before the
 // pair's lead has been the same for a while: proxies of different opinion would otherwise swap values for ever.
@@ -17,6 +23,8 @@ const KEYS_MAX = 100_000;
 const RUNNING_PER_LANE = 32;
 /** Until a comparison that could not be made is tried again, ms; random up to twice that. */
 const RETRY_MS = 50;
+/** A request's deadline is looked at once a tick: by how much it may be late, ms. */
+const LATE_MS = 50;
 
 export interface Doubt {
   readonly pair: Pair;
@@ -27,6 +35,8 @@ export interface Doubt {
   /** Another write came while it was being compared. */
   again: boolean;
   rounds: number;
+  /** How the sides differed when they were compared last; "": they did not, or nobody has looked. */
+  seen: string;
   /** Told once both sides are known to be alike, or nobody looks any more. */
   settled: (() => void) | null;
 }
@@ -35,6 +45,7 @@ export interface VerifyWorld {
   readonly nowMs: number;
   /** How long a pair's lead must be the same before anything is repaired, ms. */
   readonly settleMs: number;
+  readonly options: { readonly requestTimeoutMs: number };
   readonly random: Random;
   readonly counters: Counters;
   pairOf(key: string): Pair;
@@ -70,7 +81,7 @@ export class Verifier {
       this.world.counters.verify_dropped++;
       return settled?.();
     }
-    const doubt: Doubt = { pair, key, laneIndex, atMs: 0, again: false, rounds: 0, settled };
+    const doubt: Doubt = { pair, key, laneIndex, atMs: 0, again: false, rounds: 0, seen: "", settled };
     keys.set(key, doubt);
     this.size++;
     if (!this.begin(doubt)) this.waiting.push(doubt);
@@ -105,7 +116,11 @@ export class Verifier {
     this.running++;
     this.world.counters.verified++;
     const lead = pair.leadOf(key);
-    new Sync(pair, key, doubt.laneIndex, lead, (outcome) => this.ended(doubt, outcome)).start();
+    const sync = new Sync(pair, key, doubt.laneIndex, lead, (outcome) => {
+      doubt.seen = outcome === "differs" ? sync.difference : "";
+      this.ended(doubt, outcome);
+    }, doubt.seen);
+    sync.start();
     return true;
   }
 
@@ -116,6 +131,11 @@ export class Verifier {
     const repaired = outcome === "copied" || outcome === "removed";
     if (repaired) world.counters.divergences++;
     if ((outcome === "equal" || outcome === "refused") && !doubt.again) return this.drop(doubt);
+    if (outcome === "differs") {
+      doubt.rounds = 0;
+      doubt.atMs = world.nowMs + world.options.requestTimeoutMs + LATE_MS;
+      return void this.waiting.push(doubt);
+    }
     // Proxies that collide must not collide again.
     const wait = repaired || doubt.again ? 0 : RETRY_MS;
     doubt.rounds = doubt.again ? 0 : doubt.rounds + 1;

@@ -17,6 +17,13 @@ function written(verify: "on" | "off" = "on"): Table {
   return t;
 }
 
+/** Until both sides are compared again, which takes as long as a request may be in flight. */
+function stands(t: Table): void {
+  t.pass(t.proxy.pool.options.requestTimeoutMs);
+  t.B.receives("");
+  t.passUntil(() => t.B.lanes[0]!.unread !== "");
+}
+
 /** What a side holds. */
 const held = (data: string, cas = 7): string => `VA ${data.length} f0 t-1 c${cas}\r\n${data}\r\n`;
 
@@ -36,14 +43,43 @@ describe("verification", () => {
 
   test("makes the backup like the primary when they differ, and looks again", () => {
     const t = written();
-    t.B.answers(READ, held("other"));
-    t.P.answers(READ, held("mine", 9));
+    for (let look = 1; look <= 2; look++) {
+      t.B.answers(READ, held("other"));
+      t.P.answers(READ, held("mine", 9));
+      if (look === 1) stands(t);
+    }
     t.B.answers("ms k 4 C7 F0 T0\r\nmine\r\n", "HD\r\n");
     t.P.answers("mg k c t u\r\n", "HD c9 t-1\r\n");
     t.pass(500);
     t.B.answers(READ, held("mine", 8));
     t.P.answers(READ, held("mine", 9));
     expect([t.proxy.counters.divergences, t.proxy.pool.verifier.backlog]).toEqual([1, 0]);
+    t.ends();
+  });
+
+  test("writes over nothing that may be in flight to the primary", () => {
+    const t = written();
+    t.B.answers(READ, held("other"));
+    t.P.answers(READ, held("mine", 9));
+    stands(t);
+    // Yet another one came meanwhile, and is in flight by now.
+    t.B.answers(READ, held("third", 8));
+    t.P.answers(READ, held("other", 10));
+    stands(t);
+    t.B.answers(READ, held("third", 8));
+    t.P.answers(READ, held("third", 11));
+    expect([t.proxy.counters.divergences, t.proxy.pool.verifier.backlog]).toEqual([0, 0]);
+    t.ends();
+  });
+
+  test("a key that is gone on one side alone is in flight too", () => {
+    const t = written();
+    t.B.answers(READ, "EN\r\n");
+    t.P.answers(READ, held("mine", 9));
+    stands(t);
+    t.B.answers(READ, "EN\r\n");
+    t.P.answers(READ, "EN\r\n");
+    expect([t.proxy.counters.divergences, t.proxy.pool.verifier.backlog]).toEqual([0, 0]);
     t.ends();
   });
 
@@ -142,10 +178,13 @@ describe("what somebody stored past the proxies, on servers that take explicit u
 
   test("equal uniques that are no versions say nothing", () => {
     const t = looking();
-    t.B.answers(LOOK, "HD t-1 c5\r\n");
-    t.P.answers(LOOK, "HD t-1 c5\r\n");
-    t.B.answers(READ, held("other", 5));
-    t.P.answers(READ, held("mine", 5));
+    for (let look = 1; look <= 2; look++) {
+      t.B.answers(LOOK, "HD t-1 c5\r\n");
+      t.P.answers(LOOK, "HD t-1 c5\r\n");
+      t.B.answers(READ, held("other", 5));
+      t.P.answers(READ, held("mine", 5));
+      if (look === 1) stands(t);
+    }
     t.B.answers("ms k 4 C5 F0 T0 E5\r\nmine\r\n", "HD\r\n");
     t.P.answers("mg k c t u\r\n", "HD t-1 c5\r\n");
     expect(told(t)).toEqual([1, 1]);
@@ -160,8 +199,11 @@ describe("what somebody stored past the proxies, on servers that take explicit u
 
   test("a version on one side alone is copied to the other one without a look at that one's value", () => {
     const t = looking();
-    t.B.answers(LOOK, "HD t-1 c5\r\n");
-    t.P.answers(LOOK, `HD t-1 c${VERSION}\r\n`);
+    for (let look = 1; look <= 2; look++) {
+      t.B.answers(LOOK, "HD t-1 c5\r\n");
+      t.P.answers(LOOK, `HD t-1 c${VERSION}\r\n`);
+      if (look === 1) stands(t);
+    }
     t.P.answers(READ, `VA 4 f0 t-1 c${VERSION}\r\nmine\r\n`);
     t.B.answers(`ms k 4 C5 F0 T0 E${VERSION}\r\nmine\r\n`, "HD\r\n");
     t.P.answers("mg k c t u\r\n", `HD t-1 c${VERSION}\r\n`);
@@ -170,5 +212,15 @@ describe("what somebody stored past the proxies, on servers that take explicit u
     t.P.answers(LOOK, `HD t-1 c${VERSION}\r\n`);
     expect(told(t)).toEqual([1, 0]);
     t.ends();
+  });
+
+  test("a newer version on the lead is copied at once", () => {
+    const t = looking();
+    t.B.answers(LOOK, "HD t-1 c4699999999999999999\r\n");
+    t.P.answers(LOOK, `HD t-1 c${VERSION}\r\n`);
+    t.P.answers(READ, `VA 4 f0 t-1 c${VERSION}\r\nmine\r\n`);
+    t.B.answers(`ms k 4 C4699999999999999999 F0 T0 E${VERSION}\r\nmine\r\n`, "HD\r\n");
+    t.P.answers("mg k c t u\r\n", `HD t-1 c${VERSION}\r\n`);
+    expect(told(t)).toEqual([1, 1]);
   });
 });
