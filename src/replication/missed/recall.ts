@@ -15,6 +15,8 @@ import { type Found, type FoundMark, judge, type Verdict } from "./verdict.ts";
 
 /** How often connections of an earlier proxy are looked for, and how long they are watched at least, ms. */
 const POLL_MS = 25, SETTLE_MS = 100;
+/** Servers that answer are waited for so many times as long where nobody else is sure of his memory. */
+const MORE_PATIENCE = 4;
 /** What a dead process left in its kernel may still arrive: a server that has its connections waits so long, ms. */
 const LINGER_MS = 30_000;
 
@@ -143,10 +145,18 @@ export class Recall {
     if (this.books.size > 0) for (const book of [...this.books.values()]) {
       if ((book.step === "settles" || book.step === "lingers") && now >= book.nextMs) this.look(book);
     }
-    if (this.decided || this.firstMs === -1 || now - this.firstMs < this.around.patienceMs) return;
+    if (this.decided || this.firstMs === -1) return;
+    const { patienceMs } = this.around;
+    if (now - this.firstMs < (this.mayBeEmpty ? MORE_PATIENCE * patienceMs : patienceMs)) return;
     // Whoever has not even said who was there is late.
     for (const server of this.around.servers) if (this.books.get(server)?.step !== "read") this.absent.add(server);
     this.goOn();
+  }
+
+  /** All that have told may have lost their memory, while others are just telling. */
+  private get mayBeEmpty(): boolean {
+    const books = [...this.books.values()], read = books.filter(({ step }) => step === "read");
+    return read.length < books.length && read.every(({ whole }) => !whole);
   }
 
   private begin(book: Book): void {
@@ -222,7 +232,10 @@ export class Recall {
       if (known.length > 0) return known.every(({ lingering }) => !lingering.has(id));
       // One that is only beginning has told the others of itself, but has no connections there yet. Of one that is gone
       // nobody else may know any more, and on a server that comes late also not where it was told: it has been dealt with.
-      return others.length > 0 && (book.late || !others.some(({ ids }) => ids.get(id) === false));
+      if (book.late) return others.length > 0;
+      // Who has lost his memory remembers nobody, and cannot answer in its place.
+      const remembering = others.filter(({ whole }) => whole);
+      return remembering.length > 0 && !remembering.some(({ ids }) => ids.get(id) === false);
     });
   }
 

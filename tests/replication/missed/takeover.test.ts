@@ -1,6 +1,6 @@
 // A proxy died while it alone knew what a server missed: a survivor reads its marks and hints, and makes up for it.
 import { describe, expect, test } from "bun:test";
-import { chunkKey, connectionKey, hintText, type MarkKind, markKey, markText } from "../../../src/replication/missed/mark.ts";
+import { chunkKey, connectionKey, hintText, type MarkKind, markKey, markText, WHOLE } from "../../../src/replication/missed/mark.ts";
 import { END, header, keyRecord, lacksRecord, recordLine } from "../../../src/replication/missed/state_record.ts";
 import { Company, notice } from "../company.ts";
 import type { Backend } from "../table.ts";
@@ -179,6 +179,7 @@ test("a server that comes late and lacks some keys is known, where another one i
 
 test("nor one that comes with the others", () => {
   const c = new Company({ hints: true });
+  for (const items of [c.P, c.B]) items.held.set(WHOLE, "p0:1 b0:1");
   c.P.post(OTHER, notice(5));
   c.P.held.set(connectionKey(OTHER, "0"), "10.9.9.9:1234");
   c.t.P.connections([["tcp:10.9.9.9:1234", "conn_read"]]);
@@ -196,4 +197,18 @@ test("but one that is only beginning, which has told both of itself, may have co
   c.t.P.connections([["tcp:10.9.9.9:1234", "conn_read"]]);
   pass(c, 1500);
   expect(c.t.states).toBe("up up");
+});
+
+// two-death 17701399: it answered with misses for all that the other one held.
+test("one that may have lost its memory is not used while the other one is just telling what it knows", () => {
+  const c = new Company({ hints: true });
+  c.B.post(OTHER, notice(5));
+  c.B.held.set(WHOLE, "p0:1 b0:1");
+  const serve = c.B.serve.bind(c.B);
+  c.B.serve = () => 0;
+  pass(c, 500);
+  expect(c.t.states).toBe("down down");
+  c.B.serve = serve;
+  pass(c, 500);
+  expect(c.t.states).toBe("rejoin cold up");
 });
