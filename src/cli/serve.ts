@@ -140,7 +140,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
       succession.failure = "";
       context.platform.clock.timer(ANSWER_MS, () => succession.begin());
       return null;
-    }, () => succession.failure),
+    }, () => succession),
     {
       path: "/reload", help: "reads the file of settings again and takes what it says, all of it or nothing",
       run: (_query, done) => reloadNow((ok, text) => done({ ok, text })),

@@ -12,6 +12,8 @@ import type { Report } from "./daemon.ts";
 
 /** The heir must serve within this, ms. */
 const READY_MS = 15_000;
+/** We stay so long at least, for whoever asks what came of it, ms. */
+const ASKED_MS = 1000;
 /** What it is told of its predecessor comes within this, ms. */
 const TOLD_MS = 1000;
 
@@ -38,6 +40,8 @@ export class Succession {
   under = false;
   /** Why the last one came to nothing; "" while one is under way, and before the first. */
   failure = "";
+  /** The process that has our place; null: none has. */
+  heir: number | null = null;
 
   constructor(private readonly context: Context, private readonly log: Log, private readonly estate: Estate) {}
 
@@ -100,8 +104,13 @@ export class Succession {
   private pass(pid: number): void {
     const { log, estate } = this;
     log.info("a new process serves, this one finishes its clients", { pid, drain_ms: estate.drainMs });
+    this.heir = pid;
+    // Where it has its own elsewhere, whoever asks here hears who serves by now.
+    estate.retake();
     estate.passed(pid);
-    estate.proxy.retire(estate.drainMs, () => estate.leave());
+    const { clock } = this.context.platform;
+    const untilMs = clock.nowMs() + ASKED_MS;
+    estate.proxy.retire(estate.drainMs, () => clock.timer(Math.max(0, untilMs - clock.nowMs()), () => estate.leave()));
   }
 
   private get ownCopies(): boolean {

@@ -3,7 +3,7 @@ import type { Report } from "../observe/report.ts";
 import { askAdmin, readAdminDoor } from "./admin_client.ts";
 import { type Context, EXIT_FAILED, EXIT_UNREACHABLE, fail, failUsage } from "./context.ts";
 import type { Flags } from "./parse.ts";
-import { UPGRADE_OUTCOME } from "./verbs.ts";
+import { PASSED, UPGRADE_OUTCOME } from "./verbs.ts";
 
 const LOOK_MS = 100, PATIENCE_MS = 20_000;
 
@@ -34,6 +34,10 @@ export function upgrade(context: Context, flags: Flags): void {
         if (elapsedMs > PATIENCE_MS) return fail(context, EXIT_FAILED, `${label}: no other process serves after ${elapsedMs} ms`);
         if (now === null) return void platform.clock.timer(LOOK_MS, look);
         askAdmin(platform, door.value, "POST", UPGRADE_OUTCOME, (outcome) => {
+          if (outcome.ok && outcome.status === 200 && outcome.body.startsWith(PASSED)) {
+            platform.host.stdout(`${label}: ${outcome.body.trim()}\n`);
+            return platform.host.exit(0);
+          }
           if (outcome.ok && outcome.status === 409) return fail(context, EXIT_FAILED, `${label}: the upgrade failed, the one before goes on: ${outcome.body.trim()}`);
           platform.clock.timer(LOOK_MS, look);
         });

@@ -4,8 +4,17 @@ import type { ToldProxy } from "./context.ts";
 
 export const UPGRADE_OUTCOME = "/upgrade/outcome";
 
-/** upgrade: begins one, or says why not; failure: why the last one came to nothing, or "". */
-export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => string | null, failure: () => string): Verb[] {
+/** How the outcome begins where another process serves, and has its admin interface elsewhere. */
+export const PASSED = "another process serves";
+
+/** What became of the upgrade that was begun last: failure, why it came to nothing, or ""; heir: who has our place, or null. */
+export interface UpgradeOutcome {
+  readonly failure: string;
+  readonly heir: number | null;
+}
+
+/** upgrade: begins one, or says why not. */
+export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => string | null, outcome: () => UpgradeOutcome): Verb[] {
   const drain = (path: string, help: string, drained: boolean): Verb => ({
     path, help,
     run: (query, done) => {
@@ -25,8 +34,11 @@ export function verbsOf(proxy: Pick<ToldProxy, "drain">, upgrade: () => string |
       },
     },
     {
-      path: UPGRADE_OUTCOME, help: "why the upgrade that was begun last came to nothing",
-      run: (_query, done) => done({ ok: failure() === "", text: failure() || "none has failed" }),
+      path: UPGRADE_OUTCOME, help: "what became of the upgrade that was begun last",
+      run: (_query, done) => {
+        const { failure, heir } = outcome();
+        done({ ok: failure === "", text: failure !== "" ? failure : heir === null ? "none has failed" : `${PASSED}, pid ${heir}; its admin interface is elsewhere` });
+      },
     },
   ];
 }

@@ -112,6 +112,7 @@ function general(door: Door, seen: Seen): Lines {
   for (const name of SUMMED) {
     answer.push([name, pool.primaries.reduce((sum, server) => sum + Number(server.stats.get(name) ?? 0), 0)]);
   }
+  answer.push(["tandem_fingerprint", pool.options.fingerprint]);
   return answer;
 }
 

@@ -203,6 +203,29 @@ test("after -u too, with a log that root opened", async () => {
   }
 }, 30_000);
 
+test("one whose admin interface is elsewhere is named by the process before", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "tandem-upgrade-")), file = join(dir, "tandem.toml");
+  try {
+    const memcached = held(await spawnMemcached()), port = await freePort();
+    const [before, after] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`] as const;
+    const write = (admin: string): void => writeFileSync(file, `admin = "${admin}"\nlisten = ["127.0.0.1"]\nport = ${port}\nservers = ["127.0.0.1:${memcached.port}"]\n`);
+    write(before);
+    const child = spawn(tandemPath(), ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+    started.add(child.pid!);
+    let log = "";
+    child.stderr.on("data", (bytes: Uint8Array) => (log += new TextDecoder().decode(bytes)));
+    await until(() => log.includes("INFO admin interface"), () => log);
+    write(after);
+    const { stdout } = await promisify(execFile)(tandemPath(), ["upgrade", "--admin", before]);
+    const heir = /^127\.0\.0\.1:\d+: another process serves, pid (\d+); its admin interface is elsewhere\n$/.exec(stdout);
+    expect([stdout, heir !== null]).toEqual([stdout, true]);
+    started.add(Number(heir![1]));
+    expect((await promisify(execFile)(tandemPath(), ["status", after])).stdout).toMatch(/^primary /m);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}, 30_000);
+
 test("a heir that cannot begin changes nothing", async () => {
   const { port, dir, child, log } = await run([]);
   try {
