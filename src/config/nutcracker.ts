@@ -23,6 +23,27 @@ const WORDS = [
 const ASTRAY: readonly string[] = ["BAD_INDENT", "TAB_AS_INDENT", "BLOCK_AS_IMPLICIT_KEY", "MULTILINE_IMPLICIT_KEY", "BLOCK_IN_FLOW"];
 
 export function readNutcracker(path: string, text: string): ConfigFile {
+  const whole = readPools(path, text);
+  if (!whole.astray) return whole.file;
+  // Of each pool by itself, so that one does not hide what is wrong with the others.
+  const files = poolTexts(text).map((each) => readPools(path, each).file);
+  const problems = files.flatMap((file) => file.problems);
+  return {
+    path, top: [], pools: files.flatMap((file) => file.pools), notes: [], partial: true,
+    // A fault may lie between pools.
+    problems: problems.length > 0 ? problems : whole.file.problems,
+  };
+}
+
+/** The text from each word at the margin to the next, in its place. */
+function poolTexts(text: string): string[] {
+  const lines = text.split("\n");
+  const begins = lines.flatMap((line, at) => (/^[^\s#-]/.test(line) ? [at] : []));
+  return begins.map((at, i) => "\n".repeat(at) + lines.slice(at, begins[i + 1]).join("\n"));
+}
+
+/** astray: of what is read nobody knows what belongs to what, so nothing of it is told but that. */
+function readPools(path: string, text: string): { readonly file: ConfigFile; readonly astray: boolean } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, logLevel: "silent" });
   const problems: Problem[] = document.errors.map((error) => ({
@@ -32,10 +53,11 @@ export function readNutcracker(path: string, text: string): ConfigFile {
   const partial = problems.length > 0;
   const pools: FilePool[] = [];
   const root = document.contents;
+  const astray = document.errors.some(({ code }) => ASTRAY.includes(code));
   if (!partial && !isMap(root)) {
     problems.push({ flag: `${path}:1`, given: "", fault: "holds no pool", allowed: "name: with listen and servers below" });
   }
-  if (isMap(root) && !document.errors.some(({ code }) => ASTRAY.includes(code))) {
+  if (isMap(root) && !astray) {
     for (const { key, value } of root.items) {
       const name = scalarText(key);
       const line = lineOf(lines, key);
@@ -43,7 +65,7 @@ export function readNutcracker(path: string, text: string): ConfigFile {
       else pools.push(new PoolReader(path, lines, name, line).read(value));
     }
   }
-  return { path, top: [], pools, problems, notes: [], partial };
+  return { file: { path, top: [], pools, problems, notes: [], partial }, astray };
 }
 
 class PoolReader {

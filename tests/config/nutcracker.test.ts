@@ -63,4 +63,9 @@ servers:
     expect(read("- a").problems.map(problemLine)).toEqual(["n.yml:1: holds no pool; allowed: name: with listen and servers below"]);
     expect(read("a:\n  listen: x\na:\n  listen: y\n").problems.length).toBe(1);
   });
+  test("one that is indented wrongly does not hide what is wrong with the others", () => {
+    const file = read("# pools\nalpha:\n  hash: md5\n   timeout: 1\n  servers:\n  - a:1:1\nbeta: # second\n  hash: crc99\n\n  servers:\n  - a:1:1\n");
+    expect(file.problems.map(problemLine)[0]).toMatch(/^n\.yml:3:9: is no YAML: /);
+    expect(file.pools.map(({ name, problems }) => [name, problems.map(problemLine).join().slice(0, 50)])).toEqual([["beta", "n.yml:8: beta.hash crc99: is none of twemproxy's; "]]);
+  });
 });
