@@ -9,7 +9,7 @@ import process from "node:process";
 
 /** Whole free ranges go back to the kernel after a few seconds; pages of which a part is used stay whole. */
 const KEEPING = {
-  MIMALLOC_PURGE_DELAY: "1000", MIMALLOC_PURGE_HOLES: "0", BUN_JSC_numberOfGCMarkers: "1", BUN_JSC_largeHeapSize: String(64 * 1024 * 1024),
+  MIMALLOC_PURGE_DELAY: "1000", MIMALLOC_PURGE_HOLES: "0", BUN_JSC_numberOfGCMarkers: "1", BUN_JSC_largeHeapSize: String(48 * 1024 * 1024),
 };
 
 const compiled = Bun.main.startsWith("/$bunfs/");

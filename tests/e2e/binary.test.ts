@@ -133,7 +133,7 @@ describe("alone", () => {
       return readFileSync(`/proc/${child.pid}/environ`, "latin1").split("\0").filter((entry) => /^(MIMALLOC|BUN_JSC)_/.test(entry)).sort();
     };
     expect(await environment({})).toEqual([
-      "BUN_JSC_largeHeapSize=67108864", "BUN_JSC_numberOfGCMarkers=1", "MIMALLOC_PURGE_DELAY=1000", "MIMALLOC_PURGE_HOLES=0",
+      "BUN_JSC_largeHeapSize=50331648", "BUN_JSC_numberOfGCMarkers=1", "MIMALLOC_PURGE_DELAY=1000", "MIMALLOC_PURGE_HOLES=0",
     ]);
     expect(await environment({ MIMALLOC_PURGE_DELAY: "500" })).toEqual(["MIMALLOC_PURGE_DELAY=500"]);
   });
