@@ -1,5 +1,5 @@
 // The event loop on Linux: one epoll for all our sockets, asked once a turn. Bun's own costs 0.6 µs of user time for each
-// message, this 0.15. Bun goes on in between: its poll is one of our descriptors, its immediates call us.
+// message, this 0.25. Bun goes on in between: its poll is one of our descriptors, its immediates call us.
 //
 //   Bun's loop ─▶ [wait ─▶ every ready socket reads once ─▶ those that have more ─▶ what was asked for after the turn] ─▶ Bun's loop
 //                 └────────────────────── as long as the runtime has nothing to do ───────────────────────┘
