@@ -283,7 +283,8 @@ export class Returning {
         break;
       }
       const pair = this.around.pairOf(key);
-      if (pair.server(this.side) !== this.server) {
+      // In a handover a key may have this side alone.
+      if (pair.server(this.side) !== this.server || pair.backup === null) {
         this.progress.listed--;
         continue;
       }
