@@ -93,7 +93,7 @@ test("systemd finds nothing wrong with the units", async () => {
   expect(units.length).toBe(3);
   for (const name of units) {
     const text = readFileSync(join(PACKAGE, name), "utf8");
-    writeFileSync(join(dir, name), text.replaceAll("/usr/bin/tandem", tandemPath()));
+    writeFileSync(join(dir, name), text.replaceAll("/usr/bin/tandem", tandemPath()).replaceAll("/usr/lib/tandem/reload", join(PACKAGE, "reload")));
   }
   // The manual page is looked for by name, and is there only where the package is installed.
   const { code, stdout, stderr } = await run("systemd-analyze", ["verify", "--man=no", ...units.map((name) => join(dir, name))]);
