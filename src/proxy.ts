@@ -123,7 +123,6 @@ export class Proxy implements WorkingProxy {
     const pool = new Pool(this.platform, { ...options, siblings }, this.turn, this.tails, counters, log);
     const door = new Door(this.platform, pool, this.turn, this.tails, counters, log, config.clientsMax, this.build.version);
     pool.afterTick = () => door.tick();
-    if (company === null) pool.changes.reading = (halted) => door.halt(halted);
     if (company !== null) {
       door.room = 0;
       door.askRoom = () => company.full(id);

@@ -11,9 +11,6 @@ const LIFE_S = 5;
 export class ExplicitCas {
   /** Not known to be refused. Known before the server's lanes are used. */
   works = true;
-  /** It takes them, and they are to be given. */
-  private known = true;
-  private used = true;
   private tried: string | null = null;
   private readonly question: Uint8Array;
 
@@ -25,23 +22,12 @@ export class ExplicitCas {
   ask(incarnation: string, version: string, settings: ReadonlyMap<string, string>): Uint8Array | null {
     if (this.tried === incarnation) return null;
     this.tried = incarnation;
-    this.learned(settings.get("cas_enabled") === "yes" && knowsFlag(version));
-    return this.known ? this.question : null;
+    this.works = settings.get("cas_enabled") === "yes" && knowsFlag(version);
+    return this.works ? this.question : null;
   }
 
   answered(status: StatusCode, bytes: Uint8Array, start: number, end: number): void {
-    this.learned(status === Status.HD && textOf(bytes, start, end) === `HD c${UNIQUE}\r\n`);
-  }
-
-  /** Uniques of ours are given from now on, or none. */
-  use(used: boolean): void {
-    this.used = used;
-    this.learned(this.known);
-  }
-
-  private learned(known: boolean): void {
-    this.known = known;
-    this.works = known && this.used;
+    this.works = status === Status.HD && textOf(bytes, start, end) === `HD c${UNIQUE}\r\n`;
   }
 }
 

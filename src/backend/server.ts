@@ -182,10 +182,6 @@ export class Server implements LaneOwner, Introduced {
   get state(): HealthState {
     return this.health.state;
   }
-  /** Its lanes are open, whether it was admitted or not. */
-  get here(): boolean {
-    return this.introducedLanes.size === this.lanes.length;
-  }
   /** The time on its clock, Unix seconds; good to about a second. */
   get unixSeconds(): number {
     return this.clockOffset + this.nowMs / 1000;

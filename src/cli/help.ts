@@ -59,7 +59,6 @@ export const USAGE: Readonly<Record<Command, readonly string[]>> = {
     "tandem transition end [--admin HOST:PORT]",
     "Rings that change after a reload wait no longer for servers that are down, for other proxies, or",
     "until a server that went away is filled: it leads nothing before. What only those hold are misses.",
-    "Without backups the old places of keys are kept no longer either.",
     "Exit code: 0 told, 1 no rings are changing, 3 no proxy answers.",
   ],
   upgrade: [

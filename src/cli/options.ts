@@ -249,7 +249,7 @@ export const OPTIONS: readonly Option[] = [
   row("read", "whom a get asks first: the primary, or the copy in this zone while both sides are trusted for the key", {
     scope: "pool", kind: "choice", placeholder: "WHO", fallback: "primary", choices: READ_MODES, commands: RUN,
   }),
-  row("transition", "how long a reload that changes rings waits for servers that are down and for other proxies; without backups: how long it keeps old places", {
+  row("transition", "how long a reload that changes rings waits for servers that are down and for other proxies", {
     scope: "pool", kind: "duration", placeholder: "TIME", fallback: "1h", max: 7 * 86_400, unit: "s", commands: RUN,
   }),
   row("peer", "the same pool of another proxy: says in the log when the two would place or replicate differently", {

@@ -146,7 +146,7 @@ function run(context: Context, flags: Flags, settings: ServeSettings, report: Re
       run: (_query, done) => reloadNow((ok, text) => done({ ok, text })),
     },
     {
-      path: "/transition/end", help: "rings that are to change wait no longer for servers that are away, nor are old places kept",
+      path: "/transition/end", help: "rings that are to change wait no longer for servers that are away",
       run: (_query, done) => proxy.endTransition((ok) => done({ ok, text: ok ? "rings wait no longer" : "no rings are changing" })),
     },
   ] };

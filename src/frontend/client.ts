@@ -203,12 +203,6 @@ export class ClientConnection implements SocketHandlers, Flushable, Client {
     this.blocks++;
   }
 
-  /** As block, whatever it is about. */
-  halt(): void {
-    this.block();
-    this.regulate();
-  }
-
   resume(): void {
     this.blocks--;
     this.run();

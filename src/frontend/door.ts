@@ -77,18 +77,10 @@ export class Door {
   private admit(): ClientConnection {
     const client = new ClientConnection(this);
     client.place = this.clients.push(client) - 1;
-    if (this.halted) client.block();
     this.counters.total_connections++;
     this.counters.curr_connections++;
     return client;
   }
-
-  /** No requests are read for a moment, those that come wait; or they are again. */
-  halt(halted: boolean): void {
-    this.halted = halted;
-    for (const client of [...this.clients]) if (halted) client.halt(); else client.resume();
-  }
-  private halted = false;
 
   private refuse(): Refused {
     this.counters.rejected_connections++;

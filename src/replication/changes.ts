@@ -2,12 +2,11 @@
 // the servers that leave once nothing is under way on them any more.
 import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
-import { BACKUP, type Pair, PRIMARY, type Side } from "./pair.ts";
+import { BACKUP, type Pair, PRIMARY } from "./pair.ts";
 import type { Pool } from "./pool.ts";
 import type { PoolOptions, PoolServer } from "./pool_options.ts";
 import type { IsOld } from "./copying/purge.ts";
 import type { Steps } from "./proxies/steps.ts";
-import { Handover, type HandingOver } from "./handover.ts";
 import { type Changing, LEFT_UNFILLED, type RingChange, RINGS, Transition } from "./transition.ts";
 
 /** A server that left may have requests under way for so long, ms: a large value at its client's pace. */
@@ -15,13 +14,9 @@ const LEAVING_MS = 60_000;
 /** What the notice of a deadline may be late, ms. */
 const LATE_MS = 100;
 
-export class Changes implements Changing<PoolServer>, HandingOver<PoolServer> {
+export class Changes implements Changing<PoolServer> {
   /** From one set of rings to another; null: none is under way. */
-  transition: Transition<PoolServer> | Handover<PoolServer> | null = null;
-  /** Keys have moved without backups: a unique from their old place must not match at the new one. */
-  tagged = false;
-  /** Reads no client any more, or all again; supplied by whoever has all clients of the pool: one of several workers has not. */
-  reading: ((halted: boolean) => void) | null = null;
+  transition: Transition<PoolServer> | null = null;
   /** The rings before it. */
   private from = "";
   /** Servers of no ring any more, and since when. */
@@ -59,9 +54,7 @@ export class Changes implements Changing<PoolServer>, HandingOver<PoolServer> {
     if (changes.length === 0) return;
     if (this.left) this.doubted = []; // what is written down by now is another change
     this.from = rings;
-    // Workers do not hear of each other where there are no backups.
-    const handsOver = this.backups.length === 0 && this.reading !== null && changes.length === 1 && changes[0]!.side === PRIMARY;
-    this.transition = handsOver ? new Handover(this, changes[0]!, options.transitionMs) : new Transition(this, changes, options.transitionMs);
+    this.transition = new Transition(this, changes, options.transitionMs);
     this.stepped();
     this.transition.tick(this.pool.nowMs);
   }
@@ -93,26 +86,17 @@ export class Changes implements Changing<PoolServer>, HandingOver<PoolServer> {
     this.pool.siblings?.tell();
   }
 
-  purge(change: RingChange<PoolServer>, sure: boolean): void {
-    const before = this.serversOf(change.side);
-    for (const [index, { label }] of change.servers.entries()) {
-      const stays = before.find((each) => each.label === label);
-      if (stays !== undefined && change.shifts) this.purgeStaying(stays, this.gained(change, index));
-      else if (stays === undefined && !sure) this.young.set(label, this.gained(change, index));
+  purge({ side, servers, ring, shifts }: RingChange<PoolServer>, sure: boolean): void {
+    const { pool } = this;
+    const before = side === PRIMARY ? pool.primaries : pool.backups;
+    const now = side === PRIMARY ? pool.options.primaryRing : pool.options.backupRing;
+    for (const [index, { label }] of servers.entries()) {
+      const at = before.findIndex((each) => each.label === label);
+      const isOld: IsOld = (bytes, start, end) =>
+        ring!.ownerOfHash(ring!.hash(bytes, start, end)) === index && (at === -1 || now!.ownerOfHash(now!.hash(bytes, start, end)) !== at);
+      if (at !== -1 && shifts) this.purgeStaying(before[at]!, isOld);
+      else if (at === -1 && !sure) this.young.set(label, isOld);
     }
-  }
-
-  private serversOf(side: Side): readonly Server[] {
-    return side === PRIMARY ? this.pool.primaries : this.pool.backups;
-  }
-
-  /** The keys that a ring gives its server of this index, and the ring before did not. */
-  private gained({ side, servers, ring }: RingChange<PoolServer>, index: number): IsOld {
-    const { options } = this.pool;
-    const now = side === PRIMARY ? options.primaryRing : options.backupRing;
-    const at = this.serversOf(side).findIndex(({ label }) => label === servers[index]!.label);
-    return (bytes, start, end) =>
-      ring!.ownerOfHash(ring!.hash(bytes, start, end)) === index && (at === -1 || now!.ownerOfHash(now!.hash(bytes, start, end)) !== at);
   }
   /** What servers that are not there yet must not hold when they come. */
   private readonly young = new Map<string, IsOld>();
@@ -122,8 +106,7 @@ export class Changes implements Changing<PoolServer>, HandingOver<PoolServer> {
     // One that has been away since an earlier change holds what was old then.
     const before = comebacks.purges.get(server);
     comebacks.purges.set(server, before === undefined ? isOld : (bytes, start, end) => isOld(bytes, start, end) || before(bytes, start, end));
-    // One that is on its way is purged before it is admitted, by whoever admits it.
-    if (server.state !== "down" && server.control.ready) comebacks.purge(server, () => {});
+    if (server.control.ready) comebacks.purge(server, () => {});
   }
 
   /** One that is away is purged when it comes. */
@@ -135,8 +118,6 @@ export class Changes implements Changing<PoolServer>, HandingOver<PoolServer> {
     const { comebacks } = this.pool;
     for (const server of servers) {
       if (server.leads) continue;
-      // One that is being rid of old values has come.
-      if (server.state === "down" && comebacks.purges.has(server) && server.control.ready) continue;
       if (server.state === "down") return `${server.label}, which is down`;
       for (const { server: peer, pair } of comebacks.peersOf(server)) {
         if (peer.state !== "down" || !comebacks.isOwed(server, pair)) continue;
@@ -214,14 +195,10 @@ export class Changes implements Changing<PoolServer>, HandingOver<PoolServer> {
   }
 
   replaceRing(change: RingChange<PoolServer>): readonly Server[] {
-    this.pool.options.keeper?.replaces(change.side);
-    return this.place(change);
-  }
-
-  private place(change: RingChange<PoolServer>): readonly Server[] {
     const { pool } = this;
     const old = pool.pairs;
     this.doubted = []; // they were waited for long enough
+    pool.options.keeper?.replaces(change.side);
     const { gone, fresh } = pool.setRing(change);
     for (const server of gone) this.leaving.set(server, pool.nowMs);
     for (const server of fresh) {
@@ -253,53 +230,6 @@ export class Changes implements Changing<PoolServer>, HandingOver<PoolServer> {
     pool.siblings?.ringsChanged();
     pool.scrubber.restart();
     return fresh;
-  }
-
-  stand(change: RingChange<PoolServer>): readonly Server[] {
-    this.tagged = true;
-    // Each as what it is to be, also those that stay: trusted for what they gain only when they were given it.
-    for (const [index, { label }] of change.servers.entries()) this.young.set(label, this.gained(change, index));
-    for (const { explicitCas } of this.pool.primaries) explicitCas.use(false);
-    const fresh = this.place({ ...change, side: BACKUP });
-    // Uniques of ours would be taken for the server's own once the ring stands alone.
-    for (const server of fresh) {
-      server.explicitCas.use(false);
-      this.pool.comebacks.comesClean(server);
-    }
-    return fresh;
-  }
-
-  halt(halted: boolean): void {
-    this.reading?.(halted);
-  }
-
-  leaveOff(change: RingChange<PoolServer>, servers: readonly Server[]): void {
-    const { pool } = this;
-    const { comebacks } = pool;
-    for (const server of servers) {
-      const behind = server.state === "down" || comebacks.lacks(server) || comebacks.purges.has(server);
-      const stays = pool.primaries.find(({ label }) => label === server.label) ?? server;
-      if (behind) this.purgeStaying(stays, this.gained(change, pool.backups.indexOf(server)));
-      if (server.state === "rejoin") comebacks.suffices(server, "filled no further");
-    }
-  }
-
-  takeOver(change: RingChange<PoolServer>): void {
-    const { pool } = this;
-    const old = pool.pairs;
-    const gone = [...pool.setRing(change).gone, ...pool.setRing({ ...change, side: BACKUP, servers: [], ring: null }).gone];
-    for (const server of gone) this.leaving.set(server, pool.nowMs);
-    for (const pair of old) pair.takeMoved(() => false);
-    pool.copier.drop(() => true);
-    for (const server of pool.primaries) {
-      server.turned = server.doubted = server.cold = false;
-      server.explicitCas.use(true);
-      if (server.state === "rejoin") pool.comebacks.suffices(server, "without backups");
-    }
-    pool.comebacks.ringsChanged(gone);
-    pool.join();
-    pool.leadsChanged();
-    pool.scrubber.restart();
   }
 
   gains(server: Server): void {

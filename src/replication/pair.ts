@@ -78,8 +78,6 @@ export class Pair {
   onCopied: ((key: string) => void) | null = null;
   /** The rings have changed and it keeps no keys any more. */
   retired = false;
-  /** One side only, and its keys may have been another server's. */
-  tagged = false;
   private generation = 0;
 
   constructor(
@@ -95,11 +93,6 @@ export class Pair {
   /** Both sides take explicit cas uniques: each write gives its version to both, so that tokens hold on either. */
   get explicit(): boolean {
     return this.backup !== null && this.primary.explicitCas.works && this.backup.explicitCas.works;
-  }
-
-  /** Clients see uniques that tell their server, where those of several may be seen for one key. */
-  get tags(): boolean {
-    return this.backup === null ? this.tagged : !this.explicit;
   }
 
   /** Trusted for keys without a stale entry; -1 when neither side is. */

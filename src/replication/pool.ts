@@ -166,7 +166,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     return new Server(label, address, this.options.lanes, this.world, this);
   }
 
-  /** A pair for each primary with each backup (of one side where both are one memcached), known ones where both are known. Returns the first. */
+  /** A pair for each primary with each backup, known ones where both are known. Returns the first. */
   private makePairs(): Pair {
     const { options, room } = this;
     const known = this.pairs;
@@ -174,12 +174,11 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     const pairOf = (primary: Server, backup: Server | null): Pair =>
       known.find((pair) => pair.primary === primary && pair.backup === backup) ?? new Pair(primary, backup, room);
     const backups = this.backups.length === 0 ? [null] : this.backups;
-    this.pairs = this.primaries.flatMap((primary) => backups.map((backup) => pairOf(primary, backup?.label === primary.label ? null : backup)));
+    this.pairs = this.primaries.flatMap((primary) => backups.map((backup) => pairOf(primary, backup)));
     for (const pair of known) pair.retired = !this.pairs.includes(pair);
     this.backupCount = backups.length;
     for (const [index, pair] of this.pairs.entries()) {
       const primary = options.primaries[Math.floor(index / backups.length)]!, backup = options.backups[index % backups.length];
-      pair.tagged = this.changes.tagged;
       pair.near = options.near !== "" && primary.zone !== options.near && backup?.zone === options.near;
     }
     this.single = this.pairs.length === 1 && options.lanes === 1;
@@ -221,8 +220,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
 
   /** Another ring in the place of one: the servers that it had and has no more, and those that are new. */
   setRing({ side, servers: specs, ring }: RingChange<PoolServer>): { gone: Server[]; fresh: Server[] } {
-    const [before, known] = side === PRIMARY ? [this.primaries, this.servers] : [this.backups, this.backups];
-    const after = specs.map((spec) => known.find(({ label }) => label === spec.label) ?? this.make(spec));
+    const before = side === PRIMARY ? this.primaries : this.backups;
+    const after = specs.map((spec) => before.find(({ label }) => label === spec.label) ?? this.make(spec));
     if (side === PRIMARY) {
       this.primaries = after;
       this.primaryRing = ring!;
@@ -234,7 +233,7 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
     }
     this.servers = [...this.primaries, ...this.backups];
     this.pair = this.makePairs();
-    return { gone: before.filter((server) => !this.servers.includes(server)), fresh: after.filter((server) => !before.includes(server)) };
+    return { gone: before.filter((server) => !after.includes(server)), fresh: after.filter((server) => !before.includes(server)) };
   }
 
   start(): void {
@@ -269,7 +268,8 @@ export class Pool implements ServerOwner, Rings, BoardWorld, VerifyWorld, Strict
   }
 
   laneOf(key: string): number {
-    this.pairOf(key);
+    const bytes = latin1(key);
+    this.route(bytes, 0, bytes.length);
     return this.laneIndex;
   }
 

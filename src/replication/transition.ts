@@ -12,8 +12,7 @@
 // Other proxies over the same servers, and the other workers, take each step with us (steps.ts): while one of them uses the
 // old ring and another the new one, all read from and decide on the side that stays, and all write there.
 //
-// Without backups there is nobody else. Then a proxy by itself hands over (handover.ts); with workers, which do not hear of
-// each other there, keys that move are misses, also where an older value of them lies.
+// Without backups there is nobody else: keys that move are misses, also where an older value of them lies.
 import type { Server } from "../backend/server.ts";
 import type { Log } from "../observe/log.ts";
 import type { Ring } from "../ring/ring.ts";

@@ -36,14 +36,6 @@ const SCENES: readonly Scene[] = [
     said: /goes on with a change of rings in which the last process ended .*compared=127/,
   })),
   {
-    name: "a state directory tells, without backups", workers: 1, stateDir: true, dies: "primaries", last: "primaries",
-    rings: ([a, b]) => {
-      const servers = `servers = [${a}, ${b}]\ntransition = "0s"\n`;
-      return { there: `${servers}ring = "twemproxy"\n`, back: `${servers}ring = "libketama"\n` };
-    },
-    said: /goes on with a change of rings in which the last process ended .*compared=none/,
-  },
-  {
     name: "the other side's servers tell, where one ring changes", workers: 1, stateDir: false, dies: "primaries", last: "primaries",
     rings: ([a, b, x, y]) => ({ there: `servers = [${a}]\nbackups = [${x}, ${y}]\n`, back: `servers = [${a}, ${b}]\nbackups = [${x}, ${y}]\n` }),
     said: /what a server missed is not known, all of it is compared/,

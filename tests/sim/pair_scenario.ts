@@ -218,7 +218,7 @@ export function differences(pair: PairWorld, oneSided: (key: string) => boolean 
   for (const key of keys) {
     const owner = pair.proxy.pool.pairOf(key);
     const primary = byLabel.get(owner.primary.label)!;
-    const backup = owner.backup === null ? primary : byLabel.get(owner.backup.label)!;
+    const backup = byLabel.get(owner.backup!.label)!;
     const one = content(primary, key, owner.explicit);
     const two = content(backup, key, owner.explicit);
     for (const other of pair.servers) {

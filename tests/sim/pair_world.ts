@@ -42,8 +42,6 @@ export interface Shape {
   readonly disk?: boolean;
   /** Keys a second that a server is given that lost its memory; many when not said. */
   readonly refillRate?: number;
-  /** The product's default when not said. */
-  readonly transitionSeconds?: number;
 }
 
 /** Which servers a proxy's rings are made of. */
@@ -220,7 +218,7 @@ export class PairWorld {
         lanes: this.shape.lanes, ack: "both", connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS,
         itemBytesMax: 1024 * 1024, slowMs: 0, refill: { keysPerSecond: this.shape.refillRate ?? 25_000, bytesPerSecond: 1 << 25 }, proxies: { board: true, hints: true, stateDir: this.shape.disk === true ? STATE_DIR : "", scrubHours: 24, strict: this.shape.strict ?? false, verify: this.shape.verify ?? (this.proxyHosts.length > 1 ? "on" : "auto") },
         shareGets: this.shape.shareGets ?? this.world.seed % 2 === 0,
-        comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] }, transitionSeconds: this.shape.transitionSeconds ?? 3600,
+        comeback: this.shape.comeback ?? { rejoin: "wait", missedKeysMax: 500_000 }, region: { zone: "", read: "primary", peers: [] }, transitionSeconds: 3600,
       }],
     };
   }

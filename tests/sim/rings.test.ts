@@ -8,8 +8,6 @@ const LEFT_OUT: readonly { readonly name: string; readonly kind?: Kind; readonly
   { name: "trusts new servers at once", bend: (pair) => void (pair.proxy.pool.comebacks.enters = () => {}) },
   { name: "trusts servers that gain keys", bend: (pair) => void (pair.proxy.pool.comebacks.gains = () => {}) },
   { name: "asks servers that come back with old keys for what they hold", bend: (pair) => void (pair.proxy.pool.comebacks.enters = (server) => void (server.cold = true)) },
-  { name: "trusts new places at once", kind: "rings-alone", bend: (pair) => void (pair.proxy.pool.comebacks.enters = () => {}) },
-  { name: "leaves old values at new places", kind: "rings-alone", bend: ({ proxy: { pool: { comebacks } } }) => void (comebacks.purge = (server, then) => (comebacks.purges.delete(server), then())) },
   { name: "does not wait for other proxies", kind: "rings-two", bend: (pair) => pair.proxies.forEach(({ pool }) => void (pool.changes.laggingProxy = () => null)) },
   { name: "does not wait for other workers", kind: "rings-workers", bend: (pair) => pair.proxies.forEach(({ pool }) => void (pool.changes.laggingWorker = () => null)) },
   { name: "goes on to lead from the ring that changes", kind: "rings-two", bend: (pair) => pair.proxies.forEach(({ pool }) => void (pool.changes.turn = () => {})) },

@@ -1,8 +1,7 @@
 // Rings that change while clients never stop asking: servers come, go and are replaced, and the placement becomes another
 // software's. Nothing fails, so every answer must be memcached's: no miss of what is stored, nothing old, no error. At the
-// end both sides of each key hold the same. So it is where there are no backups, with several workers, who hear of it at
-// nearly the same time, and with several proxies that are told of it one after the other. In worlds with faults nothing
-// old may be read.
+// end both sides of each key hold the same. So it is with several workers, who hear of it at nearly the same time, and
+// with several proxies that are told of it one after the other. In worlds with faults nothing old may be read.
 import type { RingFlavour } from "../../src/config/config.ts";
 import { check } from "./checker.ts";
 import { findings } from "./company_checker.ts";
@@ -11,7 +10,7 @@ import { differingLeads, differingServers, Disagreement } from "./disagreement.t
 import { CLOSING_US, drawHabits, type Habits, keysOf } from "./load.ts";
 import type { MemcachedHost } from "./memcached_host.ts";
 import { STRICT } from "./model.ts";
-import { differences, VERSIONS, watch } from "./pair_scenario.ts";
+import { differences, VERSIONS } from "./pair_scenario.ts";
 import { type Over, PairWorld, type Shape } from "./pair_world.ts";
 import type { Prng } from "./prng.ts";
 import type { Scenario, ScenarioResult } from "./scenario.ts";
@@ -27,15 +26,15 @@ const CHANGED_US = 120 * SECOND_US;
 const FAULTS_US = 25 * SECOND_US;
 const FLAVOURS: readonly RingFlavour[] = ["libketama", "libketama", "twemproxy", "magent", "magent-modulo", "twemproxy-md5"];
 
-export type Kind = "rings" | "rings-alone" | "rings-alone-faults" | "rings-workers" | "rings-two" | "rings-faults";
+export type Kind = "rings" | "rings-workers" | "rings-two" | "rings-faults";
 /** How far apart proxies are told of other rings, at most. */
-const APART_US: Readonly<Record<Kind, number>> = { rings: 0, "rings-alone": 0, "rings-alone-faults": 0, "rings-workers": 4 * SECOND_US, "rings-two": 4 * SECOND_US, "rings-faults": SECOND_US / 2 };
+const APART_US: Readonly<Record<Kind, number>> = { rings: 0, "rings-workers": 4 * SECOND_US, "rings-two": 4 * SECOND_US, "rings-faults": SECOND_US / 2 };
 
 export function ringsScenario(bend: (pair: PairWorld) => void = () => {}, kind: Kind = "rings"): Scenario {
   return {
     name: kind,
     settings: (seed) => ({ ...drawSettings(new Dice(seed ^ 0x5eed)), sendBuffer: [65_536, 262_144], receiveBuffer: [65_536, 262_144] }),
-    run: (world) => (kind === "rings" || kind === "rings-alone" || kind === "rings-alone-faults" ? run(world, kind, bend) : runSeveral(world, kind, bend)),
+    run: (world) => (kind === "rings" ? run(world, bend) : runSeveral(world, kind, bend)),
   };
 }
 
@@ -118,26 +117,17 @@ function runSeveral(world: World, kind: Kind, bend: (pair: PairWorld) => void): 
   };
 }
 
-/** One proxy. With faults what is gone is a miss, and nothing old may be read all the same. */
-function run(world: World, kind: Kind, bend: (pair: PairWorld) => void): ScenarioResult {
+function run(world: World, bend: (pair: PairWorld) => void): ScenarioResult {
   const dice = world.dice.hosts;
-  const alone = kind !== "rings", faults = kind === "rings-alone-faults";
   const shape: Shape = {
-    primaries: dice.range(1, 2), backups: alone ? 0 : dice.range(1, 2), spare: 2, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
+    primaries: dice.range(1, 2), backups: dice.range(1, 2), spare: 2, clients: dice.range(2, 4), lanes: dice.pick([1, 1, 2, 4]),
     versions: dice.pick(VERSIONS), comeback: { rejoin: dice.pick(["wait", "fast"] as const), missedKeysMax: 500_000 }, refillRate: dice.pick([20, 25_000]),
-    ...(alone ? { transitionSeconds: dice.pick([0, 4, 3600]) } : {}),
   };
   const pair = new PairWorld(world, shape, { ...drawHabits(world.dice.load, true), aborts: 0, halfCloses: 0 });
   const violations: string[] = [];
-  if (faults) watch(world, pair);
   bend(pair);
   world.runUntil(() => pair.serving && pair.quiet(), 10 * SECOND_US, 500);
   pair.startClients();
-  const faultsEndUs = world.nowUs + FAULTS_US;
-  const nemesis = new Nemesis(world, { proxies: pair.proxyHosts, servers: pair.servers.map(({ host }) => host) }, {
-    cls: "A", kinds: drawKinds(world.dice.faults).filter((each) => each !== "flap"), quiet: () => true, untilUs: faultsEndUs, spreadUs: 0,
-  });
-  if (faults) nemesis.start();
   let reloads = 0, waits = 0;
   for (let i = dice.range(1, 3); i > 0; i--) {
     world.run(world.nowUs + dice.range(1, 3) * SECOND_US);
@@ -147,14 +137,6 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void): Scenari
     });
     world.note(`reload: ${over.ring}, ${over.primaries.length} primaries, ${over.backups.length} backups`);
     reloads++;
-    if (faults && dice.chance(1, 3)) world.after(dice.range(0, 10 * SECOND_US), () => pair.proxy.hasten());
-    if (faults && world.nowUs < faultsEndUs) world.run(faultsEndUs);
-    if (faults) nemesis.end();
-    if (shape.transitionSeconds === 3600) {
-      world.runUntil(() => pair.proxy.pool.changes.transition?.text.includes("filled") === true, world.nowUs + CHANGED_US, 100_000);
-      world.run(world.nowUs + dice.range(0, 2) * SECOND_US);
-      pair.proxy.hasten();
-    }
     const ended = world.runUntil(() => pair.proxy.pool.changes.transition === null && pair.quiet(), world.nowUs + CHANGED_US, 100_000);
     if (!ended) violations.push(`rings have not changed after ${CHANGED_US / SECOND_US} s: ${pair.proxy.pool.changes.transition?.text ?? "over"}; ${pair.unquiet()}`);
     if (!ended) waits++;
@@ -165,11 +147,10 @@ function run(world: World, kind: Kind, bend: (pair: PairWorld) => void): Scenari
   world.run(world.nowUs + CLOSING_US);
   // What lies where it belonged before is nobody's: compared before its server gets the key again.
   violations.push(...differences(pair).filter((line) => !line.endsWith("which it does not belong to")));
-  const lossy = (writtenUs: number, missedUs: number): boolean => world.stirred(writtenUs - SECOND_US, missedUs);
-  const verdict = check(pair.history, { ...STRICT, ...(faults ? { lossy, ttlSlackUs: 3 * SECOND_US } : {}), spuriousExists: alone || !shape.versions.every((version) => version === "1.6.27"), readsDrift: true });
-  violations.push(...pair.history.wrong, ...verdict.violations, ...(faults ? [] : pair.known.reused).map((text) => `reused: ${text}`));
-  if (!faults) for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
-  return { violations, counts: { calls: pair.history.calls.length, undecided: verdict.undecided.length, reloads, waits, struck: nemesis.struck } };
+  const verdict = check(pair.history, { ...STRICT, spuriousExists: !shape.versions.every((version) => version === "1.6.27"), readsDrift: true });
+  violations.push(...pair.history.wrong, ...verdict.violations, ...pair.known.reused.map((text) => `reused: ${text}`));
+  for (const line of pair.history.errors.keys()) violations.push(`an error although nothing happened: ${line}`);
+  return { violations, counts: { calls: pair.history.calls.length, undecided: verdict.undecided.length, reloads, waits } };
 }
 
 function draw(dice: Prng, pair: PairWorld): Over {
@@ -177,5 +158,5 @@ function draw(dice: Prng, pair: PairWorld): Over {
     const chosen = hosts.filter(() => dice.chance(1, 2));
     return chosen.length === 0 ? [dice.pick(hosts)] : chosen;
   };
-  return { primaries: some(pair.primaries), backups: pair.shape.backups === 0 ? [] : some(pair.backups), ring: dice.pick(FLAVOURS) };
+  return { primaries: some(pair.primaries), backups: some(pair.backups), ring: dice.pick(FLAVOURS) };
 }

@@ -5,7 +5,7 @@ import { SCENARIOS } from "./scenarios.ts";
 
 /** Worlds that are much like others, and take long. */
 const SEEDS = 25, FEW = 2;
-const LONG = ["pair-drift", "pair-fast", "two-drift", "four-a", "four-strict", "four-workers", "rings-alone-faults", "rings-workers", "rings-two", "rings-faults"];
+const LONG = ["pair-drift", "pair-fast", "two-drift", "four-a", "four-strict", "four-workers", "rings-workers", "rings-two", "rings-faults"];
 const SCRIPT = new URL("../../scripts/sim", import.meta.url).pathname;
 
 /** The hash over the traces of the seeds, and the exit code, as scripts/sim reports them on a runtime. */

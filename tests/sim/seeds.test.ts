@@ -14,7 +14,7 @@ const START = Number(process.env["TANDEM_SIM_START"] ?? 1);
 const SHARE: Readonly<Record<string, number>> = {
   "pair-a": 1, "pair-b": 1, "pair-drift": 10, "two-a": 10, "two-strict": 10, "two-workers": 10, "rings": 10, "restart-a": 20, "restart-disk": 20,
   "two-death": 20, "pair-fast": 20, "two-drift": 20, "four-a": 20, "four-strict": 20, "four-workers": 20,
-  "rings-alone": 10, "rings-alone-faults": 20, "rings-workers": 40, "rings-two": 40, "rings-faults": 40,
+  "rings-workers": 40, "rings-two": 40, "rings-faults": 40,
 };
 
 describe(`seeds ${START} to ${START + SEEDS - 1}`, () => {

@@ -66,11 +66,7 @@ export class Comebacks {
   }
 
   arrived(server: Server, coldBecause = "restarted"): void {
-    if (this.purges.has(server)) {
-      return this.purge(server, () => {
-        if (server.here) this.arrived(server, coldBecause); // else it arrives once more
-      });
-    }
+    if (this.purges.has(server)) return this.purge(server, () => this.arrived(server, coldBecause));
     // Before that nothing it says counts, and nothing it is given stays.
     if (this.flushDue(server)) {
       return this.flushNow(server, () => {
@@ -103,7 +99,6 @@ export class Comebacks {
       this.purging.delete(server);
       if (!server.control.ready) return;
       this.purges.delete(server);
-      if (typeof outcome === "string" && this.entered.has(server)) this.foreign.add(server);
       if (typeof outcome === "string") this.pool.log.error("old values cannot be removed from a server that is given their keys", { server: server.label, reason: outcome });
       else if (outcome > 0) this.pool.log.info("old values are removed from a server that is given their keys", { server: server.label, keys: outcome });
       then();
@@ -222,26 +217,12 @@ export class Comebacks {
     this.held.add(server);
   }
 
-  /** What a new server holds from an earlier time is removed when it comes: there is nothing to compare. */
-  comesClean(server: Server): void {
-    this.foreign.delete(server);
-  }
-
   /** Keys become its that were others': it leads nothing until fill() has had it compared. */
   gains(server: Server): void {
     this.held.add(server);
     this.unlisted(server);
     this.returning.get(server)?.stop(); // what it was being given is not all by now
     if (server.leads) server.distrust("gains keys");
-  }
-
-  /** It is given nothing more: what it lacks are misses. */
-  suffices(server: Server, why: string): void {
-    this.returning.get(server)?.stop();
-    this.returning.delete(server);
-    for (const each of [this.unknown, this.foreign, this.entered, this.held, this.inStep]) each.delete(server);
-    server.warming = false;
-    server.trust(why);
   }
 
   /** Rings have changed: what is under way begins anew, and those who left are forgotten. */

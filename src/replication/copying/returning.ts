@@ -283,8 +283,7 @@ export class Returning {
         break;
       }
       const pair = this.around.pairOf(key);
-      // In a handover a key may have this side alone.
-      if (pair.server(this.side) !== this.server || pair.backup === null) {
+      if (pair.server(this.side) !== this.server) {
         this.progress.listed--;
         continue;
       }

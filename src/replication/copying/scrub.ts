@@ -116,7 +116,7 @@ export class Scrubber {
   }
 
   private pairsOf(primary: Server): readonly Pair[] {
-    return this.world.pairs.filter((pair) => pair.primary === primary && pair.backup !== null);
+    return this.world.pairs.filter((pair) => pair.primary === primary);
   }
 
   private list(round: Round): void {

@@ -70,7 +70,6 @@ export class Verifier {
 
   /** Both sides took a write of this key, or it is to be looked at anyway. settled: see Doubt. */
   wrote(pair: Pair, key: string, laneIndex: number, settled: (() => void) | null = null): void {
-    if (pair.backup === null) return settled?.();
     let keys = this.doubts.get(pair);
     if (keys === undefined) this.doubts.set(pair, (keys = new Map()));
     const known = keys.get(key);

@@ -105,7 +105,7 @@ export class Decide extends Keyed {
       return this.askResult(lane);
     }
     let native: string | null = null;
-    if (this.op === Op.CAS && this.pair.tags) {
+    if (this.op === Op.CAS && this.pair.backup !== null && !this.explicit) {
       native = nativeUnique(bytes, words[8]!, words[9]!, this.server(side).casTag);
       if (native === null) {
         // The unique is of another server or an earlier life: it cannot match. Is there anything to differ from?

@@ -259,7 +259,7 @@ export class MultiGet extends Slot {
     this.touches?.[index]?.leadSaid(true);
     const pair = this.pairs[index]!;
     if (this.early !== null && this.early[index] === LACKED) this.pool.warm(pair, this.key(index), other(this.sides[index] as Side));
-    const tagged = value.casEnd !== 0 && pair.tags
+    const tagged = value.casEnd !== 0 && pair.backup !== null && !pair.explicit
       ? tagItem(value, pair.server(this.sides[index] as Side)!.casTag) : null;
     this.states[index] = value.partial ? COMING : HIT;
     if (tagged !== null) this.keep(index, tagged, 0, tagged.length);

@@ -127,7 +127,7 @@ export class Read extends Keyed {
     if (this.hit || !this.isKey(value.bytes, value.keyStart, value.keyEnd)) return false;
     this.hit = true;
     this.whole = !value.partial;
-    if (value.casEnd !== 0 && this.pair.tags) {
+    if (value.casEnd !== 0 && this.pair.backup !== null && !this.pair.explicit) {
       const item = tagItem(value, this.server(side as Side).casTag);
       this.say(item, 0, item.length);
     } else this.say(value.bytes, value.start, value.end);
